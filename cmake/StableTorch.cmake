@@ -1,0 +1,21 @@
+# bayesops_stable_library(NAME): a shared library over torch's stable ABI, good for every torch from 2.10 on.
+
+if(NOT EXISTS "${BAYESOPS_TORCH_DIR}/include/torch/csrc/stable/library.h")
+  message(FATAL_ERROR "BAYESOPS_TORCH_DIR must name the directory of a torch >= 2.10 package, got '${BAYESOPS_TORCH_DIR}'")
+endif()
+
+function(bayesops_stable_library name)
+  add_library(${name} MODULE)
+  set_target_properties(${name} PROPERTIES PREFIX "" SUFFIX ".so")
+  target_link_libraries(${name} PRIVATE bayesops_flags)
+  target_include_directories(${name} SYSTEM PRIVATE "${BAYESOPS_TORCH_DIR}/include")
+  # Hides every header and function that is younger than torch 2.10 or not stable.
+  target_compile_definitions(${name} PRIVATE TORCH_TARGET_VERSION=0x020a000000000000ULL)
+  if(APPLE)
+    target_link_options(${name} PRIVATE "LINKER:-undefined,dynamic_lookup")
+  else()
+    # Named as needed so that its symbols are found: torch itself loads it out of sight of other libraries.
+    target_link_options(${name} PRIVATE "LINKER:--no-as-needed")
+    target_link_libraries(${name} PRIVATE "${BAYESOPS_TORCH_DIR}/lib/libtorch_cpu.so")
+  endif()
+endfunction()
