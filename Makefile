@@ -1,0 +1,77 @@
+# Everything here works on a fresh machine with Python >= 3.10 and a C++ compiler: the first target that needs it makes
+# .venv, installs the pinned requirements and builds the extension. Stamp files make the second call quick.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+RUN := PATH="$(CURDIR)/$(BIN):$$PATH" VIRTUAL_ENV="$(CURDIR)/$(VENV)"
+PYTEST_ARGS ?=
+
+CUDA_CHOICE := $(if $(BAYESOPS_CUDA),$(BAYESOPS_CUDA),auto)
+BUILT := build/stamp-built-cuda-$(CUDA_CHOICE)
+NATIVE := $(shell find csrc cmake -type f) CMakeLists.txt setup.py pyproject.toml tools/torch_location.py
+
+.PHONY: help venv build demo test bench lint wheel asan cuda-compile cuda-sanitize clean
+
+help:
+	@echo "make demo           train, predict with uncertainty, and show what the sampling costs"
+	@echo "make test           build and run every test"
+	@echo "make bench          run the benchmarks"
+	@echo "make lint           ruff, clang-format and mypy, as in pre-commit"
+	@echo "make wheel          build dist/*.whl and the source archive, in isolation"
+	@echo "make asan           run the operator tests under the address and undefined-behaviour sanitizers"
+	@echo "make cuda-compile   compile and link the CUDA library (needs nvcc, but no GPU)"
+	@echo "make cuda-sanitize  run the CUDA tests under compute-sanitizer (needs a GPU)"
+	@echo "make clean          remove what was built, but not .venv"
+
+$(VENV)/pyvenv.cfg:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "bayesops needs Python >= 3.10; say which with PYTHON=...")'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/stamp-requirements: requirements-dev.txt | $(VENV)/pyvenv.cfg
+	$(BIN)/python -m pip install --quiet -r requirements-dev.txt
+	@touch $@
+
+venv: $(VENV)/stamp-requirements
+
+$(BUILT): $(VENV)/stamp-requirements $(NATIVE)
+	$(RUN) python -m pip install --quiet --no-build-isolation --no-deps --editable .
+	@mkdir -p build && rm -f build/stamp-built-* && touch $@
+
+build: $(BUILT)
+
+demo: build
+	$(RUN) bayesops demo
+
+test: build
+	$(RUN) pytest $(PYTEST_ARGS)
+
+bench: build
+	$(RUN) pytest benchmarks --benchmark-only $(PYTEST_ARGS)
+
+lint: venv
+	$(RUN) pre-commit run --all-files --show-diff-on-failure
+
+wheel: venv
+	rm -rf dist build/lib.* build/bdist.*
+	$(RUN) python -m build
+
+# A second copy of the package, in build/asan, so that the ordinary build stays as it is.
+SANITIZERS := address,undefined
+ASAN_SITE := build/asan/site
+asan: venv
+	rm -rf build/asan
+	$(RUN) BAYESOPS_CUDA=0 BAYESOPS_SANITIZE=$(SANITIZERS) python setup.py --quiet build --build-base build/asan --build-lib $(ASAN_SITE)
+	$(RUN) PYTHONPATH="$(CURDIR)/$(ASAN_SITE)" ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 \
+	  LD_PRELOAD="$$($${CXX:-c++} -print-file-name=libasan.so) $$($${CXX:-c++} -print-file-name=libubsan.so)" \
+	  python -P -m pytest -p no:cacheprovider tests/ops -m "not slow" $(PYTEST_ARGS)
+
+cuda-compile: venv
+	$(RUN) BAYESOPS_CUDA=1 python setup.py --quiet build --build-base build/cuda
+	$(RUN) python tools/check_stable_abi.py build/cuda/lib.*/bayesops/_C*.so
+
+cuda-sanitize: build
+	$(RUN) compute-sanitizer --error-exitcode 1 --target-processes all python -m pytest -m cuda $(PYTEST_ARGS)
+
+clean:
+	rm -rf build dist *.egg-info bayesops/*.so .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
+	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
