@@ -27,7 +27,12 @@ STABLE_LIBRARIES = {"_C", "_C_cuda"}  # plain shared libraries: no Python ABI in
 
 def find_nvcc() -> str | None:
     homes = [os.environ[name] for name in ("CUDA_HOME", "CUDA_PATH") if os.environ.get(name)]
-    candidates = [os.environ.get("CUDACXX"), *(f"{home}/bin/nvcc" for home in homes), "nvcc", "/usr/local/cuda/bin/nvcc"]
+    candidates = [
+        os.environ.get("CUDACXX"),
+        *(f"{home}/bin/nvcc" for home in homes),
+        "nvcc",
+        "/usr/local/cuda/bin/nvcc",
+    ]
     return next((path for name in candidates if name and (path := shutil.which(name))), None)
 
 
@@ -53,9 +58,14 @@ class CMakeBuild(build_ext):
     def build_extensions(self) -> None:
         torch_dir = find_torch()
         if torch_dir is None:
-            sys.exit("bayesops is built against torch >= 2.10, and none was found: install it or set BAYESOPS_TORCH_DIR")
+            sys.exit(
+                "bayesops is built against torch >= 2.10, and none was found: install it or set BAYESOPS_TORCH_DIR"
+            )
         nvcc = cuda_compiler()
-        print(f"bayesops: building against torch {torch_version(torch_dir)}; " + (f"CUDA by {nvcc}" if nvcc else "CPU only"))
+        print(
+            f"bayesops: building against torch {torch_version(torch_dir)}; "
+            + (f"CUDA by {nvcc}" if nvcc else "CPU only")
+        )
         build_dir = self.cmake_build(torch_dir, nvcc)
         for extension in self.extensions:
             built = build_dir / "lib" / Path(self.get_ext_filename(extension.name)).name

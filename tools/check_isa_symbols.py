@@ -2,9 +2,9 @@
 """Check that objects compiled for an instruction set keep to themselves.
 
 A weak symbol (an inline function, a template of the standard library) that is compiled for AVX-512 and for the baseline
-under the same name is merged by the linker, which may keep the AVX-512 copy: a crash on every older machine. So whatever
-such an object defines for others must name its own namespace. And it may not run code at load, where nobody has asked
-yet what the machine can do.
+under the same name is merged by the linker, which may keep the AVX-512 copy: a crash on every older machine. So
+whatever such an object defines for others must name its own namespace. And it may not run code at load, where nobody
+has asked yet what the machine can do.
 
     python tools/check_isa_symbols.py BUILD_DIRECTORY ...
 """

@@ -17,7 +17,16 @@ SHIMS = frozenset(
     line for line in Path(__file__).with_name("torch_2_10_shims.txt").read_text().split("\n") if line and line[0] != "#"
 )
 TOOLCHAIN = ("_ITM_", "__gmon_start__", "__cxa_finalize")  # weak, offered by whoever runs the library
-LIBRARIES = ("libtorch.so", "libtorch_cpu.so", "libstdc++.so", "libgcc_s.so", "libm.so", "libc.so", "libdl.so", "librt.so")
+LIBRARIES = (
+    "libtorch.so",
+    "libtorch_cpu.so",
+    "libstdc++.so",
+    "libgcc_s.so",
+    "libm.so",
+    "libc.so",
+    "libdl.so",
+    "librt.so",
+)
 LIBRARIES += ("libpthread.so", "ld-linux")
 
 

@@ -13,7 +13,9 @@ class Symbol(NamedTuple):
 
 
 def _lines(*command: str | Path) -> list[str]:
-    return subprocess.run([str(part) for part in command], check=True, capture_output=True, text=True).stdout.splitlines()
+    return subprocess.run(
+        [str(part) for part in command], check=True, capture_output=True, text=True
+    ).stdout.splitlines()
 
 
 def defined_symbols(path: Path) -> list[Symbol]:
@@ -34,4 +36,6 @@ def sections(path: Path) -> set[str]:
 
 def dynamic_entries(path: Path, tag: str) -> list[str]:
     """Return the values of a tag (NEEDED, RUNPATH, ...) in a shared library's dynamic section."""
-    return [line.split("[")[1].rstrip("]") for line in _lines("readelf", "--wide", "--dynamic", path) if f"({tag})" in line]
+    return [
+        line.split("[")[1].rstrip("]") for line in _lines("readelf", "--wide", "--dynamic", path) if f"({tag})" in line
+    ]

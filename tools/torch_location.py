@@ -1,9 +1,9 @@
 """Find an installed torch to build against, also from inside an isolated build environment.
 
-The native libraries use only torch's stable ABI, so *any* torch from 2.10 on will do, whichever Python it belongs to: only
-its headers and the names of its shared libraries are read, and it is never imported. That is why a build in isolation
-need not download a second torch: pip and build hide the packages of the environment that called them, but the files are
-still there, and this module knows where to look.
+The native libraries use only torch's stable ABI, so *any* torch from 2.10 on will do, whichever Python it belongs to:
+only its headers and the names of its shared libraries are read, and it is never imported. That is why a build in
+isolation need not download a second torch: pip and build hide the packages of the environment that called them, but the
+files are still there, and this module knows where to look.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def _site_directories(prefix: Path) -> Iterator[Path]:
 
 
 def _creator_prefix() -> Path | None:
-    """Return the prefix of the interpreter that made this virtual environment (`python -m build` makes one per build)."""
+    """Return the prefix of the interpreter that made this virtual environment, as `python -m build` does."""
     try:
         config = Path(sys.prefix, "pyvenv.cfg").read_text()
     except OSError:

@@ -5,8 +5,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import bayesops
 import torch
+
+import bayesops
 from bayesops import _library, _native
 
 

@@ -4,8 +4,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import bayesops
 import pytest
+
+import bayesops
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = Path(bayesops.__file__).parent
@@ -36,7 +37,10 @@ def test_kernels_of_an_instruction_set_stay_in_their_namespace():
     ("source", "complaint"),
     [
         ("inline int shared(int x) { return x; } namespace bayesops::avx2 { int f() { return shared(1); } }", "shared"),
-        ("int f(); namespace { int at_load = f(); } namespace bayesops::avx2 { int g() { return at_load; } }", "loaded"),
+        (
+            "int f(); namespace { int at_load = f(); } namespace bayesops::avx2 { int g() { return at_load; } }",
+            "loaded",
+        ),
     ],
 )
 def test_check_isa_symbols_finds_leaks(tmp_path, source, complaint):
@@ -46,7 +50,9 @@ def test_check_isa_symbols_finds_leaks(tmp_path, source, complaint):
 
 
 def test_check_isa_symbols_accepts_templates_over_its_own_types(tmp_path):
-    source = "template <class T> T id(T x) { return x; } namespace bayesops::avx2 { struct S {}; S f() { return id(S{}); } }"
+    source = (
+        "template <class T> T id(T x) { return x; } namespace bayesops::avx2 { struct S {}; S f() { return id(S{}); } }"
+    )
     check = run_check("check_isa_symbols.py", compile_object(tmp_path, source, "-std=c++17"))
     assert check.returncode == 0, check.stdout
 
@@ -60,7 +66,9 @@ def test_libraries_use_only_the_stable_functions_of_torch_2_10():
 
 def test_check_stable_abi_finds_what_is_not_stable(tmp_path):
     library = tmp_path / "_C.so"
-    (tmp_path / "op.cpp").write_text("namespace at { int get_num_threads(); } int f() { return at::get_num_threads(); }")
+    (tmp_path / "op.cpp").write_text(
+        "namespace at { int get_num_threads(); } int f() { return at::get_num_threads(); }"
+    )
     command = ["c++", "-shared", "-fPIC", f"-Wl,-rpath,{tmp_path}", "-o", library, tmp_path / "op.cpp"]
     subprocess.run(command, check=True)
     check = run_check("check_stable_abi.py", library)

@@ -26,7 +26,9 @@ def make_torch(folder, version):
     return folder
 
 
-@pytest.mark.parametrize(("version", "found"), [("2.9.1", None), ("2.10.0", "2.10.0"), ("3.0.0a0+git1", "3.0.0a0+git1")])
+@pytest.mark.parametrize(
+    ("version", "found"), [("2.9.1", None), ("2.10.0", "2.10.0"), ("3.0.0a0+git1", "3.0.0a0+git1")]
+)
 def test_torch_must_have_the_stable_abi_of_2_10(torch_location, tmp_path, version, found):
     assert torch_location.torch_version(make_torch(tmp_path / "torch", version)) == found
 

@@ -27,7 +27,15 @@ def environment(wheel, tmp_path_factory):
     folder = tmp_path_factory.mktemp("clean") / "venv"
     subprocess.run([sys.executable, "-m", "venv", folder], check=True)
     pins = re.findall(r"^(?:torch|pytest)==.+$", (ROOT / "requirements-dev.txt").read_text(), re.MULTILINE)
-    install = [folder / "bin/python", "-m", "pip", "install", "--quiet", *pins, f"bayesops[cli] @ {wheel.resolve().as_uri()}"]
+    install = [
+        folder / "bin/python",
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        *pins,
+        f"bayesops[cli] @ {wheel.resolve().as_uri()}",
+    ]
     subprocess.run(install, check=True)
     return folder
 
