@@ -36,6 +36,12 @@ def find_nvcc() -> str | None:
     return next((path for name in candidates if name and (path := shutil.which(name))), None)
 
 
+def find_tool(name: str) -> str:
+    """Return CMake or Ninja: of this environment, active or not, else of PATH, where isolated builds have theirs."""
+    path = shutil.which(name, path=str(Path(sys.executable).parent)) or shutil.which(name)
+    return path or sys.exit(f"bayesops is built with {name}, and none was found: pip install {name}")
+
+
 def cuda_compiler() -> str | None:
     """Return the nvcc to build the CUDA library with, or None for a CPU build."""
     choice = os.environ.get("BAYESOPS_CUDA", "")
@@ -84,7 +90,7 @@ class CMakeBuild(build_ext):
         build_dir = ROOT / "build" / f"cmake-{flavour}"
         options = {
             "CMAKE_BUILD_TYPE": "RelWithDebInfo" if sanitize else "Release",
-            "CMAKE_MAKE_PROGRAM": shutil.which("ninja"),
+            "CMAKE_MAKE_PROGRAM": find_tool("ninja"),
             "Python_EXECUTABLE": sys.executable,
             "pybind11_DIR": pybind11.get_cmake_dir(),
             "BAYESOPS_VERSION": self.distribution.get_version(),
@@ -96,10 +102,11 @@ class CMakeBuild(build_ext):
         if nvcc:
             options["CMAKE_CUDA_COMPILER"] = nvcc
             options["BAYESOPS_CUDA_ARCHS"] = os.environ.get("BAYESOPS_CUDA_ARCHS", "80;90")
-        configure = ["cmake", "-S", str(ROOT), "-B", str(build_dir), "-G", "Ninja"]
+        cmake = find_tool("cmake")
+        configure = [cmake, "-S", str(ROOT), "-B", str(build_dir), "-G", "Ninja"]
         subprocess.run(configure + [f"-D{name}={value}" for name, value in options.items()], check=True)
         jobs = os.environ.get("CMAKE_BUILD_PARALLEL_LEVEL") or str(os.cpu_count() or 1)
-        subprocess.run(["cmake", "--build", str(build_dir), "--parallel", jobs], check=True)
+        subprocess.run([cmake, "--build", str(build_dir), "--parallel", jobs], check=True)
         return build_dir
 
 
