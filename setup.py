@@ -73,6 +73,9 @@ class CMakeBuild(build_ext):
             + (f"CUDA by {nvcc}" if nvcc else "CPU only")
         )
         build_dir = self.cmake_build(torch_dir, nvcc)
+        if nvcc is None:  # an earlier build may have left one
+            for package in (Path(self.build_lib), *([ROOT] if self.editable_mode else [])):
+                (package / "bayesops/_C_cuda.so").unlink(missing_ok=True)
         for extension in self.extensions:
             built = build_dir / "lib" / Path(self.get_ext_filename(extension.name)).name
             target = Path(self.get_ext_fullpath(extension.name))
