@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+
 from bayesops import _library
 
 
