@@ -1,1 +1,0 @@
-// Replaced by the first file compiled once for every machine.
