@@ -2,17 +2,31 @@
 
 # Compiled once per instruction set.
 set(BAYESOPS_KERNEL_SOURCES
+  csrc/kernels/conv/correlate.cpp
+  csrc/kernels/conv/masked_weight.cpp
+  csrc/kernels/conv/tiles.cpp
+  csrc/kernels/conv/weight_grad.cpp
+  csrc/kernels/isa_table.cpp
+  csrc/kernels/machine/probe.cpp
+  csrc/kernels/pointwise/dropout.cpp
   csrc/kernels/rng/fill.cpp
 )
 
 # Torch-free, compiled once.
 set(BAYESOPS_COMMON_SOURCES
-  csrc/kernels/machine/placeholder.cpp
+  csrc/kernels/counters.cpp
+  csrc/kernels/isa_choice.cpp
+  csrc/kernels/scratch.cpp
 )
 
 # Schemas, checks and CPU dispatch of the torch operators: _C.
 set(BAYESOPS_OPS_SOURCES
+  csrc/ops/dropout.cpp
+  csrc/ops/kernel_counters.cpp
   csrc/ops/library.cpp
+  csrc/ops/masked_conv.cpp
+  csrc/ops/random.cpp
+  csrc/ops/tensors.cpp
 )
 
 # CUDA kernels and registrations: _C_cuda.

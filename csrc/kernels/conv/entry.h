@@ -1,0 +1,14 @@
+// The entry points that every instruction set provides; gathered in isa_table.cpp.
+#pragma once
+#include "kernels/conv/problem.h"
+#include "kernels/simd/isa.h"
+
+BAYESOPS_ISA_BEGIN
+
+void correlate_forward(const ConvProblem&, const Images& input, const Images& output, const void* bias, const Parallel&);
+void correlate_input_grad(const ConvProblem&, const Images& grad_output, const Images& grad_input, const Parallel&);
+void correlate_weight_grad(const ConvProblem&, const Images& grad_output, const Images& input, void* grad_weight,
+                           const Parallel&);
+void masked_weight(const ConvProblem&, void* out, const Parallel&);
+
+BAYESOPS_ISA_END

@@ -1,0 +1,44 @@
+// The inner loop: a tile of P outputs x NV vectors of channels, all accumulators in registers.
+//
+// For every step of the reduction: NV vectors of the packed panel against P broadcast inputs, P * NV fused
+// multiply-adds. The reduction runs in one fixed order, whatever the tile, so results do not depend on how work is cut.
+#pragma once
+#include "kernels/simd/vector.h"
+
+BAYESOPS_ISA_BEGIN
+
+// Accumulators + panel vectors + one broadcast fit the registers.
+constexpr int kTilePixels = kVectorRegisters == 32 ? 14 : 6;
+constexpr int kTileVectors = 2;
+template <class T>
+constexpr int kTileChannels = kTileVectors * kLanes<T>;
+
+// A tile reads input x[runs[r] + i * step + p * pixel_step] for r < run_count, i < run_length, p < P, and a panel row for
+// each (r, i) in turn.
+template <class T>
+struct TileArguments {
+  const T* x;
+  int64_t pixel_step;
+  int64_t step;
+  const int64_t* runs;
+  int64_t run_count;
+  int64_t run_length;
+  const T* panel;
+  int64_t panel_step;
+  T scale;
+  const T* bias;  // one a channel of the tile
+  T* out;         // out[p * out_step + channel]
+  int64_t out_step;
+};
+
+template <class T>
+using TileFunction = void (*)(const TileArguments<T>&);
+
+// The tile of 1 <= pixels <= kTilePixels and 1 <= vectors <= kTileVectors; defined in conv/tiles.cpp.
+template <class T>
+TileFunction<T> tile_function(int pixels, int vectors);
+// Depthwise: every channel has its own input, so the input is a vector too, and runs are single taps.
+template <class T>
+TileFunction<T> depthwise_tile_function(int pixels);
+
+BAYESOPS_ISA_END

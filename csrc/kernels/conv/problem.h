@@ -1,0 +1,67 @@
+// What a convolution is asked to do, without torch: shapes, strides, and where the mask comes from.
+#pragma once
+#include "kernels/parallel.h"
+#include "kernels/rng/bernoulli.h"
+
+namespace bayesops {
+
+enum DType : int { kFloat32, kFloat64, kBFloat16 };
+
+// What one Bernoulli draw switches.
+enum Granularity : int { kGranularityWeight, kGranularityKernel, kGranularityInChannel, kGranularityOutChannel };
+
+// Where the masks of all (sample, example) pairs come from.
+struct MaskSource {
+  bool masked = false;             // false: nothing is dropped (p = 0 and no mask given)
+  Granularity granularity = kGranularityWeight;
+  int64_t elements = 0;            // of one mask
+  // drawn:
+  const int64_t* seeds = nullptr;  // one a sample
+  uint32_t stream = 0;
+  BernoulliLaw law{0, 0};
+  // given (takes precedence): bytes, non-zero means kept
+  const uint8_t* given = nullptr;
+  int64_t given_sample_stride = 0;
+  int64_t given_example_stride = 0;
+};
+
+// A batch of images in any memory format; strides in elements. Axes: 0 depth, 1 height, 2 width.
+struct Images {
+  void* data = nullptr;
+  int64_t sample_stride = 0;  // 0: shared by all samples
+  int64_t example_stride = 0;
+  int64_t channel_stride = 0;
+  int64_t axis_stride[3] = {0, 0, 0};
+  int64_t size[3] = {1, 1, 1};
+};
+
+struct ConvProblem {
+  DType dtype;
+  int64_t samples, examples;
+  bool per_example;  // one mask for each example, not one for the batch
+  int64_t groups, in_channels, out_channels;
+  int64_t kernel[3], stride[3], pad_before[3], dilation[3];
+  const void* weight;  // [out_channels, in_channels / groups, kernel...], contiguous
+  MaskSource mask;
+  double scale;  // on the masked weight: 1 / (1 - p) or 1
+
+  int64_t taps() const { return kernel[0] * kernel[1] * kernel[2]; }
+  int64_t group_in() const { return in_channels / groups; }
+  int64_t group_out() const { return out_channels / groups; }
+  int64_t weight_row() const { return group_in() * taps(); }  // elements of one output channel
+  bool depthwise() const { return groups > 1 && group_in() == 1 && group_out() == 1; }
+};
+
+struct ConvKernels {
+  // output = conv(input, weight * mask * scale) + bias
+  void (*forward)(const ConvProblem&, const Images& input, const Images& output, const void* bias, const Parallel&);
+  // grad_input, one for each sample
+  void (*input_grad)(const ConvProblem&, const Images& grad_output, const Images& grad_input, const Parallel&);
+  // grad_weight summed over samples and examples, in the computing type; `problem.weight` is not read
+  void (*weight_grad)(const ConvProblem&, const Images& grad_output, const Images& input, void* grad_weight,
+                      const Parallel&);
+  // weight * mask * scale for every sample (and example)
+  void (*masked_weight)(const ConvProblem&, void* out, const Parallel&);
+};
+
+}  // namespace bayesops

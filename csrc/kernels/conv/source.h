@@ -1,0 +1,89 @@
+// The input side of a slab: where its pixels are, staged or in place, and the order of the taps over them.
+#pragma once
+#include "kernels/conv/geometry.h"
+#include "kernels/counters.h"
+
+BAYESOPS_ISA_BEGIN
+
+// Pixels of a slab in the computing type, channels last; `x` is the first pixel that the first tap sees.
+template <class T>
+struct SlabView {
+  const T* x;
+  int64_t pixel[3];  // from one pixel to the next along an axis
+  int64_t image;     // from one image to the next
+};
+
+// What a thread has staged last, so that sets which share an input stage it once.
+template <class T>
+struct Staged {
+  const T* data = nullptr;
+  int64_t sample = -1, tag = -1;
+};
+
+// An image serves as its own slab when it is channels last, in the computing type, and no tap falls outside.
+template <class S, class T>
+bool readable_in_place(const Images& source, const Axis* axis, int64_t channels) {
+  bool yes = sizeof(S) == sizeof(T) && (source.channel_stride == 1 || channels == 1);
+  for (int a = 0; a < 3; ++a)
+    yes = yes && axis[a].low() >= 0 && axis[a].low() + axis[a].extent(axis[a].count) <= source.size[a];
+  return yes;
+}
+
+// The axes of a slab: those of the whole, shortened along the cut.
+static inline void slab_axes(const Axis* whole, const SlabPlan& plan, const Slab& slab, Axis* axis) {
+  for (int a = 0; a < 3; ++a) axis[a] = whole[a];
+  axis[plan.axis].count = slab.last - slab.first;
+}
+
+template <class S, class T>
+SlabView<T> open_slab(const Images& source, const Axis* axis, const SlabPlan& plan, const Slab& slab, int64_t sample,
+                      int64_t example, const ChannelList& channels, bool in_place, int64_t tag, Staged<T>& staged,
+                      PhaseClock& clock) {
+  Window window;
+  for (int a = 0; a < 3; ++a) {
+    window.low[a] = axis[a].low() + (a == plan.axis ? slab.first * axis[a].step : 0);
+    window.extent[a] = axis[a].extent(axis[a].count);
+  }
+  const S* image = static_cast<const S*>(source.data) + sample * source.sample_stride + example * source.example_stride;
+  SlabView<T> view;
+  if (in_place) {
+    view.x = reinterpret_cast<const T*>(image);
+    for (int a = 0; a < 3; ++a) {
+      view.pixel[a] = source.axis_stride[a];
+      view.x += window.low[a] * view.pixel[a];
+    }
+    view.image = source.example_stride;
+    return view;
+  }
+  view.pixel[2] = channels.count;
+  view.pixel[1] = view.pixel[2] * window.extent[2];
+  view.pixel[0] = view.pixel[1] * window.extent[1];
+  view.image = view.pixel[0] * window.extent[0];
+  const bool selected = channels.list != nullptr;  // this set's own channels: nobody else's slab
+  const int64_t from_sample = source.sample_stride == 0 ? 0 : sample;
+  if (selected || staged.data == nullptr || staged.sample != from_sample || staged.tag != tag) {
+    const int64_t images = slab.last_image - slab.first_image;
+    T* to = scratch<T>(kScratchStage, view.image * images + kLanes<T>);
+    clock.start();
+    for (int64_t n = 0; n < images; ++n)
+      stage_image<S, T>(image + n * source.example_stride, source, channels, window, to + n * view.image);
+    clock.mark(kPhaseStage);
+    staged = Staged<T>{to, selected ? -1 : from_sample, tag};
+  }
+  view.x = staged.data;
+  return view;
+}
+
+// Offsets of the taps in a slab. Taps that are neighbours along the width are one run where `merged`.
+static inline int64_t tap_runs(const Axis* axis, const int64_t* pixel, bool merged, int64_t* run) {
+  int64_t count = 0;
+  const int64_t width_taps = merged && axis[2].taps > 1 ? 1 : axis[2].taps;
+  for (int64_t d = 0; d < axis[0].taps; ++d)
+    for (int64_t h = 0; h < axis[1].taps; ++h)
+      for (int64_t w = 0; w < width_taps; ++w)
+        run[count++] = (axis[0].offset[d] - axis[0].low()) * pixel[0] + (axis[1].offset[h] - axis[1].low()) * pixel[1] +
+                       (axis[2].offset[w] - axis[2].low()) * pixel[2];
+  return count;
+}
+
+BAYESOPS_ISA_END

@@ -1,0 +1,45 @@
+// The epilogue of a tile: where its results go, in any memory format and storage type.
+#pragma once
+#include "kernels/conv/microkernel.h"
+#include "kernels/simd/transpose.h"
+
+BAYESOPS_ISA_BEGIN
+
+// Channel i of a tile is stored at offset channel(i).
+struct ChannelOffsets {
+  const int32_t* list;  // null: `first` + i
+  int64_t first, stride;
+  int64_t operator()(int64_t i) const { return (list != nullptr ? list[i] : first + i) * stride; }
+};
+
+// sums[p * kTileChannels + i] to out[p * pixel_step + channel(i)].
+template <class S, class T>
+void store_tile(const T* sums, int pixels, int count, S* out, int64_t pixel_step, const ChannelOffsets& channel) {
+  constexpr int n = kLanes<T>;
+  constexpr int row = kTileChannels<T>;
+  if (channel.list == nullptr && channel.stride == 1) {
+    for (int p = 0; p < pixels; ++p)
+      for (int i = 0; i < count; i += n)
+        store_as<T, S>(out + p * pixel_step + channel.first + i, load(sums + p * row + i), count - i < n ? count - i : n);
+  } else if (pixel_step == 1) {
+    for (int i = 0; i < count; i += n) {
+      for (int p = 0; p < pixels; p += n) {
+        const int here = pixels - p < n ? pixels - p : n;
+        transpose_block<T>(
+            here, count - i < n ? count - i : n, [&](int r) { return load(sums + (p + r) * row + i); },
+            [&](int c, Vec<T> v) { store_as<T, S>(out + channel(i + c) + p, v, here); });
+      }
+    }
+  } else {
+    for (int i = 0; i < count; ++i)
+      for (int p = 0; p < pixels; ++p) out[channel(i) + p * pixel_step] = convert<S>(sums[p * row + i]);
+  }
+}
+
+// The tile can be written where it belongs by the inner loop itself.
+template <class S, class T>
+BAYESOPS_INLINE bool stores_directly(int count, int vectors, const ChannelOffsets& channel) {
+  return sizeof(S) == sizeof(T) && channel.list == nullptr && channel.stride == 1 && count == vectors * kLanes<T>;
+}
+
+BAYESOPS_ISA_END

@@ -1,0 +1,251 @@
+// Gradient of the weight: for every tap, a product of input pixels and output gradients summed over pixels and images,
+// then masked, sample by sample (example by example where every example has its own mask).
+//
+// The inner loop is that of conv/tiles.cpp with other roles: the reduction runs over pixels, the staged output gradient
+// is the panel, and the "pixels" of a tile are neighbouring input channels. Items (a set and a slab of its images) are
+// dealt to a number of partial sums that depends on the shapes only, and those are added in order: the result is the
+// same for every number of threads.
+#include "kernels/conv/entry.h"
+#include "kernels/conv/microkernel.h"
+#include "kernels/conv/source.h"
+#include "kernels/conv/weight_set.h"
+
+BAYESOPS_ISA_BEGIN
+
+namespace {
+
+template <class S, class T>
+class WeightGrad {
+ public:
+  WeightGrad(const ConvProblem& problem, const Images& grad_output, const Images& input, T* grad_weight,
+             const Parallel& pool)
+      : p_(problem), r_(roles_of(problem, false)), grad_(grad_output), input_(input), result_(grad_weight), pool_(pool) {
+    tile_width_ = r_.depthwise ? kLanes<T> : kTileChannels<T>;
+    tile_count_ = max_tiles(r_, tile_width_);
+    rows_ = r_.reduced * p_.taps();
+    block_ = rows_ * tile_width_;
+  }
+
+  void run() {
+    int64_t* offsets = scratch<int64_t>(kScratchSharedTables, 2 * (p_.kernel[0] + p_.kernel[1] + p_.kernel[2]) + p_.taps());
+    int32_t* taps = reinterpret_cast<int32_t*>(offsets + p_.kernel[0] + p_.kernel[1] + p_.kernel[2]);
+    for (int a = 0; a < 3; ++a) {
+      axis_[a].offset = offsets;
+      axis_[a].tap = taps;
+      offsets += p_.kernel[a];
+      taps += p_.kernel[a];
+      forward_axis(axis_[a], p_, a, grad_.size[a]);
+    }
+    for (int64_t t = 0; t < p_.taps(); ++t) taps[t] = (int32_t)t;
+    taps_ = TapOrder{taps, p_.taps()};
+
+    const int64_t sets = p_.per_example ? p_.samples * p_.examples : p_.samples;
+    const int64_t images = p_.per_example ? 1 : p_.examples;
+    int64_t items = 0;
+    const bool empty = axis_[0].count == 0 || axis_[1].count == 0 || axis_[2].count == 0;
+    if (!empty && images > 0) {
+      slabs_ = plan_slabs(axis_, images, (r_.reduced_total + tile_width_) * (int64_t)sizeof(T), 1);
+      items = sets * slabs_.count();
+      in_place_ = !r_.depthwise && readable_in_place<S, T>(input_, axis_, r_.reduced_total);
+    }
+    constexpr int64_t kPartials = 16, kPartialBytes = 64 << 20;
+    const int64_t size = tile_count_ * block_;
+    int64_t partials = size > 0 ? kPartialBytes / (size * (int64_t)sizeof(T)) : 1;
+    partials = partials > kPartials ? kPartials : partials < 1 ? 1 : partials;
+    if (partials > items) partials = items;
+    const int64_t wanted = partials > 0 ? (kPartials + partials - 1) / partials : 1;
+    const int64_t splits = wanted < tile_count_ ? wanted : tile_count_;
+    T* sums = scratch<T>(kScratchSharedPanel, partials * size + 1);
+    parallel_for(pool_, partials * splits, 1, [&](int64_t begin, int64_t end) {
+      for (int64_t job = begin; job < end; ++job) {
+        const int64_t partial = job / splits, split = job % splits;
+        add_items(items * partial / partials, items * (partial + 1) / partials, tile_count_ * split / splits,
+                  tile_count_ * (split + 1) / splits, sums + partial * size);
+      }
+    });
+    parallel_for(pool_, tile_count_, 1, [&](int64_t begin, int64_t end) {
+      for (int64_t t = begin; t < end; ++t) write_tile(t, sums, partials, size);
+    });
+  }
+
+ private:
+  int64_t work_elements() const { return p_.weight_row() + 1; }
+
+  // The columns of tile t, when no channel is skipped.
+  ColumnTile tile(int64_t t) const {
+    const int64_t per_group = tile_count_ / r_.groups, group = t / per_group, first = t % per_group * tile_width_;
+    const int64_t left = r_.columns - first;
+    return ColumnTile{group, first, left < tile_width_ ? left : tile_width_};
+  }
+
+  void add_items(int64_t first, int64_t last, int64_t first_tile, int64_t last_tile, T* sums) const {
+    PhaseClock clock;
+    memset(sums + first_tile * block_, 0, (size_t)((last_tile - first_tile) * block_) * sizeof(T));
+    const SetRoom room = SetRoom::make(p_, r_, kScratchBits, kScratchExpand, kScratchTables);
+    int64_t* run = scratch<int64_t>(kScratchSum, p_.taps());
+    T* masks = p_.mask.masked ? scratch<T>(kScratchPanel, (last_tile - first_tile) * block_) : nullptr;
+    Staged<T> staged;
+    int64_t current = -1;
+    for (int64_t item = first; item < last; ++item) {
+      const int64_t set = item / slabs_.count(), slab_index = item % slabs_.count();
+      const int64_t sample = p_.per_example ? set / p_.examples : set;
+      if (set != current && masks != nullptr) pack_masks(set, room, first_tile, last_tile, masks, clock);
+      current = set;
+      const Slab slab = slabs_[slab_index];
+      const int64_t example = p_.per_example ? set % p_.examples : slab.first_image;
+      Axis axis[3];
+      slab_axes(axis_, slabs_, slab, axis);
+      const int64_t tag = p_.per_example ? example * slabs_.count() + slab_index : slab_index;
+      const SlabView<T> view = open_slab<S, T>(input_, axis, slabs_, slab, sample, example,
+                                               ChannelList{nullptr, r_.reduced_total}, in_place_, tag, staged, clock);
+      for (int64_t t = first_tile; t < last_tile; ++t)
+        add_tile(tile(t), slab, axis, view, sample, example, masks != nullptr ? masks + (t - first_tile) * block_ : nullptr,
+                 run, sums + t * block_, clock);
+    }
+  }
+
+  // The masks of a set as panels of zeros and ones.
+  void pack_masks(int64_t set, const SetRoom& room, int64_t first_tile, int64_t last_tile, T* masks,
+                  PhaseClock& clock) const {
+    const int64_t sample = p_.per_example ? set / p_.examples : set, example = p_.per_example ? set % p_.examples : 0;
+    clock.start();
+    const BitRange raw = mask_bits(p_.mask, sample, example, 0, p_.mask.elements, room.bits);
+    WeightSet weights;
+    weights.has_bits = true;
+    weights.bits = weight_bits(p_, raw, room.expanded);
+    clock.mark(kPhaseDraw);
+    int32_t* rows = scratch<int32_t>(kScratchColumns, work_elements());
+    for (int64_t t = first_tile; t < last_tile; ++t)
+      pack_panel<S, T>(p_, r_, weights, nullptr, tile(t), taps_, masks + (t - first_tile) * block_, tile_width_, rows);
+    clock.mark(kPhasePack);
+  }
+
+  void add_tile(const ColumnTile& tile, const Slab& slab, const Axis* axis, const SlabView<T>& view, int64_t sample,
+                int64_t example, const T* mask, int64_t* tap, T* sums, PhaseClock& clock) const {
+    // The panel: output gradients of the slab, [image, depth, height, width, columns].
+    const int64_t images = slab.last_image - slab.first_image, columns = tile.count;
+    Window window;
+    for (int a = 0; a < 3; ++a) {
+      window.low[a] = a == slabs_.axis ? slab.first : 0;
+      window.extent[a] = axis[a].count;
+    }
+    const int64_t lines = images * axis[0].count * axis[1].count, pixels = window.pixels();
+    T* panel = scratch<T>(kScratchTile, images * pixels * columns + kTileChannels<T> + 1);
+    int64_t* line = scratch<int64_t>(kScratchColumns, lines);
+    const S* grad = static_cast<const S*>(grad_.data) + sample * grad_.sample_stride + example * grad_.example_stride +
+                    (tile.group * r_.columns + tile.first) * grad_.channel_stride;
+    clock.start();
+    for (int64_t n = 0; n < images; ++n)
+      stage_image<S, T>(grad + n * grad_.example_stride, grad_, ChannelList{nullptr, columns}, window,
+                        panel + n * pixels * columns);
+    clock.mark(kPhaseStage);
+    int64_t next = 0;
+    for (int64_t n = 0; n < images; ++n)
+      for (int64_t d = 0; d < axis[0].count; ++d)
+        for (int64_t h = 0; h < axis[1].count; ++h)
+          line[next++] = n * view.image + d * axis[0].step * view.pixel[0] + h * axis[1].step * view.pixel[1];
+
+    const bool merged = axis[2].adjacent && r_.groups == 1 && !r_.depthwise && view.pixel[2] == r_.reduced_total;
+    const int64_t run_count = tap_runs(axis, view.pixel, merged, tap);
+    TileArguments<T> a;
+    a.step = axis[2].step * view.pixel[2];
+    a.runs = line;
+    a.run_count = lines;
+    a.run_length = axis[2].count;
+    a.panel = panel;
+    a.panel_step = columns;
+    if (r_.depthwise) {
+      for (int64_t r = 0; r < run_count; ++r) add_depthwise(a, view.x + tap[r] + tile.first, mask, r, sums);
+    } else {
+      const int64_t length = (merged ? axis[2].taps : 1) * r_.reduced;
+      for (int64_t r = 0; r < run_count; ++r)
+        add_run(a, view.x + tap[r] + tile.group * r_.reduced, length, (int)columns, mask, r * length, sums);
+    }
+    clock.mark(kPhaseMultiply);
+  }
+
+  // Rows [row, row + length) of the gradient: one for each of `length` neighbouring inputs.
+  void add_run(TileArguments<T>& a, const T* x, int64_t length, int columns, const T* mask, int64_t row, T* sums) const {
+    constexpr int n = kLanes<T>, width = kTileChannels<T>;
+    static const T zeros[kTileChannels<T>] = {};
+    alignas(64) T products[kTilePixels * width];
+    const int vectors = (columns + n - 1) / n;
+    const int64_t pieces = (length + kTilePixels - 1) / kTilePixels, shorter = length / pieces, longer = length % pieces;
+    a.pixel_step = 1;
+    a.scale = 1;
+    a.bias = zeros;
+    a.out = products;
+    a.out_step = width;
+    for (int64_t piece = 0; piece < pieces; ++piece) {
+      const int inputs = (int)(shorter + (piece < longer ? 1 : 0));
+      a.x = x;
+      tile_function<T>(inputs, vectors)(a);
+      for (int i = 0; i < inputs; ++i, ++row)
+        for (int v = 0; v < vectors; ++v) accumulate(products + i * width + v * n, mask, row * width + v * n, sums);
+      x += inputs;
+    }
+  }
+
+  BAYESOPS_HD_MEMBER void accumulate(const T* product, const T* mask, int64_t at, T* sums) {
+    Vec<T> add = load(product);
+    if (mask != nullptr) add = add * load(mask + at);
+    store(sums + at, load(sums + at) + add);
+  }
+
+  void add_depthwise(const TileArguments<T>& a, const T* x, const T* mask, int64_t row, T* sums) const {
+    Vec<T> total[4] = {};
+    const T* grad = a.panel;
+    for (int64_t r = 0; r < a.run_count; ++r) {
+      const T* from = x + a.runs[r];
+      for (int64_t i = 0; i < a.run_length; ++i, grad += a.panel_step)
+        total[i & 3] = fused_multiply_add(load(from + i * a.step), load(grad), total[i & 3]);
+    }
+    alignas(64) T product[kLanes<T>];
+    store(product, (total[0] + total[1]) + (total[2] + total[3]));
+    accumulate(product, mask, row * tile_width_, sums);
+  }
+
+  // Adds the partial sums of a tile in order and writes them in the layout of the weight.
+  void write_tile(int64_t t, const T* sums, int64_t partials, int64_t size) const {
+    const ColumnTile columns = tile(t);
+    const int64_t taps = p_.taps();
+    const T scale = (T)p_.scale;
+    for (int64_t i = 0; i < columns.count; ++i) {
+      T* to = result_ + (columns.group * r_.columns + columns.first + i) * rows_;
+      for (int64_t tap = 0; tap < taps; ++tap)
+        for (int64_t c = 0; c < r_.reduced; ++c) {
+          const T* from = sums + t * block_ + (tap * r_.reduced + c) * tile_width_ + i;
+          T total = 0;
+          for (int64_t s = 0; s < partials; ++s) total += from[s * size];
+          to[c * taps + tap] = total * scale;
+        }
+    }
+  }
+
+  const ConvProblem& p_;
+  const Roles r_;
+  const Images& grad_;
+  const Images& input_;
+  T* result_;
+  const Parallel& pool_;
+  Axis axis_[3];
+  TapOrder taps_;
+  SlabPlan slabs_{};
+  bool in_place_ = false;
+  int64_t tile_width_, tile_count_, rows_, block_;
+};
+
+}  // namespace
+
+void correlate_weight_grad(const ConvProblem& p, const Images& grad_output, const Images& input, void* grad_weight,
+                           const Parallel& pool) {
+  if (p.dtype == kFloat32) {
+    WeightGrad<float, float>(p, grad_output, input, static_cast<float*>(grad_weight), pool).run();
+  } else if (p.dtype == kFloat64) {
+    WeightGrad<double, double>(p, grad_output, input, static_cast<double*>(grad_weight), pool).run();
+  } else {
+    WeightGrad<BFloat16, float>(p, grad_output, input, static_cast<float*>(grad_weight), pool).run();
+  }
+}
+
+BAYESOPS_ISA_END

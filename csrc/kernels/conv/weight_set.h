@@ -1,0 +1,185 @@
+// One weight set: the weights under the mask of one (sample, example), and its panels.
+#pragma once
+#include "kernels/conv/geometry.h"
+#include "kernels/conv/microkernel.h"
+#include "kernels/conv/pack.h"
+
+BAYESOPS_ISA_BEGIN
+
+// Which side of the weight is summed over: input channels going forward, output channels for the input gradient.
+struct Roles {
+  bool backward;
+  int64_t groups;                     // that the panels see; a depthwise convolution is one group of columns
+  int64_t reduced, columns;           // channels of a group
+  int64_t reduced_total, columns_total;
+  bool depthwise;
+};
+
+static inline Roles roles_of(const ConvProblem& p, bool backward) {
+  Roles r;
+  r.backward = backward;
+  r.depthwise = p.depthwise();
+  r.groups = r.depthwise ? 1 : p.groups;
+  r.reduced_total = backward ? p.out_channels : p.in_channels;
+  r.columns_total = backward ? p.in_channels : p.out_channels;
+  r.reduced = r.depthwise ? 1 : r.reduced_total / r.groups;
+  r.columns = r.columns_total / r.groups;
+  return r;
+}
+
+// Channel masks switch whole channels off: nothing is computed for them. (A depthwise channel is one window, so there
+// they are bits like the others.)
+struct ChannelSkip {
+  const int32_t* list = nullptr;  // channels left on, all groups; null: all of them
+  const int64_t* start = nullptr;
+};
+
+struct WeightSet {
+  BitRange bits{nullptr, 0};
+  bool has_bits = false;
+  ChannelSkip reduced, columns;
+
+  static int64_t first(const ChannelSkip& skip, int64_t group, int64_t per_group) {
+    return skip.list != nullptr ? skip.start[group] : group * per_group;
+  }
+  static int64_t count(const ChannelSkip& skip, int64_t group, int64_t per_group) {
+    return skip.list != nullptr ? skip.start[group + 1] - skip.start[group] : per_group;
+  }
+};
+
+// Memory of a set: bits, and lists of channels.
+struct SetRoom {
+  uint64_t* bits;
+  uint64_t* expanded;
+  int64_t* reduced_start;
+  int64_t* columns_start;
+  int32_t* reduced_list;
+  int32_t* columns_list;
+
+  static int64_t table_bytes(const Roles& r) {
+    return (2 * (r.groups + 1)) * (int64_t)sizeof(int64_t) + (r.reduced_total + r.columns_total) * (int64_t)sizeof(int32_t);
+  }
+  static SetRoom make(const ConvProblem& p, const Roles& r, ScratchSlot bits, ScratchSlot expanded, ScratchSlot tables) {
+    SetRoom room;
+    room.bits = scratch<uint64_t>(bits, bit_words(p.mask.elements));
+    const bool expands = p.mask.granularity != kGranularityWeight;
+    room.expanded = scratch<uint64_t>(expanded, expands ? bit_words(p.out_channels * p.weight_row()) : 1);
+    char* at = scratch<char>(tables, table_bytes(r));
+    room.reduced_start = reinterpret_cast<int64_t*>(at);
+    room.columns_start = room.reduced_start + r.groups + 1;
+    room.reduced_list = reinterpret_cast<int32_t*>(room.columns_start + r.groups + 1);
+    room.columns_list = room.reduced_list + r.reduced_total;
+    return room;
+  }
+};
+
+// A mask of any granularity as one bit for each weight.
+static inline BitRange weight_bits(const ConvProblem& p, BitRange bits, uint64_t* room) {
+  const int64_t kernels = p.out_channels * p.group_in();
+  switch (p.mask.granularity) {
+    case kGranularityWeight:
+      return bits;
+    case kGranularityKernel:
+      return repeat_bits(bits, kernels, p.taps(), room);
+    case kGranularityOutChannel:
+      return repeat_bits(bits, p.out_channels, p.weight_row(), room);
+    default:  // input channels: the same for every output channel of a group
+      memset(room, 0, (size_t)bit_words(kernels * p.taps()) * sizeof(uint64_t));
+      for (int64_t kernel = 0; kernel < kernels; ++kernel) {
+        const int64_t group = kernel / p.group_in() / p.group_out();
+        if (bits[group * p.group_in() + kernel % p.group_in()]) set_bits(room, kernel * p.taps(), p.taps());
+      }
+      return BitRange{room, 0};
+  }
+}
+
+// From the raw bits of a mask to what packing needs: bits, or channels to leave out.
+static inline WeightSet weight_set(const ConvProblem& p, const Roles& r, BitRange bits, const SetRoom& room) {
+  WeightSet set;
+  const Granularity granularity = p.mask.granularity;
+  if (granularity == kGranularityWeight || granularity == kGranularityKernel || r.depthwise) {
+    set.bits = weight_bits(p, bits, room.expanded);
+    set.has_bits = true;
+  } else if ((granularity == kGranularityInChannel) != r.backward) {
+    kept_channels(bits, r.reduced_total, r.groups, room.reduced_list, room.reduced_start);
+    set.reduced = ChannelSkip{room.reduced_list, room.reduced_start};
+  } else {
+    kept_channels(bits, r.columns_total, r.groups, room.columns_list, room.columns_start);
+    set.columns = ChannelSkip{room.columns_list, room.columns_start};
+  }
+  return set;
+}
+
+// The columns of one panel: `count` channels of one group, from position `first` of its list of columns.
+struct ColumnTile {
+  int64_t group, first, count;
+};
+
+static inline int64_t list_tiles(const Roles& r, const WeightSet& set, int64_t width, ColumnTile* tiles) {
+  int64_t total = 0;
+  for (int64_t g = 0; g < r.groups; ++g) {
+    const int64_t columns = WeightSet::count(set.columns, g, r.columns);
+    for (int64_t first = 0; first < columns; first += width)
+      tiles[total++] = ColumnTile{g, first, columns - first < width ? columns - first : width};
+  }
+  return total;
+}
+
+BAYESOPS_INLINE int64_t max_tiles(const Roles& r, int64_t width) { return r.groups * ((r.columns + width - 1) / width); }
+
+// Where the taps of a pass stand in a panel: tap t is the `position[t]`-th (negative: takes no part).
+struct TapOrder {
+  const int32_t* position;
+  int64_t count;
+};
+
+// Packs one panel: row (position of the tap) * (reduced channels) + (reduced channel).
+// `rows` is work space for one weight row.
+template <class S, class T>
+void pack_panel(const ConvProblem& p, const Roles& r, const WeightSet& set, const S* weight, const ColumnTile& tile,
+                const TapOrder& taps, T* panel, int64_t panel_step, int32_t* rows) {
+  const WeightSource<S> source{weight, set.has_bits ? &set.bits : nullptr};
+  const int64_t row_elements = p.weight_row(), kernel_taps = p.taps();
+  const int columns = (int)tile.count, vectors = (int)((tile.count + kLanes<T> - 1) / kLanes<T>);
+  const int64_t column_base = WeightSet::first(set.columns, tile.group, r.columns) + tile.first;
+  const auto column_channel = [&](int i) {
+    return set.columns.list != nullptr ? (int64_t)set.columns.list[column_base + i] : column_base + i;
+  };
+  const int64_t reduced = r.depthwise ? 1 : WeightSet::count(set.reduced, tile.group, r.reduced);
+  const int64_t reduced_base = WeightSet::first(set.reduced, tile.group, r.reduced);
+  if (r.depthwise) {
+    pack_rows<S, T>(source, columns, vectors, kernel_taps, [&](int i) { return column_channel(i) * kernel_taps; },
+                    taps.position, panel, panel_step);
+  } else if (!r.backward) {
+    // A column is an output channel: its whole row of the weight, input channels outside, taps inside.
+    for (int64_t k = 0; k < row_elements; ++k) rows[k] = -1;
+    for (int64_t i = 0; i < reduced; ++i) {
+      const int64_t c = set.reduced.list != nullptr ? set.reduced.list[reduced_base + i] - tile.group * r.reduced : i;
+      for (int64_t t = 0; t < kernel_taps; ++t)
+        rows[c * kernel_taps + t] = taps.position[t] < 0 ? -1 : (int32_t)(taps.position[t] * reduced + i);
+    }
+    pack_rows<S, T>(source, columns, vectors, row_elements, [&](int i) { return column_channel(i) * row_elements; }, rows,
+                    panel, panel_step);
+  } else {
+    // A column is an input channel: for every output channel, its taps.
+    for (int64_t i = 0; i < reduced; ++i) {
+      const int64_t o = set.reduced.list != nullptr ? set.reduced.list[reduced_base + i] : reduced_base + i;
+      for (int64_t t = 0; t < kernel_taps; ++t)
+        rows[t] = taps.position[t] < 0 ? -1 : (int32_t)(taps.position[t] * reduced + i);
+      const int64_t base = o * row_elements - tile.group * r.columns * kernel_taps;
+      if (kernel_taps == 1 && set.columns.list == nullptr) {
+        // One tap: consecutive columns are consecutive weights.
+        for (int v = 0; v < vectors; ++v) {
+          const int n = kLanes<T>, here = columns - v * n < n ? columns - v * n : n;
+          if (rows[0] >= 0)
+            store(panel + rows[0] * panel_step + v * n, masked_weights<S, T>(source, base + column_base + v * n, here));
+        }
+      } else {
+        pack_rows<S, T>(source, columns, vectors, kernel_taps,
+                        [&](int c) { return base + column_channel(c) * kernel_taps; }, rows, panel, panel_step);
+      }
+    }
+  }
+}
+
+BAYESOPS_ISA_END

@@ -1,0 +1,57 @@
+// Chooses the instruction set once, when the first kernel is asked for.
+#include <cstdlib>
+#include <stdexcept>
+#include <string>
+
+#include "kernels/isa_table.h"
+
+namespace bayesops {
+
+// The build compiles either the baseline alone or all sets of x86-64 (cmake/Kernels.cmake).
+namespace baseline {
+const IsaTable& table();
+}
+#if BAYESOPS_HAVE_AVX512
+namespace avx2 {
+const IsaTable& table();
+}
+namespace avx512 {
+const IsaTable& table();
+}
+#endif
+
+namespace {
+
+#if BAYESOPS_HAVE_AVX512
+bool has_avx2() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2"); }
+bool has_avx512() {
+  return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+}
+#endif
+
+const IsaTable& choose() {
+  const char* value = std::getenv("BAYESOPS_CPU_CAPABILITY");
+  const std::string wanted = value == nullptr ? "" : value;
+  if (wanted == "baseline") return baseline::table();
+  bool known = wanted.empty();
+#if BAYESOPS_HAVE_AVX512
+  known = known || wanted == "avx2" || wanted == "avx512";
+  if ((wanted.empty() || wanted == "avx512") && has_avx512()) return avx512::table();
+  if ((wanted.empty() || wanted == "avx2") && has_avx2()) return avx2::table();
+#endif
+  if (!known)
+    throw std::runtime_error("BAYESOPS_CPU_CAPABILITY is '" + wanted + "'; it can be baseline, avx2 or avx512");
+  if (!wanted.empty())
+    throw std::runtime_error("BAYESOPS_CPU_CAPABILITY is '" + wanted + "', which this processor does not have");
+  return baseline::table();
+}
+
+}  // namespace
+
+const IsaTable& kernels() {
+  static const IsaTable& chosen = choose();
+  return chosen;
+}
+
+}  // namespace bayesops

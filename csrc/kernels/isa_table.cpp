@@ -1,0 +1,25 @@
+// Gathers the kernels of one instruction set; compiled once for each.
+#include "kernels/isa_table.h"
+
+#include "kernels/conv/entry.h"
+#include "kernels/machine/entry.h"
+#include "kernels/pointwise/entry.h"
+#include "kernels/simd/isa.h"
+
+#define BAYESOPS_STRING_(x) #x
+#define BAYESOPS_STRING(x) BAYESOPS_STRING_(x)
+
+BAYESOPS_ISA_BEGIN
+
+extern const FillKernels kFillKernels;
+
+const IsaTable& table() {
+  static const IsaTable t = {BAYESOPS_STRING(BAYESOPS_ISA),
+                             kFillKernels,
+                             {correlate_forward, correlate_input_grad, correlate_weight_grad, masked_weight},
+                             {dropout},
+                             {probe_multiply_add}};
+  return t;
+}
+
+BAYESOPS_ISA_END

@@ -1,0 +1,29 @@
+// The random streams of rng/*.h, many elements at a time. Compiled once per instruction set.
+#pragma once
+#include "kernels/rng/bernoulli.h"
+#include "kernels/rng/philox.h"
+
+namespace bayesops {
+
+// Elements [first, first + count), where `first` is a multiple of 64 and the buffers have room for count rounded up to
+// a multiple of 64.
+struct FillKernels {
+  // Bit i of bits[i / 64] is set where element first + i is kept.
+  void (*bernoulli_bits)(uint64_t* bits, int64_t first, int64_t count, Stream s, BernoulliLaw law);
+  // The same as bytes, 1 for kept; `first` and `count` as they come.
+  void (*bernoulli_bytes)(uint8_t* out, int64_t first, int64_t count, Stream s, BernoulliLaw law);
+  // +1 or -1.
+  void (*signs)(float* out, int64_t first, int64_t count, Stream s);
+  void (*normals)(float* out, int64_t first, int64_t count, Stream s);
+  // Raw words of a domain, one an element.
+  void (*words)(uint32_t* out, int64_t first, int64_t count, Stream s, Domain domain);
+};
+
+// Elements from `first` to `first + count` need this many in an aligned buffer, and start at `first % 64` in it.
+constexpr int64_t kFillAlign = 64;
+static inline int64_t fill_start(int64_t first) { return first & ~(kFillAlign - 1); }
+static inline int64_t fill_room(int64_t first, int64_t count) {
+  return (first - fill_start(first) + count + kFillAlign - 1) & ~(kFillAlign - 1);
+}
+
+}  // namespace bayesops

@@ -1,0 +1,146 @@
+#include "ops/tensors.h"
+
+namespace bayesops::ops {
+
+const Parallel& pool() {
+  static const auto run = [](int64_t count, int64_t grain, Parallel::Body body, void* context) {
+    torch::stable::parallel_for(0, count, grain, [&](int64_t begin, int64_t end) { body(begin, end, context); });
+  };
+  thread_local Parallel pool;
+  pool.run = run;
+  pool.threads = static_cast<int>(torch::stable::get_num_threads());
+  return pool;
+}
+
+Sizes sizes_of(const Tensor& t) {
+  const auto sizes = t.sizes();
+  return Sizes(sizes.begin(), sizes.end());
+}
+
+std::string describe(const Sizes& sizes) {
+  std::string text = "[";
+  for (size_t i = 0; i < sizes.size(); ++i) text += (i == 0 ? "" : ", ") + std::to_string(sizes[i]);
+  return text + "]";
+}
+
+DType dtype_of(const char* op, const char* name, const Tensor& t) {
+  switch (t.scalar_type()) {
+    case ScalarType::Float:
+      return kFloat32;
+    case ScalarType::Double:
+      return kFloat64;
+    case ScalarType::BFloat16:
+      return kBFloat16;
+    default:
+      STD_TORCH_CHECK(false, op, ": ", name, " must be float32, float64 or bfloat16 on the CPU");
+  }
+}
+
+int64_t item_bytes(DType dtype) { return dtype == kFloat32 ? 4 : dtype == kFloat64 ? 8 : 2; }
+
+void check_same_dtype(const char* op, const Tensor& expected, const char* name, const Tensor& t) {
+  STD_TORCH_CHECK(t.scalar_type() == expected.scalar_type(), op, ": ", name, " must have the dtype of the input");
+}
+
+void check_cpu(const char* op, const char* name, const Tensor& t) {
+  STD_TORCH_CHECK(t.is_cpu(), op, ": ", name, " must be on the CPU like the other tensors");
+}
+
+Tensor empty_strided(const Sizes& sizes, const Sizes& strides, ScalarType dtype, const Tensor& like) {
+  int32_t device_type = 0;
+  STABLE_TORCH_ERROR_CODE_CHECK(aoti_torch_get_device_type(like.get(), &device_type));
+  AtenTensorHandle handle = nullptr;
+  STABLE_TORCH_ERROR_CODE_CHECK(aoti_torch_empty_strided(
+      static_cast<int64_t>(sizes.size()), sizes.data(), strides.data(),
+      torch::stable::detail::to<int32_t>(torch::stable::detail::from(dtype)), device_type, like.get_device_index(),
+      &handle));
+  return Tensor(handle);
+}
+
+Tensor empty(const Sizes& sizes, ScalarType dtype, const Tensor& like) {
+  return empty_strided(sizes, dense_strides(sizes, 0, false), dtype, like);
+}
+
+Sizes dense_strides(const Sizes& sizes, int64_t channel, bool channels_last) {
+  Sizes strides(sizes.size());
+  int64_t step = 1;
+  const auto place = [&](int64_t i) {
+    strides[i] = step;
+    step *= sizes[i] > 1 ? sizes[i] : 1;
+  };
+  if (channels_last) place(channel);
+  for (int64_t i = static_cast<int64_t>(sizes.size()) - 1; i >= 0; --i)
+    if (!channels_last || i != channel) place(i);
+  return strides;
+}
+
+bool is_channels_last(const Tensor& t, int64_t channel) {
+  int64_t pixels = 1;
+  for (int64_t i = channel + 1; i < t.dim(); ++i) pixels *= t.size(i);
+  return t.size(channel) > 1 && pixels > 1 && t.stride(channel) == 1;
+}
+
+Images images_of(const Tensor& t, bool has_samples, int64_t axes) {
+  Images images;
+  images.data = t.data_ptr();
+  int64_t at = 0;
+  images.sample_stride = has_samples ? t.stride(at++) : 0;
+  images.example_stride = t.stride(at++);
+  images.channel_stride = t.stride(at++);
+  for (int64_t a = 3 - axes; a < 3; ++a, ++at) {
+    images.axis_stride[a] = t.stride(at);
+    images.size[a] = t.size(at);
+  }
+  return images;
+}
+
+Seeds read_seeds(const char* op, const Tensor& seed) {
+  STD_TORCH_CHECK(seed.scalar_type() == ScalarType::Long, op, ": seed must be an int64 tensor");
+  STD_TORCH_CHECK(seed.dim() <= 1, op, ": seed must have shape [] or [S], not ", describe(sizes_of(seed)));
+  check_cpu(op, "seed", seed);
+  const Tensor tensor = torch::stable::contiguous(seed);
+  return Seeds{tensor, static_cast<const int64_t*>(tensor.data_ptr()), tensor.numel(), seed.dim() == 1};
+}
+
+void check_probability(const char* op, double p) {
+  STD_TORCH_CHECK(p >= 0.0 && p < 1.0, op, ": p must be in [0, 1), not ", p);
+}
+
+Mask read_mask(const char* op, const std::optional<Tensor>& mask, const Sizes& base, Granularity granularity, double p,
+               const Seeds& seeds, int64_t stream, bool per_example, int64_t examples) {
+  check_probability(op, p);
+  STD_TORCH_CHECK(stream >= 0 && stream <= 0xFFFFFFFFll, op, ": stream must be in [0, 2^32), not ", stream);
+  Mask result;
+  MaskSource& source = result.source;
+  source.granularity = granularity;
+  source.elements = 1;
+  for (const int64_t size : base) source.elements *= size;
+  source.seeds = seeds.data;
+  source.stream = static_cast<uint32_t>(stream);
+  if (!mask.has_value()) {
+    source.masked = p > 0.0;
+    source.law = bernoulli_law(p);
+    return result;
+  }
+  STD_TORCH_CHECK(mask->scalar_type() == ScalarType::Bool, op, ": mask must be a bool tensor");
+  check_cpu(op, "mask", *mask);
+  const Sizes sizes = sizes_of(*mask);
+  Sizes lead = seeds.batched ? Sizes{seeds.count} : Sizes{};
+  if (per_example) lead.push_back(examples);
+  const auto join = [&](const Sizes& front) {
+    Sizes all = front;
+    all.insert(all.end(), base.begin(), base.end());
+    return all;
+  };
+  const Sizes full = join(lead), shared = join(per_example ? Sizes{examples} : Sizes{});
+  STD_TORCH_CHECK(sizes == full || sizes == shared, op, ": mask must have shape ", describe(shared), " or ",
+                  describe(full), ", not ", describe(sizes));
+  result.given = torch::stable::contiguous(*mask);
+  source.masked = true;
+  source.given = static_cast<const uint8_t*>(result.given.data_ptr());
+  source.given_example_stride = per_example ? source.elements : 0;
+  if (seeds.batched && sizes == full) source.given_sample_stride = source.elements * (per_example ? examples : 1);
+  return result;
+}
+
+}  // namespace bayesops::ops

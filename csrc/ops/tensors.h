@@ -1,0 +1,62 @@
+// What the operators need of a tensor: checks that say what came, and the views that kernels take.
+#pragma once
+#include <torch/csrc/stable/library.h>
+#include <torch/csrc/stable/ops.h>
+#include <torch/csrc/stable/tensor.h>
+#include <torch/headeronly/util/Exception.h>
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "kernels/isa_table.h"
+
+namespace bayesops::ops {
+
+using torch::stable::Tensor;
+using torch::headeronly::ScalarType;
+using Sizes = std::vector<int64_t>;
+
+// libtorch's thread pool as kernels see it.
+const Parallel& pool();
+
+Sizes sizes_of(const Tensor& t);
+std::string describe(const Sizes& sizes);
+
+DType dtype_of(const char* op, const char* name, const Tensor& t);
+int64_t item_bytes(DType dtype);
+void check_same_dtype(const char* op, const Tensor& expected, const char* name, const Tensor& t);
+void check_cpu(const char* op, const char* name, const Tensor& t);
+
+Tensor empty_strided(const Sizes& sizes, const Sizes& strides, ScalarType dtype, const Tensor& like);
+Tensor empty(const Sizes& sizes, ScalarType dtype, const Tensor& like);
+// Strides of a contiguous tensor; with `channels_last`, dimension `channel` moves to the end of memory.
+Sizes dense_strides(const Sizes& sizes, int64_t channel, bool channels_last);
+
+// True when a result should be channels last because its input is: several channels, several pixels, and neighbouring
+// channels next to each other in memory.
+bool is_channels_last(const Tensor& t, int64_t channel);
+
+// The tensor [(samples,) examples, channels, axes...] as kernels see it; `axes` of its trailing dimensions are spatial.
+Images images_of(const Tensor& t, bool has_samples, int64_t axes);
+
+struct Seeds {
+  Tensor tensor;  // contiguous; owns what `data` points to
+  const int64_t* data;
+  int64_t count;
+  bool batched;  // [S] rather than []
+};
+Seeds read_seeds(const char* op, const Tensor& seed);
+
+// The law of a mask that is drawn, or the bytes of one that is given. `base` is the shape of one mask. A given mask may
+// have leading dimensions (samples,) or, with per_example, (samples,) examples.
+struct Mask {
+  Tensor given;  // owns what source.given points to
+  MaskSource source;
+};
+Mask read_mask(const char* op, const std::optional<Tensor>& mask, const Sizes& base, Granularity granularity, double p,
+               const Seeds& seeds, int64_t stream, bool per_example, int64_t examples);
+
+void check_probability(const char* op, double p);
+
+}  // namespace bayesops::ops
