@@ -15,7 +15,6 @@ message(STATUS "bayesops: CUDA ${CMAKE_CUDA_COMPILER_VERSION}, architectures ${C
 
 bayesops_stable_library(_C_cuda)
 target_sources(_C_cuda PRIVATE ${BAYESOPS_CUDA_SOURCES})
-target_link_libraries(_C_cuda PRIVATE $<TARGET_OBJECTS:bayesops_common>)
 # In a CUDA torch, libtorch.so names libtorch_cuda.so, where the rest of our symbols are.
 target_link_libraries(_C_cuda PRIVATE "${BAYESOPS_TORCH_DIR}/lib/libtorch.so")
 target_compile_definitions(_C_cuda PRIVATE USE_CUDA)

@@ -1,4 +1,4 @@
-# bayesops_kernels: the torch-free objects that every library links.
+# bayesops_kernels: the torch-free objects that _C and _native link (_C_cuda needs their headers only).
 #
 # BAYESOPS_KERNEL_SOURCES are compiled once per instruction set, with BAYESOPS_ISA naming it; each copy lives in its own
 # namespace (bayesops::avx2, ...), and tools/check_isa_symbols.py sees to it that nothing else leaves these objects.

@@ -16,6 +16,7 @@ function(bayesops_stable_library name)
   else()
     # Named as needed so that its symbols are found: torch itself loads it out of sight of other libraries.
     target_link_options(${name} PRIVATE "LINKER:--no-as-needed")
-    target_link_libraries(${name} PRIVATE "${BAYESOPS_TORCH_DIR}/lib/libtorch_cpu.so")
+    # The compiler's own libraries come first: libtorch_cpu.so also exports pieces of the C++ library, without versions.
+    target_link_libraries(${name} PRIVATE ${CMAKE_CXX_IMPLICIT_LINK_LIBRARIES} "${BAYESOPS_TORCH_DIR}/lib/libtorch_cpu.so")
   endif()
 endfunction()
