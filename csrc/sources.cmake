@@ -21,7 +21,9 @@ set(BAYESOPS_COMMON_SOURCES
 
 # Schemas, checks and CPU dispatch of the torch operators: _C.
 set(BAYESOPS_OPS_SOURCES
+  csrc/ops/convolution.cpp
   csrc/ops/dropout.cpp
+  csrc/ops/dropout_arguments.cpp
   csrc/ops/kernel_counters.cpp
   csrc/ops/library.cpp
   csrc/ops/masked_conv.cpp
@@ -29,9 +31,14 @@ set(BAYESOPS_OPS_SOURCES
   csrc/ops/tensors.cpp
 )
 
-# CUDA kernels and registrations: _C_cuda.
+# CUDA kernels and registrations, and the checks that they share with the CPU: _C_cuda.
 set(BAYESOPS_CUDA_SOURCES
-  csrc/cuda/placeholder.cu
+  csrc/cuda/dropout.cu
+  csrc/cuda/masked_weight.cu
+  csrc/cuda/random.cu
+  csrc/ops/convolution.cpp
+  csrc/ops/dropout_arguments.cpp
+  csrc/ops/tensors.cpp
 )
 
 # The pybind11 module: _native.

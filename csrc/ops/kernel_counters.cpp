@@ -2,6 +2,8 @@
 #include <chrono>
 
 #include "kernels/counters.h"
+#include "kernels/isa_table.h"
+#include "ops/pool.h"
 #include "ops/tensors.h"
 
 namespace bayesops::ops {
@@ -22,7 +24,7 @@ std::string cpu_capability() { return kernels().name; }
 // Floating-point operations a second of fused multiply-adds in registers, on all of libtorch's threads at once.
 double measure_multiply_add_peak(double seconds) {
   using Clock = std::chrono::steady_clock;
-  const Parallel& threads = pool();
+  const Parallel threads = pool();
   std::vector<double> rate(static_cast<size_t>(threads.threads), 0.0);
   torch::stable::parallel_for(0, threads.threads, 1, [&](int64_t begin, int64_t end) {
     for (int64_t t = begin; t < end; ++t) {

@@ -1,4 +1,8 @@
 // The streams as tensors: sample_seeds, random_bernoulli, random_normal, random_signs, random_words.
+#include <algorithm>
+
+#include "kernels/isa_table.h"
+#include "ops/pool.h"
 #include "ops/tensors.h"
 
 namespace bayesops::ops {
@@ -41,10 +45,6 @@ auto whole_blocks(const Fill& fill) {
     fill(rest, first + whole, count - whole, stream);
     std::copy(rest, rest + (count - whole), to + whole);
   };
-}
-
-void check_stream(const char* op, int64_t stream) {
-  STD_TORCH_CHECK(stream >= 0 && stream <= 0xFFFFFFFFll, op, ": stream must be in [0, 2^32), not ", stream);
 }
 
 Tensor random_bernoulli(const Tensor& seed, const Sizes shape, double p, int64_t stream) {

@@ -2,16 +2,6 @@
 
 namespace bayesops::ops {
 
-const Parallel& pool() {
-  static const auto run = [](int64_t count, int64_t grain, Parallel::Body body, void* context) {
-    torch::stable::parallel_for(0, count, grain, [&](int64_t begin, int64_t end) { body(begin, end, context); });
-  };
-  thread_local Parallel pool;
-  pool.run = run;
-  pool.threads = static_cast<int>(torch::stable::get_num_threads());
-  return pool;
-}
-
 Sizes sizes_of(const Tensor& t) {
   const auto sizes = t.sizes();
   return Sizes(sizes.begin(), sizes.end());
@@ -31,19 +21,21 @@ DType dtype_of(const char* op, const char* name, const Tensor& t) {
       return kFloat64;
     case ScalarType::BFloat16:
       return kBFloat16;
+    case ScalarType::Half:
+      STD_TORCH_CHECK(!t.is_cpu(), op, ": ", name, " is float16, which runs on CUDA only; use bfloat16 on the CPU");
+      return kFloat16;
     default:
-      STD_TORCH_CHECK(false, op, ": ", name, " must be float32, float64 or bfloat16 on the CPU");
+      STD_TORCH_CHECK(false, op, ": ", name, " must be float32, float64, bfloat16 or (on CUDA) float16");
   }
 }
-
-int64_t item_bytes(DType dtype) { return dtype == kFloat32 ? 4 : dtype == kFloat64 ? 8 : 2; }
 
 void check_same_dtype(const char* op, const Tensor& expected, const char* name, const Tensor& t) {
   STD_TORCH_CHECK(t.scalar_type() == expected.scalar_type(), op, ": ", name, " must have the dtype of the input");
 }
 
-void check_cpu(const char* op, const char* name, const Tensor& t) {
-  STD_TORCH_CHECK(t.is_cpu(), op, ": ", name, " must be on the CPU like the other tensors");
+void check_same_device(const char* op, const Tensor& expected, const char* name, const Tensor& t) {
+  STD_TORCH_CHECK(t.is_cpu() == expected.is_cpu() && t.get_device_index() == expected.get_device_index(), op, ": ", name,
+                  " must be on the device of the other tensors");
 }
 
 Tensor empty_strided(const Sizes& sizes, const Sizes& strides, ScalarType dtype, const Tensor& like) {
@@ -97,9 +89,12 @@ Images images_of(const Tensor& t, bool has_samples, int64_t axes) {
 Seeds read_seeds(const char* op, const Tensor& seed) {
   STD_TORCH_CHECK(seed.scalar_type() == ScalarType::Long, op, ": seed must be an int64 tensor");
   STD_TORCH_CHECK(seed.dim() <= 1, op, ": seed must have shape [] or [S], not ", describe(sizes_of(seed)));
-  check_cpu(op, "seed", seed);
   const Tensor tensor = torch::stable::contiguous(seed);
   return Seeds{tensor, static_cast<const int64_t*>(tensor.data_ptr()), tensor.numel(), seed.dim() == 1};
+}
+
+void check_stream(const char* op, int64_t stream) {
+  STD_TORCH_CHECK(stream >= 0 && stream <= 0xFFFFFFFFll, op, ": stream must be in [0, 2^32), not ", stream);
 }
 
 void check_probability(const char* op, double p) {
@@ -109,7 +104,7 @@ void check_probability(const char* op, double p) {
 Mask read_mask(const char* op, const std::optional<Tensor>& mask, const Sizes& base, Granularity granularity, double p,
                const Seeds& seeds, int64_t stream, bool per_example, int64_t examples) {
   check_probability(op, p);
-  STD_TORCH_CHECK(stream >= 0 && stream <= 0xFFFFFFFFll, op, ": stream must be in [0, 2^32), not ", stream);
+  check_stream(op, stream);
   Mask result;
   MaskSource& source = result.source;
   source.granularity = granularity;
@@ -123,7 +118,7 @@ Mask read_mask(const char* op, const std::optional<Tensor>& mask, const Sizes& b
     return result;
   }
   STD_TORCH_CHECK(mask->scalar_type() == ScalarType::Bool, op, ": mask must be a bool tensor");
-  check_cpu(op, "mask", *mask);
+  check_same_device(op, seeds.tensor, "mask", *mask);
   const Sizes sizes = sizes_of(*mask);
   Sizes lead = seeds.batched ? Sizes{seeds.count} : Sizes{};
   if (per_example) lead.push_back(examples);

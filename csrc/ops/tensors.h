@@ -1,4 +1,4 @@
-// What the operators need of a tensor: checks that say what came, and the views that kernels take.
+// What the operators need of a tensor, on every device: checks that say what came, and the views that kernels take.
 #pragma once
 #include <torch/csrc/stable/library.h>
 #include <torch/csrc/stable/ops.h>
@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "kernels/isa_table.h"
+#include "kernels/conv/problem.h"
 
 namespace bayesops::ops {
 
@@ -17,16 +17,12 @@ using torch::stable::Tensor;
 using torch::headeronly::ScalarType;
 using Sizes = std::vector<int64_t>;
 
-// libtorch's thread pool as kernels see it.
-const Parallel& pool();
-
 Sizes sizes_of(const Tensor& t);
 std::string describe(const Sizes& sizes);
 
 DType dtype_of(const char* op, const char* name, const Tensor& t);
-int64_t item_bytes(DType dtype);
 void check_same_dtype(const char* op, const Tensor& expected, const char* name, const Tensor& t);
-void check_cpu(const char* op, const char* name, const Tensor& t);
+void check_same_device(const char* op, const Tensor& expected, const char* name, const Tensor& t);
 
 Tensor empty_strided(const Sizes& sizes, const Sizes& strides, ScalarType dtype, const Tensor& like);
 Tensor empty(const Sizes& sizes, ScalarType dtype, const Tensor& like);
@@ -41,12 +37,13 @@ bool is_channels_last(const Tensor& t, int64_t channel);
 Images images_of(const Tensor& t, bool has_samples, int64_t axes);
 
 struct Seeds {
-  Tensor tensor;  // contiguous; owns what `data` points to
+  Tensor tensor;  // contiguous; owns what `data` points to, on the device of the operator
   const int64_t* data;
   int64_t count;
   bool batched;  // [S] rather than []
 };
 Seeds read_seeds(const char* op, const Tensor& seed);
+void check_stream(const char* op, int64_t stream);
 
 // The law of a mask that is drawn, or the bytes of one that is given. `base` is the shape of one mask. A given mask may
 // have leading dimensions (samples,) or, with per_example, (samples,) examples.

@@ -5,10 +5,16 @@
 
 namespace bayesops {
 
-enum DType : int { kFloat32, kFloat64, kBFloat16 };
+enum DType : int { kFloat32, kFloat64, kBFloat16, kFloat16 };  // kFloat16 on CUDA only
 
 // What one Bernoulli draw switches.
-enum Granularity : int { kGranularityWeight, kGranularityKernel, kGranularityInChannel, kGranularityOutChannel };
+enum Granularity : int {
+  kGranularityWeight,
+  kGranularityKernel,      // the window of one input-output pair
+  kGranularityInChannel,
+  kGranularityOutChannel,
+  kGranularityChannel,     // input and output channels alike: a mask holds the input channels, then the output channels
+};
 
 // Where the masks of all (sample, example) pairs come from.
 struct MaskSource {

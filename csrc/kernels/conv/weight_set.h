@@ -83,14 +83,17 @@ static inline BitRange weight_bits(const ConvProblem& p, BitRange bits, uint64_t
       return repeat_bits(bits, kernels, p.taps(), room);
     case kGranularityOutChannel:
       return repeat_bits(bits, p.out_channels, p.weight_row(), room);
-    default:  // input channels: the same for every output channel of a group
-      memset(room, 0, (size_t)bit_words(kernels * p.taps()) * sizeof(uint64_t));
-      for (int64_t kernel = 0; kernel < kernels; ++kernel) {
-        const int64_t group = kernel / p.group_in() / p.group_out();
-        if (bits[group * p.group_in() + kernel % p.group_in()]) set_bits(room, kernel * p.taps(), p.taps());
-      }
-      return BitRange{room, 0};
+    case kGranularityInChannel:
+    case kGranularityChannel:
+      break;
   }
+  const bool both = p.mask.granularity == kGranularityChannel;
+  memset(room, 0, (size_t)bit_words(kernels * p.taps()) * sizeof(uint64_t));
+  for (int64_t kernel = 0; kernel < kernels; ++kernel) {
+    const int64_t out = kernel / p.group_in(), in = out / p.group_out() * p.group_in() + kernel % p.group_in();
+    if (bits[in] && (!both || bits[p.in_channels + out])) set_bits(room, kernel * p.taps(), p.taps());
+  }
+  return BitRange{room, 0};
 }
 
 // From the raw bits of a mask to what packing needs: bits, or channels to leave out.
@@ -100,11 +103,16 @@ static inline WeightSet weight_set(const ConvProblem& p, const Roles& r, BitRang
   if (granularity == kGranularityWeight || granularity == kGranularityKernel || r.depthwise) {
     set.bits = weight_bits(p, bits, room.expanded);
     set.has_bits = true;
-  } else if ((granularity == kGranularityInChannel) != r.backward) {
-    kept_channels(bits, r.reduced_total, r.groups, room.reduced_list, room.reduced_start);
+    return set;
+  }
+  const bool inputs = granularity != kGranularityOutChannel, outputs = granularity != kGranularityInChannel;
+  const BitRange out_bits{bits.words, bits.offset + (granularity == kGranularityChannel ? p.in_channels : 0)};
+  if (r.backward ? outputs : inputs) {
+    kept_channels(r.backward ? out_bits : bits, r.reduced_total, r.groups, room.reduced_list, room.reduced_start);
     set.reduced = ChannelSkip{room.reduced_list, room.reduced_start};
-  } else {
-    kept_channels(bits, r.columns_total, r.groups, room.columns_list, room.columns_start);
+  }
+  if (r.backward ? inputs : outputs) {
+    kept_channels(r.backward ? bits : out_bits, r.columns_total, r.groups, room.columns_list, room.columns_start);
     set.columns = ChannelSkip{room.columns_list, room.columns_start};
   }
   return set;

@@ -1,0 +1,94 @@
+// The random streams as functors over a flat index: what a CUDA thread does, callable on the host as well.
+// Index i names a block of consecutive elements of one sample, so that a thread draws a Philox block once.
+#pragma once
+#include "kernels/rng/bernoulli.h"
+#include "kernels/rng/normal.h"
+
+namespace bayesops {
+
+// `count` elements a sample, cut into `block` at a time.
+struct FlatBlocks {
+  int64_t samples, count, block;
+  BAYESOPS_HD_MEMBER int64_t per_sample(const FlatBlocks& b) { return (b.count + b.block - 1) / b.block; }
+  BAYESOPS_HD_MEMBER int64_t total(const FlatBlocks& b) { return b.samples * per_sample(b); }
+};
+
+// Keep-or-drop of the 16 elements of one Philox block, as bits.
+BAYESOPS_HD uint32_t bernoulli_block(Stream s, BernoulliLaw law, uint64_t block) {
+  const PhiloxBlock words = philox_block(s, kDomainBernoulli, block);
+  uint32_t bits = 0;
+  for (int i = 0; i < 16; ++i) {
+    const uint32_t byte = (words.word[i >> 2] >> (8 * (i & 3))) & 0xFFu;
+    bool keep = byte > law.high;
+    if (byte == law.high) keep = bernoulli_tie_keeps(s, law, block * 16 + (uint64_t)i);
+    bits |= (uint32_t)keep << i;
+  }
+  return bits;
+}
+
+struct FlatBernoulli {
+  const int64_t* seeds;
+  uint32_t stream;
+  BernoulliLaw law;
+  FlatBlocks blocks;  // of 16
+  bool* out;
+  BAYESOPS_HD_MEMBER void run(const FlatBernoulli& f, int64_t index) {
+    const int64_t per_sample = FlatBlocks::per_sample(f.blocks), sample = index / per_sample, block = index % per_sample;
+    const uint32_t bits = bernoulli_block(Stream{(uint64_t)f.seeds[sample], f.stream}, f.law, (uint64_t)block);
+    const int64_t first = block * 16;
+    for (int i = 0; i < 16 && first + i < f.blocks.count; ++i) f.out[sample * f.blocks.count + first + i] = bits >> i & 1;
+  }
+};
+
+struct FlatNormal {
+  const int64_t* seeds;
+  uint32_t stream;
+  FlatBlocks blocks;  // of 4
+  float* out;
+  BAYESOPS_HD_MEMBER void run(const FlatNormal& f, int64_t index) {
+    const int64_t per_sample = FlatBlocks::per_sample(f.blocks), sample = index / per_sample, block = index % per_sample;
+    const PhiloxBlock words = philox_block(Stream{(uint64_t)f.seeds[sample], f.stream}, kDomainNormal, (uint64_t)block);
+    float z[4];
+    box_muller<ScalarMath>(words.word[0], words.word[1], z[0], z[1]);
+    box_muller<ScalarMath>(words.word[2], words.word[3], z[2], z[3]);
+    const int64_t first = block * 4;
+    for (int i = 0; i < 4 && first + i < f.blocks.count; ++i) f.out[sample * f.blocks.count + first + i] = z[i];
+  }
+};
+
+struct FlatSigns {
+  const int64_t* seeds;
+  uint32_t stream;
+  FlatBlocks blocks;  // of 32: one word
+  float* out;
+  BAYESOPS_HD_MEMBER void run(const FlatSigns& f, int64_t index) {
+    const int64_t per_sample = FlatBlocks::per_sample(f.blocks), sample = index / per_sample, word = index % per_sample;
+    const uint32_t bits = philox_word(Stream{(uint64_t)f.seeds[sample], f.stream}, kDomainSign, (uint64_t)word);
+    const int64_t first = word * 32;
+    for (int i = 0; i < 32 && first + i < f.blocks.count; ++i)
+      f.out[sample * f.blocks.count + first + i] = bits >> i & 1 ? -1.0f : 1.0f;
+  }
+};
+
+struct FlatWords {
+  const int64_t* seeds;
+  uint32_t stream;
+  FlatBlocks blocks;  // of 4
+  uint32_t* out;
+  BAYESOPS_HD_MEMBER void run(const FlatWords& f, int64_t index) {
+    const int64_t per_sample = FlatBlocks::per_sample(f.blocks), sample = index / per_sample, block = index % per_sample;
+    const PhiloxBlock words = philox_block(Stream{(uint64_t)f.seeds[sample], f.stream}, kDomainWord, (uint64_t)block);
+    const int64_t first = block * 4;
+    for (int i = 0; i < 4 && first + i < f.blocks.count; ++i) f.out[sample * f.blocks.count + first + i] = words.word[i];
+  }
+};
+
+struct FlatSeeds {
+  const int64_t* seed;
+  int64_t* out;
+  BAYESOPS_HD_MEMBER void run(const FlatSeeds& f, int64_t index) {
+    f.out[index] = sample_seed((uint64_t)*f.seed, (uint64_t)index);
+  }
+};
+
+}  // namespace bayesops

@@ -1,0 +1,60 @@
+// The checks and shapes that the masked convolutions share, on every device.
+#pragma once
+#include "ops/tensors.h"
+
+namespace bayesops::ops {
+
+// The arguments that the three convolutions share.
+struct ConvArguments {
+  double p;
+  int64_t granularity;
+  bool rescale, per_example;
+  int64_t stream;
+  Sizes stride, padding, dilation;
+  int64_t groups;
+};
+
+// A convolution with 0 (linear) to 3 spatial axes, seen as one with three.
+class Convolution {
+ public:
+  // `input` is [N, C, axes...], shared by all samples, or [S, N, C, axes...].
+  Convolution(const char* op, const Sizes& weight, const Sizes& input, const Tensor& seed, const std::optional<Tensor>& mask,
+              const ConvArguments& arguments);
+
+  ConvProblem& problem() { return problem_; }
+  int64_t axes() const { return axes_; }
+  bool sampled() const { return sampled_; }        // the input has one batch of images a sample
+  bool batched() const { return seeds_.batched; }  // the output has one batch of images a sample
+  const Sizes& output() const { return output_; }  // without samples
+  const Sizes& input() const { return input_; }
+  Sizes with_samples(const Sizes& sizes) const;
+
+  // A result of the given sizes, channels last where `like` is.
+  Tensor allocate(const Sizes& sizes, bool samples, const Tensor& like, int64_t like_channel) const;
+  void check_output(const Tensor& grad_output) const;
+
+ private:
+  void set_axes(const Sizes& weight, const ConvArguments& arguments);
+  void set_mask(const Sizes& weight, const std::optional<Tensor>& mask, const ConvArguments& arguments);
+
+  const char* op_;
+  int64_t axes_;
+  Seeds seeds_;
+  bool sampled_;
+  Sizes input_, output_;
+  Mask mask_;
+  ConvProblem problem_{};
+};
+
+// Arguments and result of masked_weight: the masked weights themselves, [(S,) (N,) weight...]; `num_examples` 0 means one
+// mask for all examples.
+struct MaskedWeight {
+  MaskedWeight(const char* op, const Tensor& weight, const Tensor& seed, const std::optional<Tensor>& mask, double p,
+               int64_t granularity, bool rescale, int64_t num_examples, int64_t groups, int64_t stream);
+
+  Tensor weight;  // contiguous
+  Convolution conv;
+  Tensor out;
+};
+
+}  // namespace bayesops::ops
