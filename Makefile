@@ -63,7 +63,7 @@ asan: venv
 	$(RUN) BAYESOPS_CUDA=0 BAYESOPS_SANITIZE=$(SANITIZERS) python setup.py --quiet build --build-base build/asan --build-lib $(ASAN_SITE)
 	$(RUN) PYTHONPATH="$(CURDIR)/$(ASAN_SITE)" ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 \
 	  LD_PRELOAD="$(foreach library,libasan.so libubsan.so libstdc++.so.6,$$($${CXX:-c++} -print-file-name=$(library)))" \
-	  pytest -p no:cacheprovider tests/ops -m "not slow" $(PYTEST_ARGS)
+	  pytest -p no:cacheprovider --capture=sys tests/ops -m "not slow" $(PYTEST_ARGS)
 
 cuda-compile: venv
 	$(RUN) BAYESOPS_CUDA=1 python setup.py --quiet build --build-base build/cuda
