@@ -1,0 +1,42 @@
+"""Fused, seeded sampling operators for Bayesian convolutional networks in PyTorch.
+
+    import bayesops as bo
+
+    model = bo.convert(trained, p=0.1)                     # or build one from bo.nn
+    prediction = bo.predict(model.eval(), images, num_samples=100)
+    prediction.mean, prediction.variance
+
+Every mask is a pure function of a seed, a stream (the layer) and the element's index: `bo.random` shows it.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from bayesops import (
+    _library,  # noqa: F401  first of all: the modules below register rules for its operators
+    nn,
+    ops,
+    random,
+)
+from bayesops.convert import convert
+from bayesops.predict import Prediction, predict
+from bayesops.sampling import sampling
+
+if TYPE_CHECKING:
+    from bayesops import models, reference
+
+__version__ = "0.1.0"
+__all__ = ["Prediction", "convert", "models", "nn", "ops", "predict", "random", "reference", "sampling"]
+
+# Not needed by a network that only runs.
+_LAZY = {"models", "reference"}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        return import_module(f"bayesops.{name}")
+    raise AttributeError(f"module 'bayesops' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LAZY})

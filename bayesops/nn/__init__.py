@@ -1,0 +1,6 @@
+"""Bayesian layers with the constructors of `torch.nn`."""
+
+from bayesops.nn.bernoulli import BernoulliConv1d, BernoulliConv2d, BernoulliConv3d, BernoulliLinear
+from bayesops.nn.dropout import Dropout
+
+__all__ = ["BernoulliConv1d", "BernoulliConv2d", "BernoulliConv3d", "BernoulliLinear", "Dropout"]

@@ -1,0 +1,203 @@
+"""Convolutions and linear layers whose kernel is masked by Bernoulli draws, in training and at prediction."""
+
+import math
+from collections.abc import Callable
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.nn.modules.conv import _ConvNd
+from torch.nn.modules.utils import _pair, _single, _triple
+
+from bayesops import ops
+from bayesops.ops._arguments import check_probability, check_stream, wrong_value
+from bayesops.ops.masked_conv import GRANULARITIES
+from bayesops.sampling import layer_seed
+
+
+class _Bernoulli(nn.Module):
+    """The options of the mask, which all layers of the family have.
+
+    `stream` (None, or an int to be set by the user) says which stream of the seed the layer draws from.
+    """
+
+    stream: int | None
+
+    def _set_mask_options(self, p: float, granularity: str, rescale: bool, per_example: bool) -> None:
+        name = type(self).__name__
+        if granularity not in GRANULARITIES:
+            wrong_value(name, "granularity", f"one of {', '.join(map(repr, GRANULARITIES))}", repr(granularity))
+        self.p = check_probability(name, p)
+        self.granularity = granularity
+        self.rescale = rescale
+        self.per_example = per_example
+        self.stream = None
+
+    def _mask_options(self, input: Tensor, mask: Tensor | None) -> dict[str, Any]:
+        seed, stream = None, 0
+        if mask is None:
+            if self.stream is not None:
+                check_stream(type(self).__name__, self.stream)
+            seed, stream = layer_seed(self, self.stream, input.device)
+        return {
+            "p": self.p, "seed": seed, "mask": mask, "granularity": self.granularity, "rescale": self.rescale,
+            "per_example": self.per_example, "stream": stream,
+        }  # fmt: skip
+
+    def _mask_repr(self) -> str:
+        text = f", p={self.p}, granularity={self.granularity!r}"
+        if not self.rescale:
+            text += ", rescale=False"
+        if self.per_example:
+            text += ", per_example=True"
+        return text if self.stream is None else f"{text}, stream={self.stream}"
+
+
+class _BernoulliConv(_Bernoulli, _ConvNd):
+    """A convolution of `torch.nn` in everything but its forward pass.
+
+    Not a subclass of `torch.nn.Conv2d`, so that tools which look for one (fusion, quantisation, conversion) do not take
+    it for deterministic.
+    """
+
+    _to_tuple: Callable[[Any], tuple[int, ...]]
+    _operator: Callable[..., Tensor]
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int | tuple[int, ...],
+        stride: int | tuple[int, ...] = 1,
+        padding: int | tuple[int, ...] | str = 0,
+        dilation: int | tuple[int, ...] = 1,
+        groups: int = 1,
+        bias: bool = True,
+        padding_mode: Literal["zeros", "reflect", "replicate", "circular"] = "zeros",
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+        *,
+        p: float = 0.5,
+        granularity: str = "weight",
+        rescale: bool = True,
+        per_example: bool = False,
+    ) -> None:
+        to_tuple = type(self)._to_tuple
+        window = to_tuple(kernel_size)
+        super().__init__(
+            in_channels, out_channels, window, to_tuple(stride),
+            padding if isinstance(padding, str) else to_tuple(padding), to_tuple(dilation), False, to_tuple(0), groups,
+            bias, padding_mode, device=device, dtype=dtype,
+        )  # fmt: skip
+        self._set_mask_options(p, granularity, rescale, per_example)
+
+    def forward(self, input: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Convolve ``[N, I, *]`` with one draw of the kernel, or with the kernel under a given bool `mask`.
+
+        True is kept. The mask's shape goes by the granularity, see `bayesops.ops.masked_conv2d`.
+        """
+        padding: str | int | tuple[int, ...] = self.padding
+        if self.padding_mode != "zeros":
+            input = functional.pad(input, self._reversed_padding_repeated_twice, mode=self.padding_mode)
+            padding = 0
+        return type(self)._operator(
+            input, self.weight, self.bias, **self._mask_options(input, mask), stride=self.stride, padding=padding,
+            dilation=self.dilation, groups=self.groups,
+        )  # fmt: skip
+
+    def extra_repr(self) -> str:
+        """Show the constructor's arguments."""
+        return super().extra_repr() + self._mask_repr()
+
+
+class BernoulliConv1d(_BernoulliConv):
+    """1-d convolution whose kernel is masked by Bernoulli draws; see `BernoulliConv2d`. Input ``[N, I, L]``."""
+
+    _to_tuple = staticmethod(_single)
+    _operator = staticmethod(ops.masked_conv1d)
+
+
+class BernoulliConv2d(_BernoulliConv):
+    """2-d convolution whose kernel is masked by Bernoulli draws, in training *and* at prediction.
+
+    Parameters are `weight` and `bias`, initialised as in `torch.nn.Conv2d`; so are all arguments up to `dtype`.
+
+    Parameters
+    ----------
+    p : float
+        Probability of dropping, in [0, 1).
+    granularity : {"weight", "kernel", "in_channel", "out_channel"}
+        What one random bit switches, see `bayesops.ops.masked_conv2d`.
+    rescale : bool
+        Divide the masked kernel by ``1 - p``, so that its mean is `weight`.
+    per_example : bool
+        A mask for each example of a batch, in place of one for the batch.
+
+    Notes
+    -----
+    Input ``[N, I, H, W]``, output ``[N, O, H', W']``, channels-last where the input is. The attribute `stream` (None)
+    may be set to fix which stream of the seed the layer draws from; see `bayesops.sampling`.
+
+    Source: Gal and Ghahramani, "Bayesian convolutional neural networks with Bernoulli approximate variational
+    inference", 2016.
+    """
+
+    _to_tuple = staticmethod(_pair)
+    _operator = staticmethod(ops.masked_conv2d)
+
+
+class BernoulliConv3d(_BernoulliConv):
+    """3-d convolution whose kernel is masked by Bernoulli draws; see `BernoulliConv2d`. Input ``[N, I, D, H, W]``."""
+
+    _to_tuple = staticmethod(_triple)
+    _operator = staticmethod(ops.masked_conv3d)
+
+
+class BernoulliLinear(_Bernoulli):
+    """Linear layer whose weight is masked by Bernoulli draws (DropConnect), in training *and* at prediction.
+
+    Parameters are `weight` ``[O, I]`` and `bias` ``[O]``, initialised as in `torch.nn.Linear`; so are the arguments up
+    to `dtype`. The others are those of `BernoulliConv2d`; ``"in_channel"`` is dropout of the layer's input features,
+    one mask for the whole batch unless `per_example`.
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        bias: bool = True,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+        *,
+        p: float = 0.5,
+        granularity: str = "weight",
+        rescale: bool = True,
+        per_example: bool = False,
+    ) -> None:
+        super().__init__()
+        self.in_features = in_features
+        self.out_features = out_features
+        self.weight = nn.Parameter(torch.empty(out_features, in_features, device=device, dtype=dtype))
+        if bias:
+            self.bias = nn.Parameter(torch.empty(out_features, device=device, dtype=dtype))
+        else:
+            self.register_parameter("bias", None)
+        self.reset_parameters()
+        self._set_mask_options(p, granularity, rescale, per_example)
+
+    def reset_parameters(self) -> None:
+        """Initialise as `torch.nn.Linear` does."""
+        nn.init.kaiming_uniform_(self.weight, a=math.sqrt(5))
+        if self.bias is not None:
+            bound = 1 / math.sqrt(self.in_features) if self.in_features > 0 else 0
+            nn.init.uniform_(self.bias, -bound, bound)
+
+    def forward(self, input: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Map ``[*, I]`` to ``[*, O]`` with one draw of the weight, or under a given bool `mask` (True = kept)."""
+        return ops.masked_linear(input, self.weight, self.bias, **self._mask_options(input, mask))
+
+    def extra_repr(self) -> str:
+        """Show the constructor's arguments."""
+        shape = f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"
+        return shape + self._mask_repr()

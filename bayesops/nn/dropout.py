@@ -1,0 +1,52 @@
+"""Dropout that stays on at prediction."""
+
+from torch import Tensor, nn
+
+from bayesops import ops
+from bayesops.ops._arguments import check_probability, check_stream, wrong_value
+from bayesops.ops.dropout import GRANULARITIES
+from bayesops.sampling import layer_seed
+
+
+class Dropout(nn.Module):
+    """Dropout in training *and* at prediction: Monte Carlo dropout; `eval` does not switch it off.
+
+    Parameters
+    ----------
+    p : float
+        Probability of dropping, in [0, 1).
+    granularity : {"element", "channel"}
+        Single activations, or whole channels (as `torch.nn.Dropout2d`).
+    stream : int, optional
+        Which stream of the seed to draw from; None takes the next free one of the `bayesops.sampling` block.
+
+    Notes
+    -----
+    Input ``[N, C, *]`` (or ``[C]``), output of the same shape. One module used in several places draws the same bits in
+    each of them within a `bayesops.sampling` block: use a module for each place.
+
+    Source: Gal and Ghahramani, "Dropout as a Bayesian approximation", ICML 2016.
+    """
+
+    def __init__(self, p: float = 0.5, granularity: str = "element", *, stream: int | None = None) -> None:
+        super().__init__()
+        if granularity not in GRANULARITIES:
+            wanted = f"one of {', '.join(map(repr, GRANULARITIES))}"
+            wrong_value("Dropout", "granularity", wanted, repr(granularity))
+        self.p = check_probability("Dropout", p)
+        self.granularity = granularity
+        self.stream = None if stream is None else check_stream("Dropout", stream)
+
+    def forward(self, input: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Drop, by a draw or by a given bool `mask` (True = kept): ``[N, C, *]``, or ``[N, C]`` for channels."""
+        if mask is not None:
+            return ops.dropout(input, p=self.p, seed=None, mask=mask, granularity=self.granularity)
+        seed, stream = layer_seed(self, self.stream, input.device)
+        images = input if input.dim() >= 2 else input.reshape(1, -1)
+        output = ops.dropout(images, p=self.p, seed=seed, granularity=self.granularity, stream=stream)
+        return output if input.dim() >= 2 else output.reshape(input.shape)
+
+    def extra_repr(self) -> str:
+        """Show the constructor's arguments."""
+        stream = "" if self.stream is None else f", stream={self.stream}"
+        return f"p={self.p}, granularity={self.granularity!r}{stream}"

@@ -1,0 +1,104 @@
+"""What the operators' autograd, vmap and autocast rules share."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch._functorch.autograd_function import enable_single_level_autograd_function
+from torch._ops import OpOverload
+from torch.autograd.function import _SingleLevelFunction
+
+# The dtypes that the compiled operators compute in under autocast; float16 has no CPU kernel.
+_AUTOCAST_DTYPES = {"cpu": (torch.bfloat16, torch.float32), "cuda": (torch.bfloat16, torch.float16, torch.float32)}
+
+# Implementations live as long as their library object.
+_libraries: list[torch.library.Library] = []
+
+
+def batch_first(value: Any, dim: int | None) -> Any:
+    """Move the batch dimension to the front; what is not batched stays as it is."""
+    return value if dim is None else value.movedim(dim, 0)
+
+
+def vmap_by_loop(
+    op: OpOverload, batch_size: int, in_dims: Sequence[int | None], args: Sequence[Any]
+) -> tuple[Tensor, int]:
+    """Make one call for each element of the batch: the vmap rule that is always right."""
+    if batch_size == 0:
+        raise ValueError(f"{op}: vmap over a batch of size 0 is only supported where the seed alone is batched")
+    results = [
+        op(*[arg.select(dim, i) if isinstance(dim, int) else arg for arg, dim in zip(args, in_dims, strict=True)])
+        for i in range(batch_size)
+    ]
+    return torch.stack(results), 0
+
+
+def register_autograd(
+    op: OpOverload, setup_context: Callable[[Any, tuple, Tensor], None], backward: Callable[..., tuple]
+) -> None:
+    """Give `op` a derivative, as `torch.library.register_autograd` does, that `torch.func.grad` can take, too.
+
+    That one makes an ordinary `torch.autograd.Function`, which functorch refuses. A kernel of the dispatcher is
+    called for each level of the transforms by itself, so all it needs is a function that records on the level it is on.
+    """
+
+    class Derivative(_SingleLevelFunction):
+        @staticmethod
+        def forward(*args: Any) -> Tensor:
+            *args, keyset = args
+            return _below_autograd(op, keyset, args)
+
+        @staticmethod
+        def setup_context(ctx: Any, inputs: tuple, output: Tensor) -> None:
+            setup_context(ctx, inputs[:-1], output)
+
+        @staticmethod
+        def backward(ctx: Any, grad: Tensor) -> tuple:
+            return *backward(ctx, grad), None
+
+    def kernel(keyset: torch._C.DispatchKeySet, *args: Any) -> Tensor:
+        if torch.is_grad_enabled() and any(isinstance(arg, Tensor) and arg.requires_grad for arg in args):
+            with enable_single_level_autograd_function():
+                return Derivative.apply(*args, keyset)
+        return _below_autograd(op, keyset, args)
+
+    library = torch.library.Library(op.namespace, "FRAGMENT")
+    library.impl(op._opname, kernel, "Autograd", with_keyset=True)
+    _libraries.append(library)
+
+
+def _below_autograd(op: OpOverload, keyset: torch._C.DispatchKeySet, args: Sequence[Any]) -> Tensor:
+    with torch._C._AutoDispatchBelowAutograd():
+        return op.redispatch(keyset & torch._C._after_autograd_keyset, *args)
+
+
+def register_autocast(op: OpOverload) -> None:
+    """Make `op` cast the floating inputs of `op` to the region's dtype (float64 stays, as in torch's own rules).
+
+    `torch.library.register_autocast` fixes one dtype for good; this follows the dtype the user asked `torch.autocast`
+    for.
+    """
+    library = torch.library.Library(op.namespace, "FRAGMENT")
+    for device_type in _AUTOCAST_DTYPES:
+        library.impl(op._opname, _autocast_kernel(op, device_type), f"Autocast{device_type.upper()}")
+    _libraries.append(library)
+
+
+def _autocast_kernel(op: OpOverload, device_type: str) -> Callable[..., Tensor]:
+    key = torch._C.DispatchKeySet(getattr(torch._C.DispatchKey, f"Autocast{device_type.upper()}"))
+
+    def kernel(*args: Any) -> Tensor:
+        dtype = torch.get_autocast_dtype(device_type)
+        if dtype not in _AUTOCAST_DTYPES[device_type]:
+            dtype = torch.float32
+        with torch._C._ExcludeDispatchKeyGuard(key):
+            return op(*[_cast(arg, dtype) for arg in args])
+
+    return kernel
+
+
+def _cast(arg: Any, dtype: torch.dtype) -> Any:
+    if isinstance(arg, Tensor) and arg.is_floating_point() and arg.dtype != torch.float64:
+        return arg.to(dtype)
+    return arg

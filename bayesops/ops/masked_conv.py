@@ -1,0 +1,335 @@
+"""Convolutions and linear layers whose weights are switched off at random: the Bernoulli operators.
+
+A draw of the layer is a plain convolution with the weight ``weight * mask``, divided by ``1 - p`` if `rescale`. The
+mask is a function of the seed, so it is never stored: the compiled operators draw it while they pack the weights, once
+more in the backward pass, and anyone can draw it again with `bayesops.random.bernoulli_mask`.
+
+Source: Gal and Ghahramani, "Bayesian convolutional neural networks with Bernoulli approximate variational inference",
+2016, section 3, equation 5 (``W = M diag(z)``, ``z ~ Bernoulli``); the mask may also switch single weights, whole
+windows or output channels. A mask for each training point (`per_example`): Kendall and Gal, "What uncertainties do we
+need in Bayesian deep learning for computer vision?", 2017, section 2.1.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from bayesops.ops import _masked_conv_rules  # noqa: F401  registers fake, autograd, vmap and autocast
+from bayesops.ops._arguments import (
+    Seed,
+    check_floating,
+    check_like_input,
+    check_mask,
+    check_probability,
+    check_stream,
+    padding_pairs,
+    per_dim,
+    seed_tensor,
+    wrong_value,
+)
+
+IntPerDim = int | Sequence[int]
+Padding = int | Sequence[int] | str
+
+GRANULARITIES = {"weight": 0, "kernel": 1, "in_channel": 2, "out_channel": 3}
+
+_operator = torch.ops.bayesops.masked_conv.default
+
+
+def masked_conv2d(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    *,
+    p: float,
+    seed: Seed,
+    mask: Tensor | None = None,
+    granularity: str = "weight",
+    rescale: bool = True,
+    per_example: bool = False,
+    stream: int = 0,
+    stride: IntPerDim = 1,
+    padding: Padding = 0,
+    dilation: IntPerDim = 1,
+    groups: int = 1,
+) -> Tensor:
+    """2-d convolution with a randomly masked weight, one draw or S draws at once.
+
+    Parameters
+    ----------
+    input : Tensor
+        ``[N, I, H, W]``, shared by all draws, or ``[S, N, I, H, W]``, one for each draw. NCHW or channels-last.
+    weight : Tensor
+        ``[O, I / groups, kH, kW]``.
+    bias : Tensor, optional
+        ``[O]``; it is not masked.
+    p : float
+        Probability of dropping, in [0, 1).
+    seed : int or int64 Tensor
+        ``[]`` for one draw, ``[S]`` for S draws. May be None where `mask` is given.
+    mask : bool Tensor, optional
+        True where kept. The user's own mask in place of a draw, of the granularity's shape: ``[O, I / groups, kH,
+        kW]``, ``[O, I / groups]``, ``[I]`` or ``[O]``; before it ``[N]`` if `per_example`, and before that ``[S]`` for
+        a mask a draw.
+    granularity : {"weight", "kernel", "in_channel", "out_channel"}
+        What one random bit switches: one weight, the window of one input-output pair, an input channel or an output
+        channel. A channel that is switched off is not computed.
+    rescale : bool
+        Divide the masked weight by ``1 - p``, so that its mean is `weight`.
+    per_example : bool
+        A mask for each of the N examples, in place of one for the batch.
+    stream : int
+        Which layer: draws of different streams are independent. In [0, 2**32).
+    stride, padding, dilation, groups
+        As in `torch.nn.functional.conv2d`.
+
+    Returns
+    -------
+    Tensor
+        ``[N, O, H', W']``, or ``[S, N, O, H', W']`` where `seed` is ``[S]``; channels-last where `input` is.
+
+    Raises
+    ------
+    ValueError
+        A shape that does not fit, `p` outside [0, 1), an unknown granularity.
+    TypeError
+        A dtype that is not float32, float64, bfloat16 (float16 on CUDA), or differs between input, weight and bias; a
+        mask that is not bool; a seed that is not int64.
+    RuntimeError
+        Tensors on different devices.
+
+    Examples
+    --------
+    >>> x, w = torch.randn(8, 3, 32, 32), torch.randn(16, 3, 3, 3)
+    >>> seeds = bo.random.sample_seeds(0, 100)
+    >>> bo.ops.masked_conv2d(x, w, p=0.2, seed=seeds, padding=1).shape
+    torch.Size([100, 8, 16, 32, 32])
+    """
+    return _masked_conv(
+        "masked_conv2d", 2, input, weight, bias, p, seed, mask, granularity, rescale, per_example, stream,
+        stride, padding, dilation, groups,
+    )  # fmt: skip
+
+
+def masked_conv1d(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    *,
+    p: float,
+    seed: Seed,
+    mask: Tensor | None = None,
+    granularity: str = "weight",
+    rescale: bool = True,
+    per_example: bool = False,
+    stream: int = 0,
+    stride: IntPerDim = 1,
+    padding: Padding = 0,
+    dilation: IntPerDim = 1,
+    groups: int = 1,
+) -> Tensor:
+    """1-d convolution with a randomly masked weight; arguments and errors as in `masked_conv2d`.
+
+    `input` is ``[N, I, L]`` or ``[S, N, I, L]``, `weight` ``[O, I / groups, k]``, the result ``[N, O, L']`` or
+    ``[S, N, O, L']``.
+    """
+    return _masked_conv(
+        "masked_conv1d", 1, input, weight, bias, p, seed, mask, granularity, rescale, per_example, stream,
+        stride, padding, dilation, groups,
+    )  # fmt: skip
+
+
+def masked_conv3d(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    *,
+    p: float,
+    seed: Seed,
+    mask: Tensor | None = None,
+    granularity: str = "weight",
+    rescale: bool = True,
+    per_example: bool = False,
+    stream: int = 0,
+    stride: IntPerDim = 1,
+    padding: Padding = 0,
+    dilation: IntPerDim = 1,
+    groups: int = 1,
+) -> Tensor:
+    """3-d convolution with a randomly masked weight; arguments and errors as in `masked_conv2d`.
+
+    `input` is ``[N, I, D, H, W]`` or ``[S, N, I, D, H, W]``, `weight` ``[O, I / groups, kD, kH, kW]``, the result
+    ``[N, O, D', H', W']`` or ``[S, N, O, D', H', W']``.
+    """
+    return _masked_conv(
+        "masked_conv3d", 3, input, weight, bias, p, seed, mask, granularity, rescale, per_example, stream,
+        stride, padding, dilation, groups,
+    )  # fmt: skip
+
+
+def masked_linear(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    *,
+    p: float,
+    seed: Seed,
+    mask: Tensor | None = None,
+    granularity: str = "weight",
+    rescale: bool = True,
+    per_example: bool = False,
+    stream: int = 0,
+) -> Tensor:
+    """Linear map with a randomly masked weight; arguments and errors as in `masked_conv2d`.
+
+    Parameters
+    ----------
+    input : Tensor
+        ``[*, I]`` with any number of leading dimensions, as in torch, shared by all draws. Where `seed` is ``[S]``, an
+        input of three or more dimensions is ``[S, *, I]``: one for each draw. With `per_example` exactly ``[N, I]``, or
+        ``[S, N, I]``.
+    weight : Tensor
+        ``[O, I]``. The granularities ``"weight"`` and ``"kernel"`` are the same here, up to the name.
+    bias : Tensor, optional
+        ``[O]``.
+
+    Returns
+    -------
+    Tensor
+        ``[*, O]``, or ``[S, *, O]`` where `seed` is ``[S]``.
+    """
+    operator = "masked_linear"
+    check_floating(operator, "input", input)
+    if input.dim() == 0:
+        wrong_value(operator, "input", "of at least one dimension, [*, I]", "shape ()")
+    per_sample = isinstance(seed, Tensor) and seed.dim() == 1 and input.dim() >= 3
+    if seed is None and mask is not None and isinstance(mask, Tensor):
+        base_dims = 2 if granularity in ("weight", "kernel") else 1
+        per_sample = input.dim() >= 3 and mask.dim() == base_dims + per_example + 1
+    kept = 2 if per_sample else 1  # leading dimensions of the flattened input
+    if per_example and input.dim() != kept + 1:
+        wanted = "[N, I] or [S, N, I] where per_example is true"
+        wrong_value(operator, "input", wanted, f"shape {tuple(input.shape)}")
+    if input.dim() == kept + 1:
+        rows, leading = input, None
+    else:
+        leading = input.shape[kept - 1 : -1]
+        rows = input.reshape(*input.shape[: kept - 1], leading.numel(), input.shape[-1])
+    output = _masked_conv(
+        operator, 0, rows, weight, bias, p, seed, mask, granularity, rescale, per_example, stream, 1, 0, 1, 1
+    )
+    return output if leading is None else output.reshape(*output.shape[:-2], *leading, output.shape[-1])
+
+
+def _masked_conv(
+    operator: str,
+    dims: int,
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    p: float,
+    seed: Seed,
+    mask: Tensor | None,
+    granularity: str,
+    rescale: bool,
+    per_example: bool,
+    stream: int,
+    stride: IntPerDim,
+    padding: Padding,
+    dilation: IntPerDim,
+    groups: int,
+) -> Tensor:
+    """Check, bring the arguments into the compiled operator's form, and call it."""
+    p = check_probability(operator, p)
+    check_stream(operator, stream)
+    code = GRANULARITIES.get(granularity, -1)
+    if code < 0:
+        wrong_value(operator, "granularity", f"one of {', '.join(map(repr, GRANULARITIES))}", repr(granularity))
+    check_floating(operator, "input", input)
+    check_like_input(operator, "weight", weight, input)
+    _check_weight(operator, dims, weight, bias, input, groups)
+    if dims:
+        stride = per_dim(operator, "stride", stride, dims, 1)
+        dilation = per_dim(operator, "dilation", dilation, dims, 1)
+        padding = padding_pairs(operator, padding, weight.shape[2:], stride, dilation)
+        _check_window(operator, input, weight, padding, dilation)
+    else:
+        stride, padding, dilation = [], [], []
+    if mask is None:
+        seed = seed_tensor(operator, seed, input.device)
+    else:
+        seed = _check_mask_and_seed(operator, dims, input, weight, mask, seed, code, per_example, groups)
+        mask = mask.contiguous()
+    _check_input_shape(operator, dims, input, seed, weight.shape[1] * groups)
+    return _operator(
+        input, weight, bias, seed, mask, p, code, rescale, per_example, stream, stride, padding, dilation, groups
+    )  # fmt: skip
+
+
+def _check_weight(operator: str, dims: int, weight: Tensor, bias: Tensor | None, input: Tensor, groups: int) -> None:
+    if weight.dim() != dims + 2:
+        window = "".join(f", k{d}" for d in range(dims))
+        wrong_value(operator, "weight", f"of shape [O, I / groups{window}]", f"shape {tuple(weight.shape)}")
+    if not isinstance(groups, int) or groups < 1 or weight.shape[0] % groups:
+        wrong_value(operator, "groups", f"a positive divisor of the {weight.shape[0]} output channels", groups)
+    if bias is not None:
+        check_like_input(operator, "bias", bias, input)
+        if bias.dim() != 1 or bias.shape[0] != weight.shape[0]:
+            wrong_value(operator, "bias", f"of shape ({weight.shape[0]},)", f"shape {tuple(bias.shape)}")
+
+
+def _check_window(
+    operator: str, input: Tensor, weight: Tensor, padding: Sequence[int], dilation: Sequence[int]
+) -> None:
+    """Check that the window fits into the padded input."""
+    if input.dim() < weight.dim():
+        return  # reported by _check_input_shape
+    for d in range(weight.dim() - 2):
+        room = input.shape[d - weight.dim() + 2] + padding[2 * d] + padding[2 * d + 1]
+        reach = dilation[d] * (weight.shape[d + 2] - 1) + 1
+        if room < reach:
+            wanted = f"at least {reach} long with its padding in spatial dimension {d} (the reach of the window)"
+            wrong_value(operator, "input", wanted, room)
+
+
+def _check_input_shape(operator: str, dims: int, input: Tensor, seed: Tensor, channels: int) -> None:
+    per_sample = input.dim() == dims + 3
+    if per_sample and seed.dim() == 0:
+        wanted = f"of {dims + 2} dimensions where seed is one draw (for an input a sample, seed must be [S])"
+        wrong_value(operator, "input", wanted, f"shape {tuple(input.shape)}")
+    if not per_sample and input.dim() != dims + 2:
+        space = "".join(f", {'DHW'[3 - dims + d] if dims > 1 else 'L'}" for d in range(dims))
+        wrong_value(operator, "input", f"of shape [N, I{space}] or [S, N, I{space}]", f"shape {tuple(input.shape)}")
+    if input.shape[-dims - 1] != channels:
+        got = f"{input.shape[-dims - 1]} in shape {tuple(input.shape)}"
+        wrong_value(operator, "input", f"of {channels} channels (weight.shape[1] * groups)", got)
+    if per_sample and input.shape[0] != seed.shape[0]:
+        wanted = f"of first dimension {seed.shape[0]}, the number of seeds"
+        wrong_value(operator, "input", wanted, f"shape {tuple(input.shape)}")
+
+
+def _check_mask_and_seed(
+    operator: str,
+    dims: int,
+    input: Tensor,
+    weight: Tensor,
+    mask: Tensor,
+    seed: Seed,
+    granularity: int,
+    per_example: bool,
+    groups: int,
+) -> Tensor:
+    """Check the mask; return the seed, of which only the shape is used, or one made from the mask's shape."""
+    base = (tuple(weight.shape), tuple(weight.shape[:2]), (weight.shape[1] * groups,), (weight.shape[0],))[granularity]
+    if per_example:
+        if input.dim() < dims + 2:
+            _check_input_shape(operator, dims, input, torch.zeros((), dtype=torch.int64), weight.shape[1] * groups)
+        base = (input.shape[-dims - 2], *base)
+    if seed is not None:
+        seed = seed_tensor(operator, seed, input.device)
+    check_mask(operator, mask, input.device, base, seed)
+    if seed is not None:
+        return seed
+    samples = mask.shape[:1] if mask.dim() > len(base) else ()
+    return torch.zeros(samples, dtype=torch.int64, device=input.device)

@@ -1,0 +1,127 @@
+"""Where layers take their randomness from: a fresh seed at each call, or that of a `bayesops.sampling` block."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from bayesops.ops._arguments import seed_tensor, wrong_value
+
+_FRESH_SEED_BOUND = 2**63 - 1
+
+
+class Streams:
+    """Which stream each layer draws from: numbers in order of first use, unless the layer has one of its own."""
+
+    def __init__(self) -> None:
+        self._by_layer: dict[nn.Module, int] = {}
+        self._explicit: set[int] = set()
+        self._next = 0
+
+    def of(self, layer: nn.Module, explicit: int | None) -> int:
+        """Return the stream of `layer`, the same at every call.
+
+        Raises
+        ------
+        ValueError
+            If the layer's own stream was already given to another layer by order of use: the two would share their
+            bits.
+        """
+        if explicit is not None:
+            self._claim(layer, explicit)
+            return explicit
+        stream = self._by_layer.get(layer)
+        if stream is None:
+            while self._next in self._explicit:
+                self._next += 1
+            stream = self._by_layer[layer] = self._next
+            self._next += 1
+        return stream
+
+    def _claim(self, layer: nn.Module, stream: int) -> None:
+        if stream in self._explicit:
+            return
+        for other, taken in self._by_layer.items():
+            if taken == stream and other is not layer:
+                raise ValueError(
+                    f"sampling: {type(layer).__name__}.stream is {stream}, which this block gave to another layer, "
+                    f"{type(other).__name__}, by order of use; set `stream` on both, or on neither"
+                )
+        self._explicit.add(stream)
+
+
+class _Context:
+    def __init__(self, seed: int | Tensor, streams: Streams) -> None:
+        self.seed = seed
+        self.streams = streams
+
+    def seed_on(self, device: torch.device) -> Tensor:
+        """Return the seed on `device`, made and moved once."""
+        if not isinstance(self.seed, Tensor) or self.seed.device != device:
+            seed = self.seed
+            self.seed = seed.to(device) if isinstance(seed, Tensor) else seed_tensor("sampling", seed, device)
+        return self.seed
+
+
+class _Current(threading.local):
+    """The innermost block of a thread; not a ContextVar, since `torch.compile` cannot read one."""
+
+    context: _Context | None = None
+
+
+_current = _Current()
+
+
+@contextmanager
+def sampling(seed: int | Tensor, *, streams: Streams | None = None) -> Iterator[None]:
+    """Within the block, Bayesian layers draw from `seed`: one draw of the whole network, which can be made again.
+
+    Each layer gets a stream of its own, numbered by order of first use in the block, unless its attribute `stream` is
+    set. A layer that is called twice in one block uses **the same mask twice**: a recurrent cell keeps one mask over
+    all time steps, and two calls of a model make the same draw. For a fresh mask at each call, open a block for each
+    call, or use none: outside a block a layer draws a new seed from torch's generator of its device at each call.
+
+    Blocks may be nested (the inner one counts) and belong to their thread.
+
+    Parameters
+    ----------
+    seed : int or int64 Tensor
+        One draw, ``[]``. Under `torch.vmap` it may be the mapped argument; that is how `bayesops.predict` makes all
+        draws of a chunk in one pass.
+    streams : Streams, optional
+        The numbering of another block, to be continued.
+
+    Raises
+    ------
+    TypeError, ValueError
+        A seed that is not an int or an int64 scalar.
+
+    Examples
+    --------
+    >>> with bo.sampling(seed=0):
+    ...     first = model(x)
+    >>> with bo.sampling(seed=0):
+    ...     again = model(x)  # equal to first
+    """
+    if isinstance(seed, Tensor):
+        seed_tensor("sampling", seed, seed.device)
+        if seed.dim() != 0:
+            wrong_value("sampling", "seed", "one draw, of shape [] (bayesops.predict makes many)", tuple(seed.shape))
+    else:
+        seed = int(seed_tensor("sampling", seed, torch.device("cpu")))
+    outer = _current.context
+    _current.context = _Context(seed, Streams() if streams is None else streams)
+    try:
+        yield
+    finally:
+        _current.context = outer
+
+
+def layer_seed(layer: nn.Module, stream: int | None, device: torch.device) -> tuple[Tensor, int]:
+    """Seed ``[]`` and stream for one call of `layer`: the context's, or a fresh seed from torch's generator."""
+    context = _current.context
+    if context is None:
+        return torch.randint(0, _FRESH_SEED_BOUND, (), dtype=torch.int64, device=device), stream or 0
+    return context.seed_on(device), context.streams.of(layer, stream)
