@@ -1,0 +1,122 @@
+"""What the operator tests share: convolution problems, memory layouts, and the rule by which errors are judged."""
+
+import math
+from dataclasses import dataclass, field
+
+import pytest
+import torch
+
+from bayesops import ops
+
+OPERATORS = {0: ops.masked_linear, 1: ops.masked_conv1d, 2: ops.masked_conv2d, 3: ops.masked_conv3d}
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A convolution: image ``[I, *]``, weight ``[O, I / groups, *]``, and the options of the public function."""
+
+    image: tuple[int, ...]
+    weight: tuple[int, ...]
+    options: dict = field(default_factory=dict)
+
+    @property
+    def spatial(self):
+        return len(self.weight) - 2
+
+    @property
+    def operator(self):
+        return OPERATORS[self.spatial]
+
+    def tensors(self, dtype=torch.float32, lead=(3,), device="cpu"):
+        """Input ``[*lead, *image]``, weight and bias of `dtype`."""
+        scale = 1 / math.sqrt(math.prod(self.weight[1:]))
+        input = torch.randn(*lead, *self.image, dtype=torch.float64, device=device)
+        weight = torch.randn(self.weight, dtype=torch.float64, device=device) * scale
+        bias = torch.randn(self.weight[0], dtype=torch.float64, device=device)
+        return input.to(dtype), weight.to(dtype), bias.to(dtype)
+
+
+PROBLEMS = {
+    "linear": Problem((37,), (19, 37)),
+    "linear-one": Problem((1,), (1, 1)),
+    "linear-wide": Problem((260,), (70, 260)),
+    "1d": Problem((5, 23), (7, 5, 3), {"padding": 1}),
+    "1d-stride": Problem((4, 31), (6, 2, 5), {"stride": 3, "dilation": 2, "groups": 2}),
+    "1d-same-even": Problem((3, 12), (4, 3, 4), {"padding": "same", "dilation": 3}),
+    "2d": Problem((3, 9, 11), (8, 3, 3, 3), {"padding": 1}),
+    "2d-valid": Problem((6, 7, 8), (5, 6, 3, 2), {"padding": "valid"}),
+    "2d-stride": Problem((4, 13, 10), (6, 4, 3, 5), {"stride": (2, 3), "padding": (1, 2)}),
+    "2d-dilation": Problem((4, 14, 12), (6, 4, 3, 3), {"dilation": (2, 3), "padding": (2, 1)}),
+    "2d-same-even": Problem((4, 8, 6), (5, 4, 4, 2), {"padding": "same", "dilation": (1, 3)}),
+    "2d-pointwise": Problem((17, 6, 5), (33, 17, 1, 1)),
+    "2d-groups": Problem((6, 9, 8), (8, 3, 3, 3), {"padding": 1, "groups": 2}),
+    "2d-depthwise": Problem((20, 8, 7), (40, 1, 3, 3), {"padding": 1, "groups": 20}),
+    "2d-blocks": Problem((48, 12, 15), (72, 48, 3, 3), {"padding": 1}),
+    "2d-one-pixel": Problem((24, 3, 3), (18, 24, 3, 3)),
+    "2d-all-options": Problem(
+        (12, 15, 9), (9, 4, 3, 2), {"stride": (2, 1), "padding": (3, 1), "dilation": (1, 2), "groups": 3}
+    ),
+    "3d": Problem((3, 5, 6, 7), (4, 3, 3, 2, 3), {"padding": (1, 0, 1)}),
+    "3d-all-options": Problem(
+        (4, 7, 6, 8), (6, 2, 2, 3, 3), {"stride": (2, 1, 2), "padding": (1, 1, 0), "dilation": (2, 1, 1), "groups": 2}
+    ),
+}
+
+
+@pytest.fixture(params=PROBLEMS, ids=str)
+def problem(request):
+    return PROBLEMS[request.param]
+
+
+def _channels_last(images, spatial):
+    channel = images.dim() - spatial - 1
+    return images.movedim(channel, -1).contiguous().movedim(-1, channel)
+
+
+def _strided(images, spatial):
+    """A view whose elements are not neighbours: every other element of each dimension of a larger tensor."""
+    large = images.new_zeros([2 * n + 1 for n in images.shape])
+    view = large[tuple(slice(1, None, 2) for _ in images.shape)]
+    view.copy_(images)
+    return view
+
+
+LAYOUTS = {
+    "contiguous": lambda images, spatial: images.contiguous(),
+    "channels_last": _channels_last,
+    "strided": _strided,
+}
+
+
+@pytest.fixture(params=LAYOUTS, ids=str)
+def layout(request):
+    return LAYOUTS[request.param]
+
+
+def _root_mean_square(values):
+    return values.double().square().mean().sqrt().item()
+
+
+def _assert_as_exact_as_torch(ours, plain, exact):
+    """Our error against float64 is at most twice plain PyTorch's in the same dtype, plus two roundings of the result.
+
+    Errors are root mean squares: the largest one of a few elements is a matter of luck.
+    """
+    assert ours.dtype == plain.dtype
+    assert ours.shape == exact.shape
+    if exact.numel() == 0:
+        return
+    error, size = _root_mean_square(ours.double() - exact), _root_mean_square(exact)
+    rounding = 2 * torch.finfo(ours.dtype).eps * size
+    if ours.dtype == torch.float64:  # `exact` is rounded as we are
+        rounding *= 4
+    allowed = 2 * _root_mean_square(plain.double() - exact) + rounding
+    assert error <= allowed, f"error {error:.3g}, allowed {allowed:.3g}, size of the values {size:.3g}"
+    # No single value is far off: 20 times the usual error would be a wrong value, not a rounding.
+    largest = (ours.double() - exact).abs().max().item()
+    assert largest <= 20 * allowed, f"largest error {largest:.3g}, usual error {error:.3g}"
+
+
+@pytest.fixture
+def assert_as_exact_as_torch():
+    return _assert_as_exact_as_torch
