@@ -36,6 +36,7 @@ enum ScratchSlot : int {
   kScratchSharedBits,  // from here on: owned by the calling thread, read by all
   kScratchSharedPanel,
   kScratchSharedTables,
+  kScratchSourcePanel,
   kScratchSlots,
 };
 void* scratch_bytes(ScratchSlot slot, size_t bytes);

@@ -1,7 +1,8 @@
 // Forward convolution and input gradient: one correlation core, fed by packed weight sets, closed by an epilogue.
 //
 // A weight set belongs to one sample (and one example, where every example has its own mask). Work is cut two ways:
-//   many sets: each thread takes whole sets; it draws, packs and uses a panel while that is in its cache.
+//   many sets: each thread takes whole sets; it draws, packs and uses a panel while that is in its cache. The weights are
+//              packed once for all of them, so that the panel of a set is a masked copy.
 //   few sets:  all threads draw and pack one set together, then share the slabs of its images.
 #include "kernels/conv/entry.h"
 #include "kernels/conv/source.h"
@@ -41,6 +42,7 @@ class Correlation {
     direct_ = !r_.depthwise && readable_in_place<S, T>(source_, axis_, r_.reduced_total);
     const int64_t pixel_bytes = r_.reduced_total * (int64_t)sizeof(T);
     const int64_t together = sets_ / pool_.threads * pool_.threads;
+    pack_source();
     slabs_ = plan_slabs(axis_, images_per_set_, pixel_bytes, 1);
     // Threads take sets one by one when there are at least as many; what is left over is shared.
     parallel_for(pool_, together, 1, [&](int64_t begin, int64_t end) { run_sets(begin, end); });
@@ -51,14 +53,15 @@ class Correlation {
  private:
   struct Panels {
     T* data;
-    int64_t step;  // between panels; 0: one panel, packed when it is needed
+    int64_t step;   // between panels; 0: one panel, formed when it is needed
+    int64_t first;  // number of the first tile among those of the set
   };
 
   void make_tables(const S* bias) {
     // The calling thread's tables, read by all.
     const int64_t kernel_sum = p_.kernel[0] + p_.kernel[1] + p_.kernel[2];
     const int64_t padded_columns = r_.columns_total + kTileChannels<T>;
-    const int64_t bytes = kernel_sum * 12 + p_.taps() * 4 + 8 + padded_columns * (int64_t)sizeof(T);
+    const int64_t bytes = kernel_sum * 12 + (p_.taps() + rows_elements()) * 4 + 8 + padded_columns * (int64_t)sizeof(T);
     char* at = scratch<char>(kScratchSharedTables, bytes);
     bias_ = reinterpret_cast<T*>(at);
     at += padded_columns * (int64_t)sizeof(T);
@@ -73,6 +76,7 @@ class Correlation {
       at += p_.kernel[a] * 4;
     }
     tap_position_ = reinterpret_cast<int32_t*>(at);
+    rows_ = tap_position_ + p_.taps();
   }
 
   void order_taps() {
@@ -83,6 +87,42 @@ class Correlation {
         for (int64_t w = 0; w < axis_[2].taps; ++w)
           tap_position_[(axis_[0].tap[d] * p_.kernel[1] + axis_[1].tap[h]) * p_.kernel[2] + axis_[2].tap[w]] = position++;
     taps_ = TapOrder{tap_position_, position};
+    strip_rows(p_, r_, WeightSet{}, 0, taps_, rows_);  // the same for every group
+  }
+
+  // Packs the weights without a mask where several sets will need them, and no set leaves channels out.
+  void pack_source() {
+    source_panels_ = nullptr;
+    const bool skips = p_.mask.masked && !r_.depthwise && p_.mask.granularity >= kGranularityInChannel;
+    if (sets_ < 2 || skips) return;
+    const WeightSet all;
+    source_step_ = panel_elements(all);
+    const int64_t tile_count = max_tiles(r_, tile_width_);
+    T* panels = scratch<T>(kScratchSourcePanel, tile_count * source_step_);
+    ColumnTile* tiles = scratch<ColumnTile>(kScratchSum, tile_count);
+    list_tiles(r_, all, tile_width_, tiles);
+    parallel_for(pool_, tile_count, 1, [&](int64_t begin, int64_t end) {
+      PhaseClock clock;
+      for (int64_t t = begin; t < end; ++t)
+        pack_panel<S, T>(p_, r_, all, weight_, tiles[t], rows_, panels + t * source_step_, tile_width_);
+      clock.mark(kPhasePack);
+    });
+    source_panels_ = panels;
+  }
+
+  // The panel of tile number `index` under a set; `room` is where it may be formed.
+  void form_panel(const WeightSet& set, const ColumnTile& tile, int64_t index, T* room, int32_t* work) const {
+    if (source_panels_ != nullptr) {
+      const T* source = source_panels_ + index * source_step_;
+      if (set.has_bits) mask_panel<T>(p_, r_, set, source, tile, rows_, room, tile_width_);
+      return;  // where nothing is masked, the source itself is used
+    }
+    const int32_t* rows = rows_;
+    if (set.reduced.list != nullptr) {
+      strip_rows(p_, r_, set, tile.group, taps_, work);
+      rows = work;
+    }
+    pack_panel<S, T>(p_, r_, set, weight_, tile, rows, room, tile_width_);
   }
 
   int64_t sample_of(int64_t set) const { return p_.per_example ? set / p_.examples : set; }
@@ -114,7 +154,7 @@ class Correlation {
       ColumnTile* tiles = reinterpret_cast<ColumnTile*>(work);
       const int64_t tile_count = list_tiles(r_, weights, tile_width_, tiles);
       const int64_t slab_count = slabs_.count();
-      Panels panels;
+      Panels panels{};
       panels.step = slab_count > 1 ? panel_elements(weights) : 0;
       panels.data = scratch<T>(kScratchPanel, panels.step == 0 ? panel_elements(weights) : tile_count * panels.step);
       for (int64_t slab = 0; slab < slab_count; ++slab)
@@ -133,14 +173,14 @@ class Correlation {
     // The calling thread is one of the workers below: what all read must not lie in a slot that a worker writes.
     ColumnTile* tiles = scratch<ColumnTile>(kScratchSum, max_tiles(r_, tile_width_));
     const int64_t tile_count = list_tiles(r_, weights, tile_width_, tiles);
-    Panels panels;
+    Panels panels{};
     panels.step = panel_elements(weights);
     panels.data = scratch<T>(kScratchSharedPanel, tile_count * panels.step);
     parallel_for(pool_, tile_count, 1, [&](int64_t begin, int64_t end) {
       PhaseClock clock;
       char* work = scratch<char>(kScratchColumns, work_bytes());
       for (int64_t t = begin; t < end; ++t)
-        pack_panel<S, T>(p_, r_, weights, weight_, tiles[t], taps_, panels.data + t * panels.step, tile_width_, rows(work));
+        form_panel(weights, tiles[t], t, panels.data + t * panels.step, rows(work));
       clock.mark(kPhasePack);
     });
     const int64_t slab_count = slabs_.count();
@@ -153,7 +193,7 @@ class Correlation {
       for (int64_t job = begin; job < end; ++job) {
         const int64_t slab = job / splits, split = job % splits;
         const int64_t first = tile_count * split / splits, last = tile_count * (split + 1) / splits;
-        Panels mine{panels.data + first * panels.step, panels.step};
+        const Panels mine{panels.data + first * panels.step, panels.step, first};
         run_slab(set, weights, slab, tiles + first, last - first, mine, false, staged, work, clock, split == 0);
       }
     });
@@ -211,10 +251,12 @@ class Correlation {
 
     for (int64_t t = 0; t < tile_count; ++t) {
       const ColumnTile& tile = tiles[t];
-      T* panel = panels.data + t * panels.step;
-      if (pack) {
+      const T* panel = panels.data + t * panels.step;
+      if (source_panels_ != nullptr && !weights.has_bits) {
+        panel = source_panels_ + (panels.first + t) * source_step_;
+      } else if (pack) {
         clock.start();
-        pack_panel<S, T>(p_, r_, weights, weight_, tile, taps_, panel, tile_width_, rows(work));
+        form_panel(weights, tile, t, panels.data + t * panels.step, rows(work));
         clock.mark(kPhasePack);
       }
       const int64_t reduced = r_.depthwise ? 1 : WeightSet::count(weights.reduced, tile.group, r_.reduced);
@@ -310,7 +352,10 @@ class Correlation {
   T* bias_;
   Axis axis_[3];
   int32_t* tap_position_;
+  int32_t* rows_;  // of the strips of a panel, where no channel is left out
   TapOrder taps_;
+  const T* source_panels_;
+  int64_t source_step_;
   SlabPlan slabs_;
   bool direct_;
   int64_t tile_width_, sets_, images_per_set_;

@@ -8,18 +8,14 @@ BAYESOPS_ISA_BEGIN
 
 template <class S>
 struct WeightSource {
-  const S* weight;        // null: ones, so that the panel is the mask itself
-  const BitRange* bits;   // null: everything is kept
+  const S* weight;
+  const BitRange* bits;  // null: everything is kept
 };
 
 template <class S, class T>
 BAYESOPS_INLINE Vec<T> masked_weights(const WeightSource<S>& source, int64_t element, int count) {
   uint32_t keep = low_bits(count);
   if (source.bits != nullptr) keep &= BitRange::read(*source.bits, element);
-  if (source.weight == nullptr) {
-    const Vec<T> ones = broadcast<T>(1);
-    return (Vec<T>)((typename VectorOf<T>::I)ones & lane_mask<T>(keep));
-  }
   if constexpr (sizeof(S) == sizeof(T)) {
     // A whole vector needs no care at the end of the array.
     if (count == kLanes<T>) return load_masked<T, false>(source.weight + element, keep);
@@ -27,24 +23,75 @@ BAYESOPS_INLINE Vec<T> masked_weights(const WeightSource<S>& source, int64_t ele
   return load_as<T>(source.weight + element, keep);
 }
 
-// rows: one for each panel column, at element row_element(i) of the weight, `length` consecutive elements each.
-// Element k of a row goes to panel row panel_row[k], or nowhere if that is negative.
-template <class S, class T, class RowElement>
-BAYESOPS_INLINE void pack_rows(const WeightSource<S>& source, int columns, int vectors, int64_t length,
-                               const RowElement& row_element, const int32_t* panel_row, T* panel, int64_t panel_step) {
+// Where the elements of a strip go: element k to panel row row[k] + offset, or nowhere if row[k] is negative.
+struct StripRows {
+  const int32_t* row;
+  int64_t offset;
+};
+
+// A strip: for each of `columns` panel columns, `length` consecutive weights from element(column) on.
+template <class S, class T, class Element>
+BAYESOPS_INLINE void pack_strip(const WeightSource<S>& source, int columns, int vectors, int64_t length,
+                                const Element& element, const StripRows& rows, T* panel, int64_t panel_step) {
   constexpr int n = kLanes<T>;
   for (int v = 0; v < vectors; ++v) {
-    const int rows = columns - v * n < n ? columns - v * n : n;
-    int64_t element[n];
-    for (int i = 0; i < rows; ++i) element[i] = row_element(v * n + i);
+    const int here = columns - v * n < n ? columns - v * n : n;
+    int64_t first[n];
+    for (int i = 0; i < here; ++i) first[i] = element(v * n + i);
     for (int64_t k = 0; k < length; k += n) {
       const int count = (int)(length - k < n ? length - k : n);
       transpose_block<T>(
-          rows, count, [&](int i) { return masked_weights<S, T>(source, element[i] + k, count); },
+          here, count, [&](int i) { return masked_weights<S, T>(source, first[i] + k, count); },
           [&](int i, Vec<T> w) {
-            const int32_t row = panel_row[k + i];
-            if (row >= 0) store(panel + row * panel_step + v * n, w);
+            const int64_t row = rows.row[k + i];
+            if (row >= 0) store(panel + (row + rows.offset) * panel_step + v * n, w);
           });
+    }
+  }
+}
+
+// value where bit `bit` of the lane's field is set, 0 elsewhere.
+template <class T>
+BAYESOPS_INLINE Vec<T> select_bit(typename VectorOf<T>::I fields, int bit, Vec<T> value) {
+  using Int = typename VectorOf<T>::Int;
+#if defined(BAYESOPS_AVX512)
+  if constexpr (sizeof(T) == 4) {
+    const __m512i probe = _mm512_set1_epi32((int)(1u << bit));
+    return (Vec<T>)_mm512_maskz_mov_ps(_mm512_test_epi32_mask((__m512i)fields, probe), (__m512)value);
+  } else {
+    const __m512i probe = _mm512_set1_epi64(1ll << bit);
+    return (Vec<T>)_mm512_maskz_mov_pd(_mm512_test_epi64_mask((__m512i)fields, probe), (__m512d)value);
+  }
+#else
+  using I = typename VectorOf<T>::I;
+  return (Vec<T>)((I)value & (I)((fields & (I{} + ((Int)1 << bit))) != 0));
+#endif
+}
+
+// The masked copy of a panel that is packed already (null: of ones): the cheap way to the panels of many masks. A field
+// of mask bits is fetched for each column, then serves a number of rows.
+template <class T, class Element>
+BAYESOPS_INLINE void mask_strip(const BitRange& bits, int columns, int vectors, int64_t length, const Element& element,
+                                const StripRows& rows, const T* from, T* to, int64_t panel_step) {
+  constexpr int n = kLanes<T>;
+  constexpr int kField = 25;  // of the 32 bits read, up to 7 lie before the first wanted
+  using Int = typename VectorOf<T>::Int;
+  for (int v = 0; v < vectors; ++v) {
+    const int here = columns - v * n < n ? columns - v * n : n;
+    int64_t first[n];
+    for (int i = 0; i < n; ++i) first[i] = element(v * n + (i < here ? i : 0));
+    for (int64_t k = 0; k < length; k += kField) {
+      alignas(64) Int field[n];
+      for (int i = 0; i < n; ++i) field[i] = (Int)BitRange::read(bits, first[i] + k);
+      typename VectorOf<T>::I fields;
+      memcpy(&fields, field, sizeof fields);
+      const int count = (int)(length - k < kField ? length - k : kField);
+      for (int j = 0; j < count; ++j) {
+        const int64_t row = rows.row[k + j];
+        if (row < 0) continue;
+        const int64_t at = (row + rows.offset) * panel_step + v * n;
+        store(to + at, select_bit<T>(fields, j, from != nullptr ? load(from + at) : broadcast<T>(1)));
+      }
     }
   }
 }

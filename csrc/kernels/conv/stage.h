@@ -29,59 +29,91 @@ BAYESOPS_INLINE void copy_run(const S* from, T* to, int64_t count) {
   }
 }
 
-// `width` pixels of one row: to[w * channels + c].
+// The part of a window that lies inside the image: `rows` x `lines` of `width` pixels.
+struct Inside {
+  int64_t planes, lines, width;
+  int64_t from_plane, from_line;  // steps in the image
+  int64_t to_plane, to_line;      // steps in the slab
+};
+
+// Channels apart, pixels together (channels first). A block of channels at a time through all lines: few streams of
+// memory, each read in order.
 template <class S, class T>
-void stage_pixels(const S* from, const Images& images, const ChannelList& channels, int64_t width, T* to) {
+void stage_planes(const S* from, const Images& images, const ChannelList& channels, const Inside& part, T* to) {
   constexpr int n = kLanes<T>;
+  const int64_t cs = images.channel_stride, count = channels.count;
+  for (int64_t c = 0; c < count; c += n) {
+    const int rows = (int)(count - c < n ? count - c : n);
+    for (int64_t d = 0; d < part.planes; ++d)
+      for (int64_t h = 0; h < part.lines; ++h) {
+        const S* line = from + d * part.from_plane + h * part.from_line;
+        T* out = to + d * part.to_plane + h * part.to_line + c;
+        for (int64_t w = 0; w < part.width; w += n) {
+          const int columns = (int)(part.width - w < n ? part.width - w : n);
+          const uint32_t bits = low_bits(columns);
+          transpose_block<T>(
+              rows, columns, [&](int i) { return load_as<T>(line + channels[c + i] * cs + w, bits); },
+              [&](int i, Vec<T> v) {
+                T* p = out + (w + i) * count;
+                if (rows == n) {
+                  store(p, v);
+                } else {
+                  store_partial<T>(p, v, rows);
+                }
+              });
+        }
+      }
+  }
+}
+
+template <class S, class T>
+void stage_lines(const S* from, const Images& images, const ChannelList& channels, const Inside& part, T* to) {
   const int64_t cs = images.channel_stride, ws = images.axis_stride[2], count = channels.count;
-  if (channels.list == nullptr && (cs == 1 || count == 1)) {
-    if (ws == count) return copy_run(from, to, width * count);
-    for (int64_t w = 0; w < width; ++w) copy_run(from + w * ws, to + w * count, count);
-  } else if (ws == 1 && count >= 4) {
-    for (int64_t c = 0; c < count; c += n) {
-      const int rows = (int)(count - c < n ? count - c : n);
-      for (int64_t w = 0; w < width; w += n) {
-        const int columns = (int)(width - w < n ? width - w : n);
-        const uint32_t bits = low_bits(columns);
-        transpose_block<T>(
-            rows, columns, [&](int i) { return load_as<T>(from + channels[c + i] * cs + w, bits); },
-            [&](int i, Vec<T> v) {
-              T* p = to + (w + i) * count + c;
-              if (rows == n) {
-                store(p, v);
-              } else {
-                store_partial<T>(p, v, rows);
-              }
-            });
+  const bool together = channels.list == nullptr && (cs == 1 || count == 1);
+  for (int64_t d = 0; d < part.planes; ++d)
+    for (int64_t h = 0; h < part.lines; ++h) {
+      const S* line = from + d * part.from_plane + h * part.from_line;
+      T* out = to + d * part.to_plane + h * part.to_line;
+      if (together && ws == count) {
+        copy_run(line, out, part.width * count);
+      } else if (together) {
+        for (int64_t w = 0; w < part.width; ++w) copy_run(line + w * ws, out + w * count, count);
+      } else {
+        for (int64_t w = 0; w < part.width; ++w)
+          for (int64_t c = 0; c < count; ++c) out[w * count + c] = convert<T>(line[channels[c] * cs + w * ws]);
       }
     }
-  } else {
-    for (int64_t w = 0; w < width; ++w)
-      for (int64_t c = 0; c < count; ++c) to[w * count + c] = convert<T>(from[channels[c] * cs + w * ws]);
-  }
 }
 
 // One image: to[((d * extent[1] + h) * extent[2] + w) * channels + c].
 template <class S, class T>
 void stage_image(const S* from, const Images& images, const ChannelList& channels, const Window& window, T* to) {
-  const int64_t count = channels.count, row = window.extent[2] * count;
-  const int64_t first = window.low[2] < 0 ? -window.low[2] : 0;
-  const int64_t past = images.size[2] - window.low[2];
-  const int64_t last = past < window.extent[2] ? past : window.extent[2];  // columns [first, last) lie inside
-  for (int64_t d = 0; d < window.extent[0]; ++d) {
-    for (int64_t h = 0; h < window.extent[1]; ++h, to += row) {
-      const int64_t id = window.low[0] + d, ih = window.low[1] + h;
-      const bool inside = id >= 0 && id < images.size[0] && ih >= 0 && ih < images.size[1] && first < last;
-      if (!inside) {
-        memset(to, 0, (size_t)row * sizeof(T));
-        continue;
-      }
-      if (first > 0) memset(to, 0, (size_t)(first * count) * sizeof(T));
-      stage_pixels(from + id * images.axis_stride[0] + ih * images.axis_stride[1] +
-                       (window.low[2] + first) * images.axis_stride[2],
-                   images, channels, last - first, to + first * count);
-      if (last < window.extent[2]) memset(to + last * count, 0, (size_t)((window.extent[2] - last) * count) * sizeof(T));
-    }
+  const int64_t count = channels.count;
+  int64_t first[3], last[3];
+  bool halo = false, empty = false;
+  for (int a = 0; a < 3; ++a) {  // positions [first, last) of the window lie inside the image
+    first[a] = window.low[a] < 0 ? -window.low[a] : 0;
+    const int64_t past = images.size[a] - window.low[a];
+    last[a] = past < window.extent[a] ? past : window.extent[a];
+    halo = halo || first[a] > 0 || last[a] < window.extent[a];
+    empty = empty || first[a] >= last[a];
+  }
+  if (halo) memset(to, 0, (size_t)(window.pixels() * count) * sizeof(T));
+  if (empty) return;
+  Inside part;
+  part.planes = last[0] - first[0];
+  part.lines = last[1] - first[1];
+  part.width = last[2] - first[2];
+  part.from_plane = images.axis_stride[0];
+  part.from_line = images.axis_stride[1];
+  part.to_line = window.extent[2] * count;
+  part.to_plane = window.extent[1] * part.to_line;
+  for (int a = 0; a < 3; ++a) from += (window.low[a] + first[a]) * images.axis_stride[a];
+  to += first[0] * part.to_plane + first[1] * part.to_line + first[2] * count;
+  if (images.axis_stride[2] == 1 && count >= 4 && images.channel_stride != 1) {
+    stage_planes(from, images, channels, part, to);
+  } else {
+    stage_lines(from, images, channels, part, to);
   }
 }
 

@@ -115,8 +115,9 @@ class WeightGrad {
     weights.bits = weight_bits(p_, raw, room.expanded);
     clock.mark(kPhaseDraw);
     int32_t* rows = scratch<int32_t>(kScratchColumns, work_elements());
+    strip_rows(p_, r_, weights, 0, taps_, rows);
     for (int64_t t = first_tile; t < last_tile; ++t)
-      pack_panel<S, T>(p_, r_, weights, nullptr, tile(t), taps_, masks + (t - first_tile) * block_, tile_width_, rows);
+      mask_panel<T>(p_, r_, weights, nullptr, tile(t), rows, masks + (t - first_tile) * block_, tile_width_);
     clock.mark(kPhasePack);
   }
 

@@ -141,53 +141,100 @@ struct TapOrder {
   int64_t count;
 };
 
-// Packs one panel: row (position of the tap) * (reduced channels) + (reduced channel).
-// `rows` is work space for one weight row.
-template <class S, class T>
-void pack_panel(const ConvProblem& p, const Roles& r, const WeightSet& set, const S* weight, const ColumnTile& tile,
-                const TapOrder& taps, T* panel, int64_t panel_step, int32_t* rows) {
-  const WeightSource<S> source{weight, set.has_bits ? &set.bits : nullptr};
+// A panel has row (position of the tap) * (reduced channels) + (reduced channel). It is filled by strips: going forward one
+// strip holds a column's whole row of the weight, input channels outside, taps inside; going backward there is a strip
+// for every output channel, with a column's taps.
+BAYESOPS_INLINE int64_t strip_length(const ConvProblem& p, const Roles& r) {
+  return r.depthwise || r.backward ? p.taps() : p.weight_row();
+}
+
+static inline void strip_rows(const ConvProblem& p, const Roles& r, const WeightSet& set, int64_t group, const TapOrder& taps,
+                              int32_t* rows) {
+  const int64_t reduced = r.depthwise ? 1 : WeightSet::count(set.reduced, group, r.reduced), kernel_taps = p.taps();
+  if (r.depthwise || r.backward) {
+    for (int64_t t = 0; t < kernel_taps; ++t) rows[t] = taps.position[t] < 0 ? -1 : (int32_t)(taps.position[t] * reduced);
+    return;
+  }
+  for (int64_t k = 0; k < p.weight_row(); ++k) rows[k] = -1;
+  const int64_t first = WeightSet::first(set.reduced, group, r.reduced);
+  for (int64_t i = 0; i < reduced; ++i) {
+    const int64_t c = set.reduced.list != nullptr ? set.reduced.list[first + i] - group * r.reduced : i;
+    for (int64_t t = 0; t < kernel_taps; ++t)
+      if (taps.position[t] >= 0) rows[c * kernel_taps + t] = (int32_t)(taps.position[t] * reduced + i);
+  }
+}
+
+// Calls strip(element of a column, row offset) for every strip of a panel.
+template <class Strip>
+BAYESOPS_INLINE void for_strips(const ConvProblem& p, const Roles& r, const WeightSet& set, const ColumnTile& tile,
+                                const Strip& strip) {
   const int64_t row_elements = p.weight_row(), kernel_taps = p.taps();
-  const int columns = (int)tile.count, vectors = (int)((tile.count + kLanes<T> - 1) / kLanes<T>);
   const int64_t column_base = WeightSet::first(set.columns, tile.group, r.columns) + tile.first;
-  const auto column_channel = [&](int i) {
-    return set.columns.list != nullptr ? (int64_t)set.columns.list[column_base + i] : column_base + i;
-  };
-  const int64_t reduced = r.depthwise ? 1 : WeightSet::count(set.reduced, tile.group, r.reduced);
-  const int64_t reduced_base = WeightSet::first(set.reduced, tile.group, r.reduced);
+  const int32_t* list = set.columns.list;
+  const auto channel = [=](int i) { return list != nullptr ? (int64_t)list[column_base + i] : column_base + i; };
   if (r.depthwise) {
-    pack_rows<S, T>(source, columns, vectors, kernel_taps, [&](int i) { return column_channel(i) * kernel_taps; },
-                    taps.position, panel, panel_step);
+    strip([=](int i) { return channel(i) * kernel_taps; }, (int64_t)0);
   } else if (!r.backward) {
-    // A column is an output channel: its whole row of the weight, input channels outside, taps inside.
-    for (int64_t k = 0; k < row_elements; ++k) rows[k] = -1;
-    for (int64_t i = 0; i < reduced; ++i) {
-      const int64_t c = set.reduced.list != nullptr ? set.reduced.list[reduced_base + i] - tile.group * r.reduced : i;
-      for (int64_t t = 0; t < kernel_taps; ++t)
-        rows[c * kernel_taps + t] = taps.position[t] < 0 ? -1 : (int32_t)(taps.position[t] * reduced + i);
-    }
-    pack_rows<S, T>(source, columns, vectors, row_elements, [&](int i) { return column_channel(i) * row_elements; }, rows,
-                    panel, panel_step);
+    strip([=](int i) { return channel(i) * row_elements; }, (int64_t)0);
   } else {
-    // A column is an input channel: for every output channel, its taps.
+    const int64_t reduced = WeightSet::count(set.reduced, tile.group, r.reduced);
+    const int64_t first = WeightSet::first(set.reduced, tile.group, r.reduced);
     for (int64_t i = 0; i < reduced; ++i) {
-      const int64_t o = set.reduced.list != nullptr ? set.reduced.list[reduced_base + i] : reduced_base + i;
-      for (int64_t t = 0; t < kernel_taps; ++t)
-        rows[t] = taps.position[t] < 0 ? -1 : (int32_t)(taps.position[t] * reduced + i);
+      const int64_t o = set.reduced.list != nullptr ? set.reduced.list[first + i] : first + i;
       const int64_t base = o * row_elements - tile.group * r.columns * kernel_taps;
-      if (kernel_taps == 1 && set.columns.list == nullptr) {
-        // One tap: consecutive columns are consecutive weights.
-        for (int v = 0; v < vectors; ++v) {
-          const int n = kLanes<T>, here = columns - v * n < n ? columns - v * n : n;
-          if (rows[0] >= 0)
-            store(panel + rows[0] * panel_step + v * n, masked_weights<S, T>(source, base + column_base + v * n, here));
-        }
-      } else {
-        pack_rows<S, T>(source, columns, vectors, kernel_taps,
-                        [&](int c) { return base + column_channel(c) * kernel_taps; }, rows, panel, panel_step);
-      }
+      strip([=](int c) { return base + channel(c) * kernel_taps; }, i);
     }
   }
+}
+
+BAYESOPS_INLINE bool columns_adjoin(const ConvProblem& p, const Roles& r, const WeightSet& set) {
+  return r.backward && !r.depthwise && p.taps() == 1 && set.columns.list == nullptr;
+}
+
+template <class T>
+BAYESOPS_INLINE int tile_vectors(const ColumnTile& tile) {
+  return (int)((tile.count + kLanes<T> - 1) / kLanes<T>);
+}
+
+// The panel of a tile from the weights, under the bits of the set if it has any.
+template <class S, class T>
+void pack_panel(const ConvProblem& p, const Roles& r, const WeightSet& set, const S* weight, const ColumnTile& tile,
+                const int32_t* rows, T* panel, int64_t panel_step) {
+  const WeightSource<S> source{weight, set.has_bits ? &set.bits : nullptr};
+  const int columns = (int)tile.count, vectors = tile_vectors<T>(tile);
+  const int64_t length = strip_length(p, r);
+  const bool adjoin = columns_adjoin(p, r, set);
+  for_strips(p, r, set, tile, [&](const auto& element, int64_t offset) {
+    if (adjoin) {  // one tap: neighbouring columns are neighbouring weights
+      for (int v = 0; v < vectors && rows[0] >= 0; ++v) {
+        const int first = v * kLanes<T>, here = columns - first < kLanes<T> ? columns - first : kLanes<T>;
+        store(panel + (rows[0] + offset) * panel_step + first, masked_weights<S, T>(source, element(first), here));
+      }
+    } else {
+      pack_strip<S, T>(source, columns, vectors, length, element, StripRows{rows, offset}, panel, panel_step);
+    }
+  });
+}
+
+// The same from an unmasked panel of the tile, or with `from` null the mask itself as zeros and ones.
+template <class T>
+void mask_panel(const ConvProblem& p, const Roles& r, const WeightSet& set, const T* from, const ColumnTile& tile,
+                const int32_t* rows, T* panel, int64_t panel_step) {
+  const int columns = (int)tile.count, vectors = tile_vectors<T>(tile);
+  const int64_t length = strip_length(p, r);
+  const bool adjoin = columns_adjoin(p, r, set);
+  for_strips(p, r, set, tile, [&](const auto& element, int64_t offset) {
+    if (adjoin) {
+      for (int v = 0; v < vectors && rows[0] >= 0; ++v) {
+        const int64_t at = (rows[0] + offset) * panel_step + v * kLanes<T>;
+        const auto keep = lane_mask<T>(BitRange::read(set.bits, element(v * kLanes<T>)));
+        const Vec<T> value = from != nullptr ? load(from + at) : broadcast<T>(1);
+        store(panel + at, (Vec<T>)((typename VectorOf<T>::I)value & keep));
+      }
+    } else {
+      mask_strip<T>(set.bits, columns, vectors, length, element, StripRows{rows, offset}, from, panel, panel_step);
+    }
+  });
 }
 
 BAYESOPS_ISA_END

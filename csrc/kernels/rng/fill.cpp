@@ -57,41 +57,24 @@ BAYESOPS_INLINE void compare_bytes(const uint8_t* bytes, uint8_t threshold, uint
 #endif
 }
 
-// Elements whose byte tied, resolved kPhiloxBlocks at a time.
-struct Ties {
-  uint64_t* bits;
-  int64_t first;
-  Stream stream;
-  BernoulliLaw law;
-  int pending = 0;
-  int64_t offset[kPhiloxBlocks];
+// Decides up to kPhiloxBlocks tied elements, at these offsets from `first`.
+void resolve_ties(uint64_t* bits, int64_t first, const int64_t* offset, int count, Stream s, BernoulliLaw law) {
   uint64_t block[kPhiloxBlocks];
-
-  Ties(uint64_t* bits, int64_t first, Stream stream, BernoulliLaw law)
-      : bits(bits), first(first), stream(stream), law(law) {}
-
-  void add(int64_t at) {
-    offset[pending] = at;
-    block[pending] = (uint64_t)(first + at) >> 2;
-    if (++pending == kPhiloxBlocks) resolve();
+  uint32_t words[kWordsPerCall];
+  for (int i = 0; i < kPhiloxBlocks; ++i) block[i] = i < count ? (uint64_t)(first + offset[i]) >> 2 : 0;
+  philox_many(words, s, kDomainBernoulliTie, ListedBlocks{block});
+  for (int i = 0; i < count; ++i) {
+    const uint32_t word = words[4 * i + ((first + offset[i]) & 3)];
+    bits[offset[i] >> 6] |= (uint64_t)((word >> 8) >= law.low) << (offset[i] & 63);
   }
-  void resolve() {
-    if (pending == 0) return;
-    for (int i = pending; i < kPhiloxBlocks; ++i) block[i] = 0;
-    uint32_t words[kWordsPerCall];
-    philox_many(words, stream, kDomainBernoulliTie, ListedBlocks{block});
-    for (int i = 0; i < pending; ++i) {
-      const uint32_t word = words[4 * i + ((first + offset[i]) & 3)];
-      bits[offset[i] >> 6] |= (uint64_t)((word >> 8) >= law.low) << (offset[i] & 63);
-    }
-    pending = 0;
-  }
-};
+}
 
-void fill_bernoulli_bits(uint64_t* bits, int64_t first, int64_t count, Stream s, BernoulliLaw law) {
+template <bool can_tie>
+void fill_bits(uint64_t* bits, int64_t first, int64_t count, Stream s, BernoulliLaw law) {
   constexpr int64_t kElements = 4 * kWordsPerCall;  // one byte each
   static_assert(kElements % kFillAlign == 0, "whole 64-bit words of bits");
-  Ties ties(bits, first, s, law);
+  int64_t ties[kPhiloxBlocks + 64];  // one word of bits can add 64
+  int pending = 0;
   alignas(64) uint32_t words[kWordsPerCall];
   for (int64_t i = 0; i < count; i += kElements) {
     philox_many(words, s, kDomainBernoulli, ConsecutiveBlocks{(uint64_t)(first + i) >> 4});
@@ -99,14 +82,31 @@ void fill_bernoulli_bits(uint64_t* bits, int64_t first, int64_t count, Stream s,
     for (int64_t j = 0; j < end; j += 64) {
       uint64_t above, equal;
       compare_bytes((const uint8_t*)words + j, (uint8_t)law.high, above, equal);
-      if (law.low == 0) above |= equal;  // nothing below the byte to decide
-      bits[(i + j) >> 6] = above;
-      if (law.low != 0) {
-        for (; equal != 0; equal &= equal - 1) ties.add(i + j + __builtin_ctzll(equal));
+      // Without 24 bits below the byte there is nothing left to decide: a tie is kept.
+      bits[(i + j) >> 6] = can_tie ? above : above | equal;
+      if (can_tie) {
+        // Most words have one tie or none: those take no branch.
+        ties[pending] = i + j + __builtin_ctzll(equal | 1ull << 63);
+        pending += equal != 0;
+        for (equal &= equal - 1; __builtin_expect(equal != 0, 0); equal &= equal - 1)
+          ties[pending++] = i + j + __builtin_ctzll(equal);
+        while (__builtin_expect(pending >= kPhiloxBlocks, 0)) {
+          pending -= kPhiloxBlocks;
+          resolve_ties(bits, first, ties + pending, kPhiloxBlocks, s, law);
+        }
       }
     }
   }
-  ties.resolve();
+  while (pending > 0) {
+    const int last = pending < kPhiloxBlocks ? pending : kPhiloxBlocks;
+    pending -= last;
+    resolve_ties(bits, first, ties + pending, last, s, law);
+  }
+}
+
+void fill_bernoulli_bits(uint64_t* bits, int64_t first, int64_t count, Stream s, BernoulliLaw law) {
+  if (law.low == 0) return fill_bits<false>(bits, first, count, s, law);
+  fill_bits<true>(bits, first, count, s, law);
 }
 
 // out[i] = bit i of the word that starts at bit `offset`, as a byte 0 or 1.
