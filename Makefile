@@ -15,7 +15,7 @@ NATIVE := $(shell find csrc cmake -type f) CMakeLists.txt setup.py pyproject.tom
 help:
 	@echo "make demo           train, predict with uncertainty, and show what the sampling costs"
 	@echo "make test           build and run every test"
-	@echo "make bench          run the benchmarks"
+	@echo "make bench          run the benchmarks, compare with the committed results, write docs/benchmarks.md"
 	@echo "make lint           ruff, clang-format and mypy, as in pre-commit"
 	@echo "make wheel          build dist/*.whl and the source archive, in isolation"
 	@echo "make asan           run the operator tests under the address and undefined-behaviour sanitizers"
@@ -46,7 +46,8 @@ test: build
 	$(RUN) pytest $(PYTEST_ARGS)
 
 bench: build
-	$(RUN) pytest benchmarks --benchmark-only $(PYTEST_ARGS)
+	$(RUN) pytest benchmarks --benchmark-only --benchmark-quiet --benchmark-json=build/benchmarks.json $(PYTEST_ARGS)
+	$(RUN) python -m benchmarks.report build/benchmarks.json
 
 lint: venv
 	$(RUN) pre-commit run --all-files --show-diff-on-failure

@@ -1,0 +1,1 @@
+"""Benchmarks: `make bench` runs them and compares with the committed results; see `docs/benchmarks.md`."""

@@ -1,0 +1,179 @@
+"""Masked convolutions: bars 1, 2, 3 and 7 of the project."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from bayesops import ops, random
+from benchmarks import groups
+from benchmarks.convolutions import Shape, compiled, compiled_loop, grouped, looped, vmapped
+from benchmarks.side_by_side import Rival
+from benchmarks.suite import Case, Limit, SideBySide, Target, flop_limit
+
+PLAIN = [
+    Shape(1, 16, 16, 14),
+    Shape(1, 64, 64, 56),
+    Shape(1, 128, 128, 28),
+    Shape(1, 128, 128, 14),
+    Shape(1, 128, 128, 7),
+    Shape(1, 256, 256, 14),
+    Shape(1, 512, 512, 7),
+    Shape(8, 64, 64, 32),
+    Shape(32, 128, 128, 14),
+    Shape(8, 256, 256, 8, kernel=1),
+    Shape(8, 32, 32, 32, kernel=5),
+]
+
+
+@pytest.mark.parametrize("channels_last", [False, True], ids=["nchw", "channels-last"])
+@pytest.mark.parametrize("shape", PLAIN, ids=str)
+@torch.no_grad()
+def test_plain(side_by_side: SideBySide, shape: Shape, channels_last: bool, threads: int) -> None:
+    """Bar 1: nothing is dropped, so this is the core against oneDNN."""
+    x, w = shape.tensors(channels_last)
+
+    def ours() -> Tensor:
+        return ops.masked_conv2d(x, w, p=0.0, seed=0, padding=shape.padding)
+
+    def onednn() -> Tensor:
+        return F.conv2d(x, w, padding=shape.padding)
+
+    torch.testing.assert_close(ours(), onednn(), atol=1e-3, rtol=1e-3)
+    side_by_side(
+        Case(
+            group=groups.PLAIN.title,
+            name=f"{shape.label}, {'channels-last' if channels_last else 'NCHW'}",
+            threads=threads,
+            parameters=vars(shape) | {"channels_last": channels_last, "p": 0.0},
+            ours=ours,
+            rivals=[Rival("F.conv2d", onednn)],
+            limit=flop_limit(shape.operations),
+            target=Target({"F.conv2d": 1 / 1.05}, achieved=0.9 if shape.reduction >= 576 else 0.8),
+        )
+    )
+
+
+# shape of one sample; number of samples; time against T plain convolutions, and share of the peak, to reach
+SAMPLED = [
+    (Shape(1, 128, 128, 7), 50, 0.5, 0.70),
+    (Shape(1, 128, 128, 14), 20, 0.8, None),
+    (Shape(1, 128, 128, 28), 10, 0.9, 0.88),
+    (Shape(1, 64, 64, 56), 10, 0.95, 0.88),
+]
+
+
+@pytest.mark.parametrize(("shape", "samples", "of_plain", "of_peak"), SAMPLED, ids=[str(row[0]) for row in SAMPLED])
+@torch.no_grad()
+def test_samples(
+    side_by_side: SideBySide, shape: Shape, samples: int, of_plain: float, of_peak: float | None, threads: int
+) -> None:
+    """Bar 2: T masks for T inputs, as in every layer after the first of T samples of a network."""
+    p = 0.3
+    _, w = shape.tensors()
+    images = torch.randn(samples, shape.channels, shape.size, shape.size)
+    inputs = images[:, None]
+    seeds = random.sample_seeds(0, samples)
+    torch.compiler.reset()
+    rival = images, w, p, shape.padding
+    side_by_side(
+        Case(
+            group=groups.SAMPLES.title,
+            name=f"T = {samples}, {shape.label}",
+            threads=threads,
+            parameters=vars(shape) | {"samples": samples, "p": p},
+            ours=lambda: ops.masked_conv2d(inputs, w, p=p, seed=seeds, padding=shape.padding),
+            rivals=[
+                Rival("T plain", lambda: [F.conv2d(image, w, padding=shape.padding) for image in images.split(1)]),
+                Rival("one plain batch", lambda: F.conv2d(images, w, padding=shape.padding)),
+                Rival("looped", lambda: looped(*rival)),
+                Rival("grouped", lambda: grouped(*rival)),
+                Rival("vmapped", lambda: vmapped(*rival)),
+                compiled_loop(*rival),
+                compiled(grouped, *rival),
+            ],
+            limit=flop_limit(samples * shape.operations),
+            target=Target({"T plain": 1 / of_plain}, achieved=of_peak),
+        )
+    )
+
+
+@pytest.mark.parametrize("shape", [Shape(32, 64, 64, 16), Shape(32, 128, 128, 8)], ids=str)
+def test_mask_per_example(side_by_side: SideBySide, shape: Shape, threads: int) -> None:
+    """Bar 3: a mask for each example of a training batch, forward and both gradients."""
+    p = 0.5
+    x, w = (tensor.requires_grad_() for tensor in shape.tensors())
+    gradient = torch.randn(shape.examples, shape.out_channels, shape.size, shape.size)
+
+    def backward(output: Tensor) -> tuple[Tensor, ...]:
+        return torch.autograd.grad(output, (x, w), gradient)
+
+    rival = x, w, p, shape.padding
+    side_by_side(
+        Case(
+            group=groups.PER_EXAMPLE.title,
+            name=shape.label,
+            threads=threads,
+            parameters=vars(shape) | {"p": p},
+            ours=lambda: backward(ops.masked_conv2d(x, w, p=p, seed=0, per_example=True, padding=shape.padding)),
+            rivals=[
+                Rival("grouped", lambda: backward(grouped(*rival))),
+                Rival("vmapped", lambda: backward(vmapped(*rival))),
+                Rival("looped", lambda: backward(torch.cat(looped(*rival)))),
+                Rival("plain training convolution", lambda: backward(F.conv2d(x, w, padding=shape.padding))),
+            ],
+            limit=flop_limit(3 * shape.operations),
+            target=Target({"grouped": 5.0, "vmapped": 5.0, "plain training convolution": 1 / 1.5}),
+        )
+    )
+
+
+@pytest.mark.parametrize("sides", ["in", "out", "both"])
+@pytest.mark.parametrize("shape", [Shape(32, 128, 128, 14), Shape(1, 256, 256, 28)], ids=str)
+@torch.no_grad()
+def test_channel_masks(side_by_side: SideBySide, shape: Shape, sides: str, threads: int) -> None:
+    """Bar 7: exactly half of the channels dropped, by masks that are given.
+
+    One call of the operator has one granularity, so by itself it skips on one side (limit 2). Both sides (limit 4) are
+    composed here as a user would: the weight's kept rows, an in_channel mask, and the result spread over the channels.
+    """
+    x, w = shape.tensors()
+    half_in, half_out = (torch.randperm(n) < n // 2 for n in (shape.channels, shape.out_channels))
+    one_in, one_out = torch.ones_like(half_in), torch.ones_like(half_out)
+    kept = half_out.nonzero()[:, 0]
+    mask = torch.outer(one_out if sides == "in" else half_out, one_in if sides == "out" else half_in)
+
+    def conv(weight: Tensor, mask: Tensor, granularity: str) -> Tensor:
+        return ops.masked_conv2d(
+            x, weight, p=0.5, seed=None, mask=mask, granularity=granularity, rescale=False, padding=shape.padding
+        )
+
+    def ours() -> Tensor:
+        if sides == "in":
+            return conv(w, half_in, "in_channel")
+        if sides == "out":
+            return conv(w, half_out, "out_channel")
+        output = x.new_zeros(shape.examples, shape.out_channels, shape.size, shape.size)
+        return output.index_copy_(1, kept, conv(w[kept], half_in, "in_channel"))
+
+    def without_skipping() -> Tensor:
+        return conv(w, mask, "kernel")
+
+    def multiplied() -> Tensor:
+        return F.conv2d(x, w * mask[:, :, None, None], padding=shape.padding)
+
+    torch.testing.assert_close(ours(), without_skipping(), atol=1e-3, rtol=1e-3)
+    torch.testing.assert_close(ours(), multiplied(), atol=1e-3, rtol=1e-3)
+    label = {"in": "input channels", "out": "output channels", "both": "both, composed by hand"}[sides]
+    side_by_side(
+        Case(
+            group=groups.CHANNELS.title,
+            name=f"{shape.label}, {label}",
+            threads=threads,
+            parameters=vars(shape) | {"sides": sides},
+            ours=ours,
+            rivals=[Rival("without skipping", without_skipping), Rival("F.conv2d, weight masked", multiplied)],
+            limit=Limit("what is left to compute", speed_up=("without skipping", 4.0 if sides == "both" else 2.0)),
+            target=Target({"without skipping": 2.5}) if sides == "both" else None,
+        )
+    )

@@ -1,0 +1,72 @@
+"""The tables of the report, in their order: what each one measures, and what it is to reach."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Group:
+    """A table. `rival` is the one that the summary names."""
+
+    title: str
+    about: str
+    bar: str
+    rival: str
+
+
+PLAIN = Group(
+    "Plain convolution (bar 1)",
+    "Nothing is dropped (p = 0): our core against oneDNN. The limit is the time of the multiply-adds at the measured "
+    "peak.",
+    "at least 90 % of the peak for K = C·kh·kw ≥ 576 and 80 % for K ≥ 144; never more than 5 % slower than oneDNN",
+    "F.conv2d",
+)
+SAMPLES = Group(
+    "T masked convolutions, an input for each sample (bar 2)",
+    "Every layer of a sampled network after the first stochastic one: T masks, T inputs of one image. *T plain* is T "
+    "calls of `F.conv2d` without any mask, and *one plain batch* a single call on the batch of T with the same weight "
+    "for all: neither of these two computes samples. The other rivals draw their masks with `torch.rand(...) >= p`, "
+    "which is faster than `bernoulli_` where that is serial. Of the loop only the body is compiled: as a whole it took "
+    "half a minute to compile and came out slower.",
+    "at most 0.5, 0.8, 0.9, 0.95 of the time of T plain convolutions at 49, 196, 784, 3136 pixels; at least 70 % of "
+    "the peak at 49 pixels and 88 % from 784 on",
+    "T plain",
+)
+PER_EXAMPLE = Group(
+    "A mask for each example of a training batch, forward and backward (bar 3)",
+    "N masks for N examples; the output and the gradients of input and weight. The limit is three convolutions of the "
+    "batch at the measured peak. *Plain training convolution* has no mask.",
+    "at least 5 times as fast as grouped convolution and as vmap; at most 1.5 times the time of a plain training "
+    "convolution",
+    "grouped",
+)
+CHANNELS = Group(
+    "Channel masks, half of the channels dropped (bar 7)",
+    "What is switched off is not computed. *Without skipping* is the same operator with the same mask given window by "
+    "window. A call has one granularity, so one call skips either input channels or output channels: its limit is 2. "
+    "Skipping on both sides (limit 4) is composed by hand, with the kept rows of the weight, an `in_channel` mask, and "
+    "`index_copy_` into zeros; no single call does it.",
+    "both sides at least 2.5 times as fast as without skipping",
+    "without skipping",
+)
+BERNOULLI = Group(
+    "Bernoulli masks (bar 8)",
+    "On one thread. An element costs a quarter of a Philox word; the limit is the rate of raw words into a block that "
+    "stays in cache, measured beside each case.",
+    "at least 30 times as fast as a serial `torch.bernoulli`, 8 times where it is MKL's",
+    "torch.bernoulli",
+)
+NORMALS = Group(
+    "Normals (bar 8)",
+    "On one thread. A normal costs a Philox word; the limit is the rate of raw words.",
+    "at least 5 times as fast as `torch.randn`",
+    "torch.randn",
+)
+DROPOUT = Group(
+    "Dropout of activations",
+    "Against `F.dropout`, and `F.dropout2d` for whole channels. The limit is a copy of the same size, read and written "
+    "once each way, into memory that is already in use.",
+    "none set",
+    "F.dropout",
+)
+
+GROUPS = [PLAIN, SAMPLES, PER_EXAMPLE, CHANNELS, BERNOULLI, NORMALS, DROPOUT]

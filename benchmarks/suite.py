@@ -1,0 +1,101 @@
+"""What a benchmark case says about itself, and what one run of the suite adds up to."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import torch
+
+from benchmarks import machine
+from benchmarks.side_by_side import Measured, Rival, measure
+
+THREADS = [1, 2] if torch.get_num_threads() > 1 else [1]
+BAR_THREADS = 2  # the bars of the project are set for two threads, unless a case says otherwise
+BAR_CAPABILITY = "avx512"
+QUIET = 0.05  # others' share of the machine above which a run does not count
+DISTURBED = 0.10  # and above which a single row is marked
+
+
+@dataclass(frozen=True)
+class Limit:
+    """The best there can be: a time, or a speed-up over one of the rivals."""
+
+    what: str
+    seconds: Callable[[], float] | None = None  # called next to the measurement
+    speed_up: tuple[str, float] | None = None  # rival, factor
+
+
+@dataclass(frozen=True)
+class Target:
+    """What the case is to reach, on AVX-512 with `threads` threads."""
+
+    speed_up: Mapping[str, float] = field(default_factory=dict)  # rival: at least
+    achieved: float | None = None  # share of the limit: at least
+    threads: int = BAR_THREADS
+
+
+@dataclass(frozen=True)
+class Case:
+    """One row: `group` is its table, `name` its label there, `threads` completes the key."""
+
+    group: str
+    name: str
+    threads: int
+    parameters: Mapping[str, Any]
+    ours: Callable[[], Any]
+    rivals: Sequence[Rival]
+    limit: Limit | None = None
+    target: Target | None = None
+
+
+SideBySide = Callable[[Case], None]  # the fixture that measures a case
+
+
+def flop_limit(operations: float) -> Limit:
+    """Time of so many floating-point operations at the peak measured beside the case."""
+    return Limit("multiply-adds at the measured peak", lambda: operations / machine.multiply_add_peak())
+
+
+def run(case: Case, benchmark: Any, pairs: int | None = None) -> dict[str, Any]:
+    """Measure a case and put the row together as it is stored."""
+    limits = [case.limit.seconds()] if case.limit is not None and case.limit.seconds else []
+    measured = measure(benchmark, case.ours, case.rivals, pairs)
+    if case.limit is not None and case.limit.seconds:
+        limits.append(case.limit.seconds())
+    capability = torch.ops.bayesops.cpu_capability()
+    return row(case, measured, min(limits) if limits else None, capability)
+
+
+def row(case: Case, measured: Measured, limit_seconds: float | None, capability: str) -> dict[str, Any]:
+    """Put the row of a measured case together; bars are judged only on the machine that they are set for."""
+    speed_ups = {c.rival: c.speed_up for c in measured.comparisons}
+    limit: dict[str, Any] | None = None
+    if case.limit is not None:
+        limit = {"what": case.limit.what}
+        if limit_seconds is not None:
+            limit |= {"seconds": limit_seconds, "achieved": limit_seconds / measured.ours_seconds}
+        elif case.limit.speed_up is not None and case.limit.speed_up[0] in speed_ups:
+            rival, factor = case.limit.speed_up
+            limit |= {"speed_up": factor, "over": rival, "achieved": speed_ups[rival] / factor}
+    checks: list[dict[str, Any]] = []
+    target = case.target
+    if target is not None and target.threads == case.threads and capability == BAR_CAPABILITY:
+        for rival, wanted in target.speed_up.items():
+            if rival in speed_ups:
+                checks.append({"what": f"speed-up over {rival}", "value": speed_ups[rival], "at_least": wanted})
+        if target.achieved is not None and limit is not None and "achieved" in limit:
+            checks.append({"what": "share of the limit", "value": limit["achieved"], "at_least": target.achieved})
+    for check in checks:
+        check["passed"] = check["value"] >= check["at_least"]
+    return {
+        "group": case.group,
+        "name": case.name,
+        "threads": case.threads,
+        "parameters": dict(case.parameters),
+        "ours_seconds": measured.ours_seconds,
+        "rivals": [asdict(c) for c in measured.comparisons],
+        "missing": measured.missing,
+        "limit": limit,
+        "checks": checks,
+        "others_load": measured.others_load,
+    }

@@ -1,0 +1,222 @@
+"""From pytest-benchmark's JSON to the committed results and the pages, on made-up numbers."""
+
+import copy
+import json
+
+import pytest
+
+from benchmarks import report, results
+from benchmarks.groups import DROPOUT, GROUPS, PLAIN
+from benchmarks.suite import DISTURBED, QUIET
+
+MACHINE = {
+    "cpu": "Some CPU",
+    "kind": "some-cpu-f1-m2-avx512",
+    "capability": "avx512",
+    "cores": 2,
+    "torch": "2.13.0",
+    "python": "3.11.7",
+    "system": "Linux x86_64",
+    "bernoulli": "serial",
+    "multiply_add_gflops": {"1": 250.0, "2": 500.0},
+    "copy_gbytes": {"1": 20.0, "2": 30.0},
+    "philox_gwords": 3.5,
+}
+
+
+def make_row(group=PLAIN, name="one", threads=2, speed_up=2.0, achieved=0.95, checks=(), **changes):
+    rival = {
+        "rival": group.rival,
+        "ours_seconds": 0.00123456,
+        "rival_seconds": 0.00123456 * speed_up,
+        "speed_up": speed_up,
+        "lower": speed_up * 0.98,
+        "upper": speed_up * 1.02,
+        "pairs": 15,
+    }
+    row = {
+        "group": group.title,
+        "name": name,
+        "threads": threads,
+        "parameters": {"channels": 3},
+        "ours_seconds": 0.00123456,
+        "rivals": [rival],
+        "missing": {},
+        "limit": {"what": "peak", "seconds": 0.001, "achieved": achieved},
+        "checks": list(checks),
+        "others_load": 0.0,
+    }
+    return row | changes
+
+
+def make_output(rows, quick=False, partial=False):
+    return {
+        "machine": MACHINE,
+        "suite": {"quick": quick, "partial": partial},
+        "commit_info": {"id": "0123456789abcdef", "dirty": True},
+        "datetime": "2031-02-03T04:05:06+00:00",
+        "benchmarks": [{"name": "x", "extra_info": {"row": row}} for row in rows],
+    }
+
+
+def make_run(*rows, **options):
+    return results.from_benchmark_json(make_output(rows or [make_row()], **options))
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return tmp_path / "results"
+
+
+def test_run_of_a_benchmark_file():
+    run = make_run(make_row(others_load=0.02), make_row(name="two", others_load=0.04))
+    assert run["date"] == "2031-02-03"
+    assert run["commit"] == "0123456789ab with changes"
+    assert run["others_load"] == pytest.approx(0.03)
+    assert run["rows"][0]["ours_seconds"] == 0.001235
+
+
+def test_only_a_whole_and_quiet_run_counts():
+    assert results.why_invalid(make_run()) is None
+    assert "quick" in results.why_invalid(make_run(quick=True))
+    assert "part" in results.why_invalid(make_run(partial=True))
+    assert "busy" in results.why_invalid(make_run(make_row(others_load=QUIET * 1.5)))
+
+
+def test_results_are_named_by_the_kind_of_machine(folder):
+    run = make_run()
+    path = results.store(run, folder)
+    assert path.name == "some-cpu-f1-m2-avx512.json"
+    assert results.load_all(folder) == [run]
+
+
+def test_a_run_does_not_differ_from_itself():
+    found = results.difference(make_run(), make_run())
+    assert found == results.Difference(2, [], [], [])
+
+
+def test_differences_are_of_ratios_and_beyond_their_spread():
+    old = make_run(make_row(name="slower"), make_row(name="noisy"), make_row(name="gone"))
+    new = copy.deepcopy(old)
+    for row in new["rows"]:
+        row["ours_seconds"] *= 10  # absolute times do not count
+    slower, noisy, gone = new["rows"]
+    slower["rivals"][0] |= {"speed_up": 1.5, "lower": 1.4, "upper": 1.6}
+    noisy["rivals"][0] |= {"speed_up": 1.5, "lower": 1.0, "upper": 2.0}
+    gone["name"] = "added"
+    found = results.difference(new, old)
+    assert [(change.before, change.now) for change in found.changes] == [(2.0, 1.5)]
+    assert "slower" in str(found.changes[0])
+    assert "-25%" in str(found.changes[0])
+    assert (len(found.added), len(found.gone)) == (1, 1)
+    assert "added" in found.added[0]
+    assert "gone" in found.gone[0]
+
+
+def test_a_changed_share_of_the_limit_is_a_difference():
+    found = results.difference(make_run(make_row(achieved=0.8)), make_run(make_row(achieved=0.95)))
+    assert [change.what for change in found.changes] == ["share of the limit"]
+
+
+def test_numbers():
+    assert [report.duration(s) for s in (1.5, 0.0123, 4.5678e-5, 3e-9)] == ["1.5 s", "12.3 ms", "45.7 µs", "3 ns"]
+    assert report.speed_up(2.0, 1.9, 12.34) == "2.00 × (1.90 – 12.3)"
+    assert report.speed_up(0.5, 0.4, 0.6) == "**0.50 × (0.40 – 0.60)**"
+
+
+def test_table():
+    missed = {"what": "share of the limit", "value": 0.84, "at_least": 0.9, "passed": False}
+    rows = [
+        make_row(name="we win"),
+        make_row(name="we lose", speed_up=0.5, checks=[missed]),
+        make_row(name="disturbed", missing={"compiled": "no compiler"}, others_load=DISTURBED * 2),
+    ]
+    header, _, win, lose, disturbed, *notes = report._table(rows)
+    assert header == "| case | threads | ours | limit | over F.conv2d | over compiled | bar |"
+    assert win == "| we win | 2 | 1.23 ms | 95% | 2.00 × (1.96 – 2.04) |  | – |"
+    assert "| **0.50 × (0.49 – 0.51)** |" in lose
+    assert "missed: share of the limit 0.84 < 0.90" in lose
+    assert disturbed.startswith("| disturbed † |")
+    assert "| missing |" in disturbed
+    assert any("compiled is missing from disturbed: no compiler" in note for note in notes)
+
+
+def test_page_shows_every_row_and_every_missed_bar():
+    check = {"what": "share of the limit", "value": 0.84, "at_least": 0.9, "passed": False}
+    rows = [make_row(group, name=f"case of {i}") for i, group in enumerate(GROUPS)]
+    rows[0]["checks"] = [check, check | {"value": 0.95, "passed": True}]
+    text = report.page([make_run(*rows)])
+    for i, group in enumerate(GROUPS):
+        assert f"### {group.title}\n" in text
+        assert f"| case of {i} |" in text
+    assert "1 of 2 checks are met" in text
+    assert f"- {PLAIN.title}: case of 0, 2 threads: share of the limit 0.84, wanted 0.90" in text
+
+
+def test_summary_takes_the_cases_of_two_threads():
+    passed = {"what": "speed-up", "value": 2.0, "at_least": 1.0, "passed": True}
+    run = make_run(
+        make_row(threads=1, speed_up=9.0, achieved=0.1),
+        make_row(speed_up=1.5, achieved=0.8, checks=[passed]),
+        make_row(name="two", speed_up=3.0, achieved=0.9),
+        make_row(DROPOUT, threads=1, limit=None),
+    )
+    lines = report.summary(run).splitlines()
+    assert lines[-2] == f"| {PLAIN.title} | `F.conv2d` | 1.50 – 3.00 | 80% – 90% | 1 of 1 |"
+    assert lines[-1] == f"| {DROPOUT.title} | `F.dropout` | 2.00 – 2.00 |  |  |"
+
+
+def test_block_between_the_markers():
+    text = f"before\n{report.START}\nold\n{report.END}\nafter\n"
+    changed = report.with_block(text, "new")
+    assert changed == f"before\n{report.START}\nnew\n{report.END}\nafter\n"
+    assert report.with_block(changed, "new") == changed
+
+
+@pytest.mark.parametrize("text", ["nothing", report.START, f"{report.END}\n{report.START}"])
+def test_block_without_both_markers(text):
+    with pytest.raises(ValueError, match="expected one"):
+        report.with_block(text, "new")
+
+
+def test_pages_are_written_from_the_committed_runs(folder, tmp_path):
+    page, readme = tmp_path / "docs" / "benchmarks.md", tmp_path / "README.md"
+    assert report.write_pages(folder, page, readme) == ["no results are committed: no page written"]
+    results.store(make_run(), folder)
+    assert "left alone" in report.write_pages(folder, page, readme)[-1]
+    readme.write_text(f"# Read me\n{report.START}\n{report.END}\n", encoding="utf-8")
+    report.write_pages(folder, page, readme)
+    assert PLAIN.title in page.read_text(encoding="utf-8")
+    assert PLAIN.title in readme.read_text(encoding="utf-8")
+
+
+def test_comparison_with_the_committed_run(folder):
+    run = make_run(make_row(), make_row(name="two"))
+    assert "nothing to compare" in report.compare(run, folder)[0]
+    results.store(run, folder)
+    assert report.compare(run, folder) == ["against some-cpu-f1-m2-avx512.json: 4 of 4 ratios unchanged"]
+    part = make_run(partial=True)
+    assert report.compare(part, folder) == ["against some-cpu-f1-m2-avx512.json: 2 of 2 ratios unchanged"]
+
+
+def test_the_command_stores_a_run_that_counts_and_no_other(folder, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(results, "RESULTS", folder)
+    stored = []
+    monkeypatch.setattr(results, "store", lambda run: stored.append(run) or "somewhere")
+    monkeypatch.setattr(report, "write_pages", lambda: ["pages written"])
+    path = tmp_path / "run.json"
+    path.write_text(json.dumps(make_output([make_row()], quick=True)), encoding="utf-8")
+    report.main([str(path)])
+    assert not stored
+    assert "not stored: it was a quick run" in capsys.readouterr().out
+    path.write_text(json.dumps(make_output([make_row()])), encoding="utf-8")
+    report.main([str(path)])
+    assert len(stored) == 1
+    assert "pages written" in capsys.readouterr().out
+
+
+def test_the_committed_page_is_the_one_of_the_committed_results():
+    runs = results.load_all()
+    if not runs:
+        pytest.skip("no results are committed yet")
+    assert report.PAGE.read_text(encoding="utf-8") == report.page(runs)
