@@ -17,6 +17,12 @@ set(BAYESOPS_FLAGS_avx512 ${BAYESOPS_FLAGS_avx2} -mavx512f -mavx512bw -mavx512dq
 add_library(bayesops_flags INTERFACE)
 target_compile_options(bayesops_flags INTERFACE "$<$<COMPILE_LANGUAGE:CXX>:-Wall;-Wextra;-fno-math-errno;-ffp-contract=off>")
 target_include_directories(bayesops_flags INTERFACE "${CMAKE_CURRENT_SOURCE_DIR}/csrc")
+# Error messages quote __FILE__: without this, the folders of the building machine.
+foreach(folder IN ITEMS "${CMAKE_SOURCE_DIR}" "${BAYESOPS_TORCH_DIR}/include")
+  target_compile_options(
+    bayesops_flags INTERFACE "$<$<COMPILE_LANGUAGE:CXX>:-ffile-prefix-map=${folder}/=>"
+                             "$<$<COMPILE_LANGUAGE:CUDA>:-Xcompiler=-ffile-prefix-map=${folder}/=>")
+endforeach()
 if(BAYESOPS_SANITIZE)
   target_compile_options(bayesops_flags INTERFACE -fsanitize=${BAYESOPS_SANITIZE} -fno-omit-frame-pointer)
   target_link_options(bayesops_flags INTERFACE -fsanitize=${BAYESOPS_SANITIZE})
