@@ -1,0 +1,78 @@
+"""The machine that a measurement was made on, and its limits."""
+
+import platform
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What a measurement must be read with.
+
+    Attributes
+    ----------
+    cpu : str
+        Model and vendor of the processor.
+    capability : str
+        The instruction set whose kernels run: baseline, avx2 or avx512.
+    threads : int
+        torch's threads.
+    python, torch : str
+        Versions.
+    bernoulli : str
+        Which `torch.bernoulli` the naive loop draws its masks with: "MKL" (Intel) or "serial".
+    peak_flops : float or None
+        Fused multiply-adds in registers on all threads, operations a second (a multiply-add is two).
+    copy_bytes : float or None
+        Bytes a second, read and written, of copying a large tensor.
+    """
+
+    cpu: str
+    capability: str
+    threads: int
+    python: str
+    torch: str
+    bernoulli: str
+    peak_flops: float | None = None
+    copy_bytes: float | None = None
+
+
+def describe(seconds: float = 0.0) -> Machine:
+    """Describe this machine; with `seconds`, measure its limits for about so long each."""
+    vendor = _cpu_field("vendor_id")
+    return Machine(
+        cpu=" ".join(filter(None, (_cpu_field("model name") or platform.processor() or platform.machine(), vendor))),
+        capability=torch.ops.bayesops.cpu_capability(),
+        threads=torch.get_num_threads(),
+        python=platform.python_version(),
+        torch=torch.__version__,
+        # ATen takes MKL's generator only on Intel's own processors.
+        bernoulli="MKL" if torch.backends.mkl.is_available() and vendor == "GenuineIntel" else "serial",
+        peak_flops=torch.ops.bayesops.measure_multiply_add_peak(seconds) if seconds else None,
+        copy_bytes=_copy_bandwidth(seconds) if seconds else None,
+    )
+
+
+def _cpu_field(name: str) -> str:
+    """Field `name` of the first processor in /proc/cpuinfo, empty where there is none."""
+    path = Path("/proc/cpuinfo")
+    for line in path.read_text().splitlines() if path.is_file() else ():
+        key, _, value = line.partition(":")
+        if key.strip() == name:
+            return value.strip()
+    return ""
+
+
+def _copy_bandwidth(seconds: float) -> float:
+    source = torch.ones(64 * 2**20 // 4)  # 64 MiB
+    target = torch.empty_like(source)
+    target.copy_(source)
+    best, start = float("inf"), time.perf_counter()
+    while time.perf_counter() - start < seconds:
+        before = time.perf_counter()
+        target.copy_(source)
+        best = min(best, time.perf_counter() - before)
+    return 2 * source.numel() * source.element_size() / best
