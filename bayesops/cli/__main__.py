@@ -1,0 +1,7 @@
+"""`python -m bayesops.cli` is `bayesops`."""
+
+import sys
+
+from bayesops.cli import main
+
+sys.exit(main())
