@@ -55,6 +55,7 @@ class Correlation {
     T* data;
     int64_t step;   // between panels; 0: one panel, formed when it is needed
     int64_t first;  // number of the first tile among those of the set
+    const uint16_t* words;  // the masks, where the tiles apply them to the unmasked panels; null otherwise
   };
 
   void make_tables(const S* bias) {
@@ -125,6 +126,17 @@ class Correlation {
     pack_panel<S, T>(p_, r_, set, weight_, tile, rows, room, tile_width_);
   }
 
+  // Tiles mask the unmasked panels as they load them: no panel of the set's own is needed.
+  bool masks_in_tiles(const WeightSet& set) const {
+    return kMaskInTile && source_panels_ != nullptr && set.has_bits && !r_.depthwise;
+  }
+  int64_t words_step() const { return source_step_ / tile_width_ * kTileVectors; }
+  const uint16_t* form_words(const WeightSet& set, const ColumnTile* tiles, int64_t tile_count) const {
+    uint16_t* words = scratch<uint16_t>(kScratchPanel, tile_count * words_step());
+    for (int64_t t = 0; t < tile_count; ++t) mask_words<T>(p_, r_, set, tiles[t], rows_, words + t * words_step());
+    return words;
+  }
+
   int64_t sample_of(int64_t set) const { return p_.per_example ? set / p_.examples : set; }
   int64_t example_of(int64_t set) const { return p_.per_example ? set % p_.examples : 0; }
 
@@ -155,6 +167,13 @@ class Correlation {
       const int64_t tile_count = list_tiles(r_, weights, tile_width_, tiles);
       const int64_t slab_count = slabs_.count();
       Panels panels{};
+      if (masks_in_tiles(weights)) {
+        panels.words = form_words(weights, tiles, tile_count);
+        clock.mark(kPhasePack);
+        for (int64_t slab = 0; slab < slab_count; ++slab)
+          run_slab(set, weights, slab, tiles, tile_count, panels, false, staged, work, clock);
+        continue;
+      }
       panels.step = slab_count > 1 ? panel_elements(weights) : 0;
       panels.data = scratch<T>(kScratchPanel, panels.step == 0 ? panel_elements(weights) : tile_count * panels.step);
       for (int64_t slab = 0; slab < slab_count; ++slab)
@@ -193,7 +212,7 @@ class Correlation {
       for (int64_t job = begin; job < end; ++job) {
         const int64_t slab = job / splits, split = job % splits;
         const int64_t first = tile_count * split / splits, last = tile_count * (split + 1) / splits;
-        const Panels mine{panels.data + first * panels.step, panels.step, first};
+        const Panels mine{panels.data + first * panels.step, panels.step, first, nullptr};
         run_slab(set, weights, slab, tiles + first, last - first, mine, false, staged, work, clock, split == 0);
       }
     });
@@ -252,7 +271,8 @@ class Correlation {
     for (int64_t t = 0; t < tile_count; ++t) {
       const ColumnTile& tile = tiles[t];
       const T* panel = panels.data + t * panels.step;
-      if (source_panels_ != nullptr && !weights.has_bits) {
+      const uint16_t* mask = panels.words != nullptr ? panels.words + t * words_step() : nullptr;
+      if (source_panels_ != nullptr && (mask != nullptr || !weights.has_bits)) {
         panel = source_panels_ + (panels.first + t) * source_step_;
       } else if (pack) {
         clock.start();
@@ -269,6 +289,7 @@ class Correlation {
       a.run_length = merged ? axis[2].taps * reduced : reduced;
       a.panel = panel;
       a.panel_step = tile_width_;
+      a.mask = mask;
       run_tile(a, tile, weights, nest, out, clock);
     }
     if (fill_skipped && weights.columns.list != nullptr) fill_columns(weights, loops, out);
@@ -281,7 +302,7 @@ class Correlation {
     const bool listed = weights.columns.list != nullptr;
     const ChannelOffsets channel{listed ? weights.columns.list + first : nullptr, first, result_.channel_stride};
     const bool in_place = stores_directly<S, T>((int)tile.count, vectors, channel);
-    alignas(64) T sums[kTilePixels * kTileChannels<T>];
+    Strip<S, T> strip((int)tile.count, nest.loop[3].out_step, channel);
     alignas(64) T listed_bias[kTileChannels<T>];
     a.scale = (T)p_.scale;
     a.bias = bias_ + first;
@@ -290,6 +311,7 @@ class Correlation {
       a.bias = listed_bias;
     }
     const Loop& along = nest.loop[3];
+    a.out_step = in_place ? along.out_step : kTileChannels<T>;
     const int64_t pieces = (along.count + kTilePixels - 1) / kTilePixels;
     const int64_t shorter = along.count / pieces, longer = along.count % pieces;
     const T* x = a.x;
@@ -303,26 +325,26 @@ class Correlation {
           for (int64_t piece = 0; piece < pieces; ++piece) {
             const int pixels = (int)(shorter + (piece < longer ? 1 : 0));
             if constexpr (sizeof(S) == sizeof(T)) {
-              a.out = in_place ? to + first : sums;
-            } else {
-              a.out = sums;
+              if (in_place) a.out = to + first;
             }
-            a.out_step = in_place ? along.out_step : kTileChannels<T>;
             clock.start();
+            if (!in_place) {
+              a.out = strip.room(pixels, to);
+              clock.mark(kPhaseEpilogue);
+            }
             if (r_.depthwise) {
               depthwise_tile_function<T>(pixels)(a);
             } else {
-              tile_function<T>(pixels, vectors)(a);
+              tile_function<T>(pixels, vectors, a.mask != nullptr)(a);
             }
             clock.mark(kPhaseMultiply);
-            if (!in_place) {
-              store_tile<S, T>(sums, pixels, (int)tile.count, to, along.out_step, channel);
-              clock.mark(kPhaseEpilogue);
-            }
             a.x += pixels * along.in_step;
             to += pixels * along.out_step;
           }
         }
+    clock.start();
+    strip.flush();
+    clock.mark(kPhaseEpilogue);
   }
 
   // A column that is switched off is its bias.

@@ -13,6 +13,13 @@ constexpr int kTileVectors = 2;
 template <class T>
 constexpr int kTileChannels = kTileVectors * kLanes<T>;
 
+// Weights can be masked as the tile loads them, where a masked load costs nothing; elsewhere panels are masked copies.
+#if defined(BAYESOPS_AVX512)
+constexpr bool kMaskInTile = true;
+#else
+constexpr bool kMaskInTile = false;
+#endif
+
 // A tile reads input x[runs[r] + i * step + p * pixel_step] for r < run_count, i < run_length, p < P, and a panel row for
 // each (r, i) in turn.
 template <class T>
@@ -25,6 +32,7 @@ struct TileArguments {
   int64_t run_length;
   const T* panel;
   int64_t panel_step;
+  const uint16_t* mask;  // kTileVectors words a panel row, one bit a channel; null: the panel as it is
   T scale;
   const T* bias;  // one a channel of the tile
   T* out;         // out[p * out_step + channel]
@@ -36,7 +44,7 @@ using TileFunction = void (*)(const TileArguments<T>&);
 
 // The tile of 1 <= pixels <= kTilePixels and 1 <= vectors <= kTileVectors; defined in conv/tiles.cpp.
 template <class T>
-TileFunction<T> tile_function(int pixels, int vectors);
+TileFunction<T> tile_function(int pixels, int vectors, bool masked);
 // Depthwise: every channel has its own input, so the input is a vector too, and runs are single taps.
 template <class T>
 TileFunction<T> depthwise_tile_function(int pixels);

@@ -96,4 +96,43 @@ BAYESOPS_INLINE void mask_strip(const BitRange& bits, int columns, int vectors, 
   }
 }
 
+// The bits of a strip in panel order, for tiles that mask as they load: words[row * vectors + v], bit i for column
+// v * kLanes + i. Bits come in rows of the weight; here columns of bits become words, 16 rows of the panel at a time.
+template <class T, int kVectors, class Element>
+BAYESOPS_INLINE void word_strip(const BitRange& bits, int columns, int64_t length, const Element& element,
+                                const StripRows& rows, uint16_t* words) {
+  constexpr int n = kLanes<T>, width = n * kVectors;
+  static_assert(width <= 32 && n <= 16, "a word holds the columns of a vector");
+  constexpr int kFields = 48;  // bits of the 64 read: up to 7 lie before the first wanted
+  int64_t first[width];
+  for (int i = 0; i < width; ++i) first[i] = bits.offset + element(i < columns ? i : 0);
+  for (int64_t k = 0; k < length; k += kFields) {
+    alignas(64) uint64_t field[width];
+    for (int i = 0; i < width; ++i) {
+      const int64_t at = first[i] + k;
+      uint64_t read;
+      memcpy(&read, reinterpret_cast<const char*>(bits.words) + (at >> 3), sizeof read);
+      field[i] = read >> (at & 7);
+    }
+    const int64_t last = length - k < kFields ? length - k : kFields;
+    for (int64_t q = 0; q < last; q += 16) {
+      alignas(64) uint16_t part[32] = {};
+      for (int i = 0; i < width; ++i) part[i] = (uint16_t)(field[i] >> q);
+      const int count = (int)(last - q < 16 ? last - q : 16);
+      for (int j = 0; j < count; ++j) {
+        const int64_t row = rows.row[k + q + j];
+        if (row < 0) continue;
+        uint32_t word;
+#if defined(BAYESOPS_AVX512)
+        word = _mm512_test_epi16_mask(_mm512_load_si512(part), _mm512_set1_epi16((short)(1 << j)));
+#else
+        word = 0;
+        for (int i = 0; i < width; ++i) word |= (uint32_t)(part[i] >> j & 1) << i;
+#endif
+        for (int v = 0; v < kVectors; ++v) words[(row + rows.offset) * kVectors + v] = (uint16_t)(word >> (v * n));
+      }
+    }
+  }
+}
+
 BAYESOPS_ISA_END

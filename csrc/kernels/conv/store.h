@@ -36,6 +36,38 @@ void store_tile(const T* sums, int pixels, int count, S* out, int64_t pixel_step
   }
 }
 
+// Collects tiles that follow each other in the result, so that they are rearranged many pixels at a time.
+template <class S, class T>
+class Strip {
+ public:
+  Strip(int channels, int64_t pixel_step, const ChannelOffsets& channel)
+      : channels_(channels), pixel_step_(pixel_step), channel_(channel) {}
+
+  // Where the sums of the next tile go, [pixels][kTileChannels]; they belong at `to`.
+  T* room(int pixels, S* to) {
+    if (filled_ + pixels > kPixels || to != to_ + filled_ * pixel_step_) {
+      flush();
+      to_ = to;
+    }
+    T* here = sums_ + filled_ * kTileChannels<T>;
+    filled_ += pixels;
+    return here;
+  }
+  void flush() {
+    if (filled_ > 0) store_tile<S, T>(sums_, filled_, channels_, to_, pixel_step_, channel_);
+    filled_ = 0;
+  }
+
+ private:
+  static constexpr int kPixels = 64;
+  alignas(64) T sums_[kPixels * kTileChannels<T>];
+  int channels_;
+  int64_t pixel_step_;
+  ChannelOffsets channel_;
+  S* to_ = nullptr;
+  int filled_ = 0;
+};
+
 // The tile can be written where it belongs by the inner loop itself.
 template <class S, class T>
 BAYESOPS_INLINE bool stores_directly(int count, int vectors, const ChannelOffsets& channel) {

@@ -5,7 +5,7 @@ BAYESOPS_ISA_BEGIN
 
 namespace {
 
-template <class T, int P, int NV>
+template <class T, int P, int NV, bool kMasked>
 void tile(const TileArguments<T>& a) {
   using V = Vec<T>;
   constexpr int n = kLanes<T>;
@@ -15,14 +15,17 @@ void tile(const TileArguments<T>& a) {
 #pragma GCC unroll 2
     for (int v = 0; v < NV; ++v) sum[p][v] = V{};
   const T* panel = a.panel;
+  const uint16_t* mask = a.mask;
   const int64_t panel_step = a.panel_step, step = a.step, pixel_step = a.pixel_step;
   for (int64_t r = 0; r < a.run_count; ++r) {
     const T* x = a.x + a.runs[r];
     for (int64_t i = 0; i < a.run_length; ++i) {
       V w[NV];
 #pragma GCC unroll 2
-      for (int v = 0; v < NV; ++v) w[v] = load(panel + v * n);
+      for (int v = 0; v < NV; ++v)
+        w[v] = kMasked ? load_masked<T, false>(panel + v * n, mask[v]) : load(panel + v * n);
       panel += panel_step;
+      if (kMasked) mask += kTileVectors;
 #pragma GCC unroll 14
       for (int p = 0; p < P; ++p) {
         const V s = broadcast(x[p * pixel_step]);
@@ -65,12 +68,20 @@ void depthwise_tile(const TileArguments<T>& a) {
 #define BAYESOPS_FOR_PIXELS(X) X(1), X(2), X(3), X(4), X(5), X(6), X(7), X(8), X(9), X(10), X(11), X(12), X(13), X(14)
 constexpr int fitting(int pixels) { return pixels < kTilePixels ? pixels : kTilePixels; }
 
-template <class T>
-TileFunction<T> tile_function(int pixels, int vectors) {
-#define BAYESOPS_TILE(P) {tile<T, fitting(P), 1>, tile<T, fitting(P), 2>}
+template <class T, bool kMasked>
+TileFunction<T> dense_tile(int pixels, int vectors) {
+#define BAYESOPS_TILE(P) {tile<T, fitting(P), 1, kMasked>, tile<T, fitting(P), 2, kMasked>}
   static constexpr TileFunction<T> table[][kTileVectors] = {BAYESOPS_FOR_PIXELS(BAYESOPS_TILE)};
 #undef BAYESOPS_TILE
   return table[pixels - 1][vectors - 1];
+}
+
+template <class T>
+TileFunction<T> tile_function(int pixels, int vectors, bool masked) {
+  if constexpr (kMaskInTile) {
+    if (masked) return dense_tile<T, true>(pixels, vectors);
+  }
+  return dense_tile<T, false>(pixels, vectors);
 }
 
 template <class T>
@@ -81,8 +92,8 @@ TileFunction<T> depthwise_tile_function(int pixels) {
   return table[pixels - 1];
 }
 
-template TileFunction<float> tile_function<float>(int, int);
-template TileFunction<double> tile_function<double>(int, int);
+template TileFunction<float> tile_function<float>(int, int, bool);
+template TileFunction<double> tile_function<double>(int, int, bool);
 template TileFunction<float> depthwise_tile_function<float>(int);
 template TileFunction<double> depthwise_tile_function<double>(int);
 

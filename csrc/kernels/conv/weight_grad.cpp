@@ -173,6 +173,7 @@ class WeightGrad {
     const int vectors = (columns + n - 1) / n;
     const int64_t pieces = (length + kTilePixels - 1) / kTilePixels, shorter = length / pieces, longer = length % pieces;
     a.pixel_step = 1;
+    a.mask = nullptr;
     a.scale = 1;
     a.bias = zeros;
     a.out = products;
@@ -180,7 +181,7 @@ class WeightGrad {
     for (int64_t piece = 0; piece < pieces; ++piece) {
       const int inputs = (int)(shorter + (piece < longer ? 1 : 0));
       a.x = x;
-      tile_function<T>(inputs, vectors)(a);
+      tile_function<T>(inputs, vectors, false)(a);
       for (int i = 0; i < inputs; ++i, ++row)
         for (int v = 0; v < vectors; ++v) accumulate(products + i * width + v * n, mask, row * width + v * n, sums);
       x += inputs;

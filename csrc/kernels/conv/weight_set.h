@@ -237,4 +237,21 @@ void mask_panel(const ConvProblem& p, const Roles& r, const WeightSet& set, cons
   });
 }
 
+// The mask of a panel as words, kTileVectors a row.
+template <class T>
+void mask_words(const ConvProblem& p, const Roles& r, const WeightSet& set, const ColumnTile& tile, const int32_t* rows,
+                uint16_t* words) {
+  const int columns = (int)tile.count;
+  const int64_t length = strip_length(p, r);
+  const bool adjoin = columns_adjoin(p, r, set);
+  for_strips(p, r, set, tile, [&](const auto& element, int64_t offset) {
+    if (adjoin) {
+      for (int v = 0; v < kTileVectors && rows[0] >= 0; ++v)
+        words[(rows[0] + offset) * kTileVectors + v] = (uint16_t)BitRange::read(set.bits, element(v * kLanes<T>));
+    } else {
+      word_strip<T, kTileVectors>(set.bits, columns, length, element, StripRows{rows, offset}, words);
+    }
+  });
+}
+
 BAYESOPS_ISA_END

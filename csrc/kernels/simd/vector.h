@@ -55,9 +55,10 @@ template <class T>
 BAYESOPS_INLINE void store(T* p, Vec<T> v) {
   memcpy(p, &v, sizeof v);
 }
+// x - 0 is x for every x, so that no addition is left to do.
 template <class T>
 BAYESOPS_INLINE Vec<T> broadcast(T x) {
-  return Vec<T>{} + x;
+  return x - Vec<T>{};
 }
 
 BAYESOPS_INLINE VFloat fused_multiply_add(VFloat a, VFloat b, VFloat c) {
