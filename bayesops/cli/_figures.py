@@ -68,9 +68,9 @@ def profile(result: Profile, path: Path) -> None:
         for size, costs in layers:
             _phases(axes[1], [cost for cost in costs if cost.phases])
             axes[1].set_title(f"time a draw, batch {size}, T = {result.layer_samples}", loc="left")
-        for side, axis in zip(("left", "right"), axes, strict=False):
-            handles, labels = axis.get_legend_handles_labels()
-            figure.legend(handles, labels, loc=f"outside lower {side}", ncols=2 if side == "left" else 4, frameon=False)
+        legend: Any = figure.legend
+        for side, columns, axis in zip(("left", "right"), (2, 4), axes, strict=False):
+            legend(*axis.get_legend_handles_labels(), loc=f"outside lower {side}", ncols=columns, frameon=False)
         figure.suptitle(f"{result.model} on {result.machine.threads} threads, {result.machine.capability}")
         figure.savefig(path, dpi=160)
 

@@ -23,7 +23,7 @@ class Machine:
     python, torch : str
         Versions.
     bernoulli : str
-        Which `torch.bernoulli` the naive loop draws its masks with: "MKL" (Intel) or "serial".
+        Which of its two generators `torch.bernoulli` runs here, for the naive loop: "serial", or "MKL" on Intel.
     peak_flops : float or None
         Fused multiply-adds in registers on all threads, operations a second (a multiply-add is two).
     copy_bytes : float or None
@@ -42,15 +42,17 @@ class Machine:
 
 def describe(seconds: float = 0.0) -> Machine:
     """Describe this machine; with `seconds`, measure its limits for about so long each."""
-    vendor = _cpu_field("vendor_id")
     return Machine(
-        cpu=" ".join(filter(None, (_cpu_field("model name") or platform.processor() or platform.machine(), vendor))),
+        cpu=" ".join(
+            filter(
+                None, (_cpu_field("model name") or platform.processor() or platform.machine(), _cpu_field("vendor_id"))
+            )
+        ),
         capability=torch.ops.bayesops.cpu_capability(),
         threads=torch.get_num_threads(),
         python=platform.python_version(),
         torch=torch.__version__,
-        # ATen takes MKL's generator only on Intel's own processors.
-        bernoulli="MKL" if torch.backends.mkl.is_available() and vendor == "GenuineIntel" else "serial",
+        bernoulli=_bernoulli_kind(),
         peak_flops=torch.ops.bayesops.measure_multiply_add_peak(seconds) if seconds else None,
         copy_bytes=_copy_bandwidth(seconds) if seconds else None,
     )
@@ -64,6 +66,16 @@ def _cpu_field(name: str) -> str:
         if key.strip() == name:
             return value.strip()
     return ""
+
+
+def _bernoulli_kind() -> str:
+    # MKL's takes one number from torch's generator to start its own; the serial one takes one for every element.
+    after = []
+    for count in (1000, 3000):
+        generator = torch.Generator().manual_seed(0)
+        torch.empty(count).bernoulli_(0.5, generator=generator)
+        after.append(torch.rand((), generator=generator).item())
+    return "MKL" if after[0] == after[1] else "serial"
 
 
 def _copy_bandwidth(seconds: float) -> float:
