@@ -1,0 +1,53 @@
+"""What the pages say is so: the README's code and its output, links, and files that are named."""
+
+import re
+import runpy
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")])
+
+
+def blocks(page, language):
+    return re.findall(rf"^```{language}\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL)
+
+
+def test_the_readme_shows_the_example_and_its_output(capsys):
+    example = ROOT / "examples" / "digits.py"
+    assert blocks(ROOT / "README.md", "python") == [example.read_text()]
+    (said,) = blocks(ROOT / "README.md", "text")
+    runpy.run_path(str(example))
+    printed = capsys.readouterr().out
+    # Another processor may round otherwise, and an answer on the brink go the other way.
+    numbers = [[float(number) for number in re.findall(r"\d+\.\d+", text)] for text in (said, printed)]
+    assert re.sub(r"\d+\.\d+", "#", said) == re.sub(r"\d+\.\d+", "#", printed)
+    assert numbers[1] == pytest.approx(numbers[0], abs=2, rel=0.05)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page):
+    links = [link for link in re.findall(r"\]\(([^)#]+)", page.read_text()) if "://" not in link]
+    assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+def test_the_navigation_lists_every_page():
+    listed = re.findall(r": (\w+\.md)$", (ROOT / "mkdocs.yml").read_text(), re.MULTILINE)
+    assert sorted(listed) == sorted(page.name for page in (ROOT / "docs").glob("*.md"))
+
+
+def test_files_named_in_contributing_exist():
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    named = re.findall(r"`((?:csrc|bayesops|tests|benchmarks|tools)/[\w/.{},]+)`", text)
+    for name in named:
+        stem, _, rest = name.partition("{")
+        endings = rest.rstrip("}").split(",") if rest else [""]
+        for path in (stem + ending for ending in endings):
+            assert (ROOT / path).exists(), path
+    assert len(named) > 15
+
+
+def test_readme_has_the_markers_of_the_generated_table():
+    text = (ROOT / "README.md").read_text()
+    assert text.count("<!-- benchmarks:start -->") == text.count("<!-- benchmarks:end -->") == 1
