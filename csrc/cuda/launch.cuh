@@ -23,7 +23,7 @@ void launch(const F& f, int64_t total, const ops::Tensor& like) {
   const int32_t device = like.get_device_index();
   const torch::stable::accelerator::DeviceGuard guard(device);
   void* stream = nullptr;
-  STABLE_TORCH_ERROR_CODE_CHECK(aoti_torch_get_current_cuda_stream(device, &stream));
+  TORCH_ERROR_CODE_CHECK(aoti_torch_get_current_cuda_stream(device, &stream));
   run_flat<F><<<static_cast<unsigned>(blocks), static_cast<unsigned>(kThreads), 0, static_cast<cudaStream_t>(stream)>>>(f, total);
   const cudaError_t error = cudaGetLastError();
   STD_TORCH_CHECK(error == cudaSuccess, "bayesops: CUDA launch failed: ", cudaGetErrorString(error));

@@ -64,14 +64,14 @@ class Correlation {
     const int64_t padded_columns = r_.columns_total + kTileChannels<T>;
     const int64_t bytes = kernel_sum * 12 + (p_.taps() + rows_elements()) * 4 + 8 + padded_columns * (int64_t)sizeof(T);
     char* at = scratch<char>(kScratchSharedTables, bytes);
+    for (int a = 0; a < 3; ++a) {  // the widest type first: nothing is misaligned
+      axis_[a].offset = reinterpret_cast<int64_t*>(at);
+      at += p_.kernel[a] * 8;
+    }
     bias_ = reinterpret_cast<T*>(at);
     at += padded_columns * (int64_t)sizeof(T);
     for (int64_t c = 0; c < padded_columns; ++c)
       bias_[c] = bias != nullptr && c < r_.columns_total ? convert<T>(bias[c]) : T(0);
-    for (int a = 0; a < 3; ++a) {
-      axis_[a].offset = reinterpret_cast<int64_t*>(at);
-      at += p_.kernel[a] * 8;
-    }
     for (int a = 0; a < 3; ++a) {
       axis_[a].tap = reinterpret_cast<int32_t*>(at);
       at += p_.kernel[a] * 4;
@@ -253,7 +253,7 @@ class Correlation {
     const ChannelList channels{weights.reduced.list, skips ? weights.reduced.start[r_.groups] : r_.reduced_total};
     const int64_t tag = p_.per_example ? example * slabs_.count() + slab_index : slab_index;
     const SlabView<T> view = open_slab<S, T>(source_, axis, slabs_, slab, sample, example, channels, direct_ && !skips, tag,
-                                             staged, clock);
+                                             scratch<T>(kScratchStage, slab_elements<T>(axis_, slabs_, r_.reduced_total)), staged, clock);
 
     S* out = static_cast<S*>(result_.data) + sample * result_.sample_stride + example * result_.example_stride;
     Loop loops[4];

@@ -68,7 +68,7 @@ BAYESOPS_INLINE Vec<T> select_bit(typename VectorOf<T>::I fields, int bit, Vec<T
 #endif
 }
 
-// The masked copy of a panel that is packed already (null: of ones): the cheap way to the panels of many masks. A field
+// The masked copy of a panel that is packed already: the cheap way to the panels of many masks. A field
 // of mask bits is fetched for each column, then serves a number of rows.
 template <class T, class Element>
 BAYESOPS_INLINE void mask_strip(const BitRange& bits, int columns, int vectors, int64_t length, const Element& element,
@@ -90,7 +90,7 @@ BAYESOPS_INLINE void mask_strip(const BitRange& bits, int columns, int vectors, 
         const int64_t row = rows.row[k + j];
         if (row < 0) continue;
         const int64_t at = (row + rows.offset) * panel_step + v * n;
-        store(to + at, select_bit<T>(fields, j, from != nullptr ? load(from + at) : broadcast<T>(1)));
+        store(to + at, select_bit<T>(fields, j, load(from + at)));
       }
     }
   }

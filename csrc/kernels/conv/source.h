@@ -35,10 +35,19 @@ static inline void slab_axes(const Axis* whole, const SlabPlan& plan, const Slab
   axis[plan.axis].count = slab.last - slab.first;
 }
 
+// Room that the largest slab needs, in elements.
+template <class T>
+int64_t slab_elements(const Axis* whole, const SlabPlan& plan, int64_t channels) {
+  int64_t elements = plan.images * channels;
+  for (int a = 0; a < 3; ++a) elements *= whole[a].extent(a == plan.axis ? plan.rows : whole[a].count);
+  return elements + kLanes<T>;
+}
+
+// Stages a slab into `room` unless it can be read in place or is what `staged` holds already.
 template <class S, class T>
 SlabView<T> open_slab(const Images& source, const Axis* axis, const SlabPlan& plan, const Slab& slab, int64_t sample,
-                      int64_t example, const ChannelList& channels, bool in_place, int64_t tag, Staged<T>& staged,
-                      PhaseClock& clock) {
+                      int64_t example, const ChannelList& channels, bool in_place, int64_t tag, T* room,
+                      Staged<T>& staged, PhaseClock& clock) {
   Window window;
   for (int a = 0; a < 3; ++a) {
     window.low[a] = axis[a].low() + (a == plan.axis ? slab.first * axis[a].step : 0);
@@ -63,12 +72,11 @@ SlabView<T> open_slab(const Images& source, const Axis* axis, const SlabPlan& pl
   const int64_t from_sample = source.sample_stride == 0 ? 0 : sample;
   if (selected || staged.data == nullptr || staged.sample != from_sample || staged.tag != tag) {
     const int64_t images = slab.last_image - slab.first_image;
-    T* to = scratch<T>(kScratchStage, view.image * images + kLanes<T>);
     clock.start();
     for (int64_t n = 0; n < images; ++n)
-      stage_image<S, T>(image + n * source.example_stride, source, channels, window, to + n * view.image);
+      stage_image<S, T>(image + n * source.example_stride, source, channels, window, room + n * view.image);
     clock.mark(kPhaseStage);
-    staged = Staged<T>{to, selected ? -1 : from_sample, tag};
+    staged = Staged<T>{room, selected ? -1 : from_sample, tag};
   }
   view.x = staged.data;
   return view;

@@ -48,12 +48,13 @@ class WeightGrad {
       items = sets * slabs_.count();
       in_place_ = !r_.depthwise && readable_in_place<S, T>(input_, axis_, r_.reduced_total);
     }
-    constexpr int64_t kPartials = 16, kPartialBytes = 64 << 20;
+    // The number of partial sums is fixed by the shapes; how many threads share the tiles of one changes no result.
+    constexpr int64_t kPartials = 8, kPartialBytes = 64 << 20;
     const int64_t size = tile_count_ * block_;
     int64_t partials = size > 0 ? kPartialBytes / (size * (int64_t)sizeof(T)) : 1;
     partials = partials > kPartials ? kPartials : partials < 1 ? 1 : partials;
     if (partials > items) partials = items;
-    const int64_t wanted = partials > 0 ? (kPartials + partials - 1) / partials : 1;
+    const int64_t wanted = partials > 0 ? (2 * pool_.threads + partials - 1) / partials : 1;
     const int64_t splits = wanted < tile_count_ ? wanted : tile_count_;
     T* sums = scratch<T>(kScratchSharedPanel, partials * size + 1);
     parallel_for(pool_, partials * splits, 1, [&](int64_t begin, int64_t end) {
@@ -69,8 +70,6 @@ class WeightGrad {
   }
 
  private:
-  int64_t work_elements() const { return p_.weight_row() + 1; }
-
   // The columns of tile t, when no channel is skipped.
   ColumnTile tile(int64_t t) const {
     const int64_t per_group = tile_count_ / r_.groups, group = t / per_group, first = t % per_group * tile_width_;
@@ -78,51 +77,83 @@ class WeightGrad {
     return ColumnTile{group, first, left < tile_width_ ? left : tile_width_};
   }
 
+  // Items that are worked on together: their slabs stay in the cache while each tile's sums are read and written once
+  // for all of them.
+  struct Item {
+    Slab slab;
+    int64_t sample, example;
+    Axis axis[3];
+    SlabView<T> view;
+    const uint16_t* masks;  // kTileVectors words a row of every tile; null: nothing is masked
+  };
+  static constexpr int64_t kItems = 8;
+
   void add_items(int64_t first, int64_t last, int64_t first_tile, int64_t last_tile, T* sums) const {
     PhaseClock clock;
     memset(sums + first_tile * block_, 0, (size_t)((last_tile - first_tile) * block_) * sizeof(T));
-    const SetRoom room = SetRoom::make(p_, r_, kScratchBits, kScratchExpand, kScratchTables);
+    const int64_t slab_size = in_place_ ? 0 : slab_elements<T>(axis_, slabs_, r_.reduced_total);
+    int64_t together = slab_size > 0 ? kSlabBytes / (slab_size * (int64_t)sizeof(T)) : kItems;
+    together = together < 1 ? 1 : together > kItems ? kItems : together;
+    T* stage = scratch<T>(kScratchStage, together * slab_size);
+    const int64_t tiles = last_tile - first_tile, mask_size = tiles * rows_ * kTileVectors;
+    uint16_t* masks = scratch<uint16_t>(kScratchPanel, p_.mask.masked ? together * mask_size : 1);
     int64_t* run = scratch<int64_t>(kScratchSum, p_.taps());
-    T* masks = p_.mask.masked ? scratch<T>(kScratchPanel, (last_tile - first_tile) * block_) : nullptr;
-    Staged<T> staged;
-    int64_t current = -1;
-    for (int64_t item = first; item < last; ++item) {
-      const int64_t set = item / slabs_.count(), slab_index = item % slabs_.count();
-      const int64_t sample = p_.per_example ? set / p_.examples : set;
-      if (set != current && masks != nullptr) pack_masks(set, room, first_tile, last_tile, masks, clock);
-      current = set;
-      const Slab slab = slabs_[slab_index];
-      const int64_t example = p_.per_example ? set % p_.examples : slab.first_image;
-      Axis axis[3];
-      slab_axes(axis_, slabs_, slab, axis);
-      const int64_t tag = p_.per_example ? example * slabs_.count() + slab_index : slab_index;
-      const SlabView<T> view = open_slab<S, T>(input_, axis, slabs_, slab, sample, example,
-                                               ChannelList{nullptr, r_.reduced_total}, in_place_, tag, staged, clock);
+    Item items[kItems];
+    for (int64_t begin = first; begin < last; begin += together) {
+      const int64_t count = last - begin < together ? last - begin : together;
+      Staged<T> staged;
+      int64_t masked_set = -1;
+      for (int64_t i = 0; i < count; ++i) {
+        const int64_t set = (begin + i) / slabs_.count(), slab = (begin + i) % slabs_.count();
+        Item& item = items[i];
+        item.slab = slabs_[slab];
+        item.sample = p_.per_example ? set / p_.examples : set;
+        item.example = p_.per_example ? set % p_.examples : item.slab.first_image;
+        slab_axes(axis_, slabs_, item.slab, item.axis);
+        const int64_t tag = p_.per_example ? item.example * slabs_.count() + slab : slab;
+        item.view = open_slab<S, T>(input_, item.axis, slabs_, item.slab, item.sample, item.example,
+                                    ChannelList{nullptr, r_.reduced_total}, in_place_, tag, stage + i * slab_size, staged,
+                                    clock);
+        item.masks = nullptr;
+        if (p_.mask.masked) {
+          if (set == masked_set) {
+            item.masks = items[i - 1].masks;
+          } else {
+            item.masks = masks + i * mask_size;
+            form_masks(item, first_tile, last_tile, masks + i * mask_size, clock);
+            masked_set = set;
+          }
+        }
+      }
       for (int64_t t = first_tile; t < last_tile; ++t)
-        add_tile(tile(t), slab, axis, view, sample, example, masks != nullptr ? masks + (t - first_tile) * block_ : nullptr,
-                 run, sums + t * block_, clock);
+        for (int64_t i = 0; i < count; ++i) {
+          const uint16_t* mask = items[i].masks;
+          if (mask != nullptr) mask += (t - first_tile) * rows_ * kTileVectors;
+          add_tile(tile(t), items[i], mask, run, sums + t * block_, clock);
+        }
     }
   }
 
-  // The masks of a set as panels of zeros and ones.
-  void pack_masks(int64_t set, const SetRoom& room, int64_t first_tile, int64_t last_tile, T* masks,
-                  PhaseClock& clock) const {
-    const int64_t sample = p_.per_example ? set / p_.examples : set, example = p_.per_example ? set % p_.examples : 0;
+  void form_masks(const Item& item, int64_t first_tile, int64_t last_tile, uint16_t* masks, PhaseClock& clock) const {
     clock.start();
-    const BitRange raw = mask_bits(p_.mask, sample, example, 0, p_.mask.elements, room.bits);
+    const SetRoom room = SetRoom::make(p_, r_, kScratchBits, kScratchExpand, kScratchTables);
+    const int64_t example = p_.per_example ? item.example : 0;
     WeightSet weights;
     weights.has_bits = true;
-    weights.bits = weight_bits(p_, raw, room.expanded);
+    weights.bits = weight_bits(p_, mask_bits(p_.mask, item.sample, example, 0, p_.mask.elements, room.bits), room.expanded);
     clock.mark(kPhaseDraw);
-    int32_t* rows = scratch<int32_t>(kScratchColumns, work_elements());
+    int32_t* rows = scratch<int32_t>(kScratchColumns, p_.weight_row() + 1);
     strip_rows(p_, r_, weights, 0, taps_, rows);
     for (int64_t t = first_tile; t < last_tile; ++t)
-      mask_panel<T>(p_, r_, weights, nullptr, tile(t), rows, masks + (t - first_tile) * block_, tile_width_);
+      mask_words<T>(p_, r_, weights, tile(t), rows, masks + (t - first_tile) * rows_ * kTileVectors);
     clock.mark(kPhasePack);
   }
 
-  void add_tile(const ColumnTile& tile, const Slab& slab, const Axis* axis, const SlabView<T>& view, int64_t sample,
-                int64_t example, const T* mask, int64_t* tap, T* sums, PhaseClock& clock) const {
+  void add_tile(const ColumnTile& tile, const Item& item, const uint16_t* mask, int64_t* tap, T* sums,
+                PhaseClock& clock) const {
+    const Slab& slab = item.slab;
+    const Axis* axis = item.axis;
+    const SlabView<T>& view = item.view;
     // The panel: output gradients of the slab, [image, depth, height, width, columns].
     const int64_t images = slab.last_image - slab.first_image, columns = tile.count;
     Window window;
@@ -133,7 +164,8 @@ class WeightGrad {
     const int64_t lines = images * axis[0].count * axis[1].count, pixels = window.pixels();
     T* panel = scratch<T>(kScratchTile, images * pixels * columns + kTileChannels<T> + 1);
     int64_t* line = scratch<int64_t>(kScratchColumns, lines);
-    const S* grad = static_cast<const S*>(grad_.data) + sample * grad_.sample_stride + example * grad_.example_stride +
+    const S* grad = static_cast<const S*>(grad_.data) + item.sample * grad_.sample_stride +
+                    item.example * grad_.example_stride +
                     (tile.group * r_.columns + tile.first) * grad_.channel_stride;
     clock.start();
     for (int64_t n = 0; n < images; ++n)
@@ -166,7 +198,7 @@ class WeightGrad {
   }
 
   // Rows [row, row + length) of the gradient: one for each of `length` neighbouring inputs.
-  void add_run(TileArguments<T>& a, const T* x, int64_t length, int columns, const T* mask, int64_t row, T* sums) const {
+  void add_run(TileArguments<T>& a, const T* x, int64_t length, int columns, const uint16_t* mask, int64_t row, T* sums) const {
     constexpr int n = kLanes<T>, width = kTileChannels<T>;
     static const T zeros[kTileChannels<T>] = {};
     alignas(64) T products[kTilePixels * width];
@@ -183,18 +215,19 @@ class WeightGrad {
       a.x = x;
       tile_function<T>(inputs, vectors, false)(a);
       for (int i = 0; i < inputs; ++i, ++row)
-        for (int v = 0; v < vectors; ++v) accumulate(products + i * width + v * n, mask, row * width + v * n, sums);
+        for (int v = 0; v < vectors; ++v)
+          accumulate(products + i * width + v * n, mask != nullptr ? mask + row * kTileVectors + v : nullptr,
+                     sums + row * width + v * n);
       x += inputs;
     }
   }
 
-  BAYESOPS_HD_MEMBER void accumulate(const T* product, const T* mask, int64_t at, T* sums) {
-    Vec<T> add = load(product);
-    if (mask != nullptr) add = add * load(mask + at);
-    store(sums + at, load(sums + at) + add);
+  BAYESOPS_HD_MEMBER void accumulate(const T* product, const uint16_t* mask, T* sums) {
+    const Vec<T> add = mask != nullptr ? load_masked<T, false>(product, *mask) : load(product);
+    store(sums, load(sums) + add);
   }
 
-  void add_depthwise(const TileArguments<T>& a, const T* x, const T* mask, int64_t row, T* sums) const {
+  void add_depthwise(const TileArguments<T>& a, const T* x, const uint16_t* mask, int64_t row, T* sums) const {
     Vec<T> total[4] = {};
     const T* grad = a.panel;
     for (int64_t r = 0; r < a.run_count; ++r) {
@@ -204,22 +237,31 @@ class WeightGrad {
     }
     alignas(64) T product[kLanes<T>];
     store(product, (total[0] + total[1]) + (total[2] + total[3]));
-    accumulate(product, mask, row * tile_width_, sums);
+    accumulate(product, mask != nullptr ? mask + row * kTileVectors : nullptr, sums + row * tile_width_);
   }
 
   // Adds the partial sums of a tile in order and writes them in the layout of the weight.
-  void write_tile(int64_t t, const T* sums, int64_t partials, int64_t size) const {
+  void write_tile(int64_t t, T* sums, int64_t partials, int64_t size) const {
+    constexpr int n = kLanes<T>;
     const ColumnTile columns = tile(t);
     const int64_t taps = p_.taps();
-    const T scale = (T)p_.scale;
-    for (int64_t i = 0; i < columns.count; ++i) {
-      T* to = result_ + (columns.group * r_.columns + columns.first + i) * rows_;
-      for (int64_t tap = 0; tap < taps; ++tap)
-        for (int64_t c = 0; c < r_.reduced; ++c) {
-          const T* from = sums + t * block_ + (tap * r_.reduced + c) * tile_width_ + i;
-          T total = 0;
-          for (int64_t s = 0; s < partials; ++s) total += from[s * size];
-          to[c * taps + tap] = total * scale;
+    const Vec<T> scale = broadcast((T)p_.scale);
+    T* block = sums + t * block_;
+    T* total = scratch<T>(kScratchTile, n * rows_);
+    for (int64_t first = 0; first < columns.count; first += n) {
+      const int here = (int)(columns.count - first < n ? columns.count - first : n);
+      for (int64_t row = 0; row < rows_; ++row) {
+        Vec<T> sum{};
+        for (int64_t s = 0; s < partials; ++s) sum += load(block + s * size + row * tile_width_ + first);
+        store(total + row * n, sum * scale);
+      }
+      T* to = result_ + (columns.group * r_.columns + columns.first + first) * rows_;
+      for (int64_t c = 0; c < r_.reduced; ++c)
+        for (int64_t tap = 0; tap < taps; tap += n) {
+          const int count = (int)(taps - tap < n ? taps - tap : n);
+          transpose_block<T>(
+              count, here, [&](int i) { return load(total + ((tap + i) * r_.reduced + c) * n); },
+              [&](int i, Vec<T> v) { store_partial<T>(to + i * rows_ + c * taps + tap, v, count); });
         }
     }
   }

@@ -216,7 +216,7 @@ void pack_panel(const ConvProblem& p, const Roles& r, const WeightSet& set, cons
   });
 }
 
-// The same from an unmasked panel of the tile, or with `from` null the mask itself as zeros and ones.
+// The same as a masked copy of the unmasked panel of the tile.
 template <class T>
 void mask_panel(const ConvProblem& p, const Roles& r, const WeightSet& set, const T* from, const ColumnTile& tile,
                 const int32_t* rows, T* panel, int64_t panel_step) {
@@ -228,8 +228,7 @@ void mask_panel(const ConvProblem& p, const Roles& r, const WeightSet& set, cons
       for (int v = 0; v < vectors && rows[0] >= 0; ++v) {
         const int64_t at = (rows[0] + offset) * panel_step + v * kLanes<T>;
         const auto keep = lane_mask<T>(BitRange::read(set.bits, element(v * kLanes<T>)));
-        const Vec<T> value = from != nullptr ? load(from + at) : broadcast<T>(1);
-        store(panel + at, (Vec<T>)((typename VectorOf<T>::I)value & keep));
+        store(panel + at, (Vec<T>)((typename VectorOf<T>::I)load(from + at) & keep));
       }
     } else {
       mask_strip<T>(set.bits, columns, vectors, length, element, StripRows{rows, offset}, from, panel, panel_step);
