@@ -24,18 +24,20 @@ from bayesops.sampling import sampling
 
 if TYPE_CHECKING:
     from bayesops import models, reference
+    from bayesops.profiling import profile
 
 __version__ = "0.1.0"
-__all__ = ["Prediction", "convert", "models", "nn", "ops", "predict", "random", "reference", "sampling"]
+__all__ = ["Prediction", "convert", "models", "nn", "ops", "predict", "profile", "random", "reference", "sampling"]
 
-# Not needed by a network that only runs.
-_LAZY = {"models", "reference"}
+# Not needed by a network that only runs: name, and where it is.
+_LAZY = {"models": "bayesops.models", "reference": "bayesops.reference", "profile": "bayesops.profiling"}
 
 
 def __getattr__(name: str) -> Any:
-    if name in _LAZY:
-        return import_module(f"bayesops.{name}")
-    raise AttributeError(f"module 'bayesops' has no attribute {name!r}")
+    if name not in _LAZY:
+        raise AttributeError(f"module 'bayesops' has no attribute {name!r}")
+    module = import_module(_LAZY[name])
+    return module if module.__name__ == f"bayesops.{name}" else getattr(module, name)
 
 
 def __dir__() -> list[str]:

@@ -194,7 +194,7 @@ class _Sampler:
             self._refusal = refusal
             warnings.warn(
                 f"predict: torch.vmap cannot take this model, so its draws are made one after another ({refusal})",
-                stacklevel=4,
+                stacklevel=3,
             )
             return samples
         return self._by_loop(seeds)

@@ -127,10 +127,10 @@ class BernoulliConv2d(_BernoulliConv):
     ----------
     p : float
         Probability of dropping, in [0, 1).
-    granularity : {"weight", "kernel", "in_channel", "out_channel"}
+    granularity : {"weight", "kernel", "in_channel", "out_channel", "channel"}
         What one random bit switches, see `bayesops.ops.masked_conv2d`.
     rescale : bool
-        Divide the masked kernel by ``1 - p``, so that its mean is `weight`.
+        Divide the masked kernel by its probability of being kept, so that its mean is `weight`.
     per_example : bool
         A mask for each example of a batch, in place of one for the batch.
 

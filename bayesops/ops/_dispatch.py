@@ -44,10 +44,11 @@ def register_autograd(
     """
 
     class Derivative(_SingleLevelFunction):
+        apply: Callable[..., Tensor]
+
         @staticmethod
         def forward(*args: Any) -> Tensor:
-            *args, keyset = args
-            return _below_autograd(op, keyset, args)
+            return _below_autograd(op, args[-1], args[:-1])
 
         @staticmethod
         def setup_context(ctx: Any, inputs: tuple, output: Tensor) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from bayesops.ops import _masked_conv_composite
 from bayesops.ops._dispatch import batch_first, register_autocast, register_autograd, vmap_by_loop
 from bayesops.ops._layout import empty_images, is_channels_last, output_size
 
@@ -169,3 +170,7 @@ def _samples(
 
 for _op in (F, I, W):
     register_autocast(_op)
+
+torch.library.impl("bayesops::masked_conv", "cuda", _masked_conv_composite.masked_conv)
+torch.library.impl("bayesops::masked_conv_input_grad", "cuda", _masked_conv_composite.masked_conv_input_grad)
+torch.library.impl("bayesops::masked_conv_weight_grad", "cuda", _masked_conv_composite.masked_conv_weight_grad)

@@ -32,7 +32,7 @@ from bayesops.ops._arguments import (
 IntPerDim = int | Sequence[int]
 Padding = int | Sequence[int] | str
 
-GRANULARITIES = {"weight": 0, "kernel": 1, "in_channel": 2, "out_channel": 3}
+GRANULARITIES = {"weight": 0, "kernel": 1, "in_channel": 2, "out_channel": 3, "channel": 4}
 
 _operator = torch.ops.bayesops.masked_conv.default
 
@@ -70,13 +70,14 @@ def masked_conv2d(
         ``[]`` for one draw, ``[S]`` for S draws. May be None where `mask` is given.
     mask : bool Tensor, optional
         True where kept. The user's own mask in place of a draw, of the granularity's shape: ``[O, I / groups, kH,
-        kW]``, ``[O, I / groups]``, ``[I]`` or ``[O]``; before it ``[N]`` if `per_example`, and before that ``[S]`` for
-        a mask a draw.
-    granularity : {"weight", "kernel", "in_channel", "out_channel"}
-        What one random bit switches: one weight, the window of one input-output pair, an input channel or an output
-        channel. A channel that is switched off is not computed.
+        kW]``, ``[O, I / groups]``, ``[I]``, ``[O]`` or (input channels first) ``[I + O]``; before it ``[N]`` if
+        `per_example`, and before that ``[S]`` for a mask a draw.
+    granularity : {"weight", "kernel", "in_channel", "out_channel", "channel"}
+        What one random bit switches: one weight, the window of one input-output pair, an input channel, an output
+        channel, or (``"channel"``) channels on both sides. A channel that is switched off is not computed.
     rescale : bool
-        Divide the masked weight by ``1 - p``, so that its mean is `weight`.
+        Divide the masked weight by the probability that it is kept, so that its mean is `weight`: by ``1 - p``, or
+        ``(1 - p)**2`` where its channel may be off on both sides.
     per_example : bool
         A mask for each of the N examples, in place of one for the batch.
     stream : int
@@ -321,7 +322,8 @@ def _check_mask_and_seed(
     groups: int,
 ) -> Tensor:
     """Check the mask; return the seed, of which only the shape is used, or one made from the mask's shape."""
-    base = (tuple(weight.shape), tuple(weight.shape[:2]), (weight.shape[1] * groups,), (weight.shape[0],))[granularity]
+    inputs, outputs = weight.shape[1] * groups, weight.shape[0]
+    base = (tuple(weight.shape), tuple(weight.shape[:2]), (inputs,), (outputs,), (inputs + outputs,))[granularity]
     if per_example:
         if input.dim() < dims + 2:
             _check_input_shape(operator, dims, input, torch.zeros((), dtype=torch.int64), weight.shape[1] * groups)

@@ -40,7 +40,8 @@ def masked_conv(
 
     def draw(images: Tensor, base: Tensor) -> Tensor:
         effective = weight * expand_mask(base, weight, granularity, groups)
-        return convolve(images, effective / (1 - p) if rescale else effective)
+        kept = (1 - p) ** 2 if granularity == "channel" else 1 - p
+        return convolve(images, effective / kept if rescale else effective)
 
     def sample(images: Tensor, masks: Tensor) -> Tensor:
         if not per_example:
@@ -69,12 +70,17 @@ def mask_shape(weight: Tensor, granularity: str, groups: int = 1) -> tuple[int, 
         "kernel": (out_channels, in_per_group),
         "in_channel": (in_per_group * groups,),
         "out_channel": (out_channels,),
+        "channel": (in_per_group * groups + out_channels,),
     }[granularity]
 
 
 def expand_mask(mask: Tensor, weight: Tensor, granularity: str, groups: int = 1) -> Tensor:
     """Spread the mask of `mask_shape` to one factor for each weight, in the weight's dtype."""
     out_channels, in_per_group, *window = weight.shape
+    if granularity == "channel":
+        inputs, outputs = mask.split([in_per_group * groups, out_channels])
+        of_outputs = expand_mask(outputs, weight, "out_channel", groups)
+        return expand_mask(inputs, weight, "in_channel", groups) * of_outputs
     if granularity == "in_channel":  # output channel o reads the input channels of its group
         mask = mask.view(groups, 1, in_per_group).expand(groups, out_channels // groups, in_per_group)
         mask = mask.reshape(out_channels, in_per_group)
