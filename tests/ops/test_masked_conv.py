@@ -9,7 +9,7 @@ import bayesops as bo
 from bayesops.reference.masked_conv import mask_shape, masked_conv
 
 SEEDS = torch.tensor([3, -8, 2**62 + 5])
-GRANULARITIES = ("weight", "kernel", "in_channel", "out_channel")
+GRANULARITIES = ("weight", "kernel", "in_channel", "out_channel", "channel")
 
 
 def check(compare, problem, dtype, lead, seed, layout=None, bias=True, **options):

@@ -8,7 +8,7 @@ import bayesops as bo
 from bayesops.reference.masked_conv import masked_conv
 
 SEEDS = torch.tensor([3, -8])
-GRANULARITIES = ("weight", "kernel", "in_channel", "out_channel")
+GRANULARITIES = ("weight", "kernel", "in_channel", "out_channel", "channel")
 
 
 def gradients(operator, tensors, cotangent, **options):

@@ -44,11 +44,11 @@ def test_opcheck(problem, lead, layout):
     )
 
 
-@pytest.mark.parametrize("granularity", range(4))
+@pytest.mark.parametrize("granularity", range(5))
 @pytest.mark.parametrize("per_example", [False, True])
 def test_opcheck_of_mask_options(granularity, per_example):
     input, weight = torch.randn(2, 4, 5, 5, requires_grad=True), torch.randn(6, 2, 3, 3, requires_grad=True)
-    base = [(6, 2, 3, 3), (6, 2), (4,), (6,)][granularity]
+    base = [(6, 2, 3, 3), (6, 2), (4,), (6,), (10,)][granularity]
     options = (0.3, granularity, True, per_example, 5, [1, 1], [0, 1, 1, 0], [1, 1], 2)
     for seed in (SEEDS[0], SEEDS):
         for mask in (None, torch.rand(*seed.shape, *([2] if per_example else []), *base) < 0.5):

@@ -1,0 +1,149 @@
+"""Results do not depend on the machine: threads, instruction set, memory format.
+
+Masks are bit-identical everywhere. Outputs are bit-identical for every number of threads, and within rounding between
+instruction sets and memory formats.
+"""
+
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+
+import bayesops as bo
+from bayesops import _native
+
+SEEDS = torch.tensor([3, -8, 2**62 + 5])
+CAPABILITIES = ("baseline", "avx2", "avx512")
+
+# Draws, outputs and gradients that touch every kernel; run in this process and in others.
+PROGRAM = """
+import sys, torch
+import bayesops as bo
+from bayesops import _native
+
+def results():
+    generator = torch.Generator().manual_seed(5)
+    seeds = torch.tensor([3, -8, 2**62 + 5])
+    exact, rounded = {}, {}
+    for p in (1e-3, 0.3, 0.5):
+        exact[f"mask {p}"] = bo.random.bernoulli_mask(seeds, (1003,), p, stream=2)
+    exact["signs"] = bo.random.signs(seeds, (1003,))
+    exact["words"] = torch.ops.bayesops.random_words(seeds, [1003], 1)
+    exact["seeds"] = bo.random.sample_seeds(4, 100)
+    exact["normal"] = bo.random.normal(seeds, (1003,))
+    for dtype in (torch.float32, torch.float64, torch.bfloat16):
+        x = torch.randn(2, 36, 13, 11, generator=generator).to(dtype)
+        w = torch.randn(44, 18, 3, 3, generator=generator).div(13).to(dtype)
+        y = torch.randn(3, 2, 36, 13, 11, generator=generator).to(dtype)
+        exact[f"dropped {dtype}"] = bo.ops.dropout(y, p=0.4, seed=seeds) != 0
+        rounded[f"dropout {dtype}"] = bo.ops.dropout(y, p=0.4, seed=seeds)
+        for granularity in ("weight", "kernel", "in_channel", "out_channel", "channel"):
+            for per_example in (False, True):
+                for name, input in (("shared", x), ("own", y)):
+                    a, b = input.clone().requires_grad_(), w.clone().requires_grad_()
+                    out = bo.ops.masked_conv2d(
+                        a, b, p=0.3, seed=seeds, granularity=granularity, per_example=per_example, padding=1, groups=2)
+                    out.sum().backward()
+                    key = f"{name} {granularity} {per_example} {dtype}"
+                    rounded |= {"output " + key: out.detach(), "input " + key: a.grad, "weight " + key: b.grad}
+        linear = bo.ops.masked_linear(x.flatten(1)[:, :162], w.flatten(1), p=0.3, seed=seeds)
+        rounded[f"linear {dtype}"] = linear
+    return exact, rounded
+
+if __name__ == "__main__":
+    torch.set_num_threads(int(sys.argv[2]))
+    torch.save((_native.cpu_capability(), *results()), sys.argv[1])
+"""
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """Results of the program in a process of its own, by instruction set and number of threads."""
+    folder = tmp_path_factory.mktemp("invariance")
+    script = folder / "program.py"
+    script.write_text(PROGRAM)
+    cache = {}
+
+    def run(capability, threads):
+        if (capability, threads) not in cache:
+            target = folder / f"{capability}-{threads}.pt"
+            environment = os.environ | {"BAYESOPS_CPU_CAPABILITY": capability}
+            command = [sys.executable, str(script), str(target), str(threads)]
+            subprocess.run(command, env=environment, check=True, cwd=folder, timeout=300)
+            cache[capability, threads] = torch.load(target)
+        return cache[capability, threads]
+
+    return run
+
+
+def supported(capability):
+    return CAPABILITIES.index(capability) <= CAPABILITIES.index(_native.cpu_capability())
+
+
+@pytest.mark.parametrize("capability", CAPABILITIES)
+def test_instruction_sets_agree(run, capability):
+    if not supported(capability):
+        pytest.skip(f"this CPU has no {capability}")
+    name, exact, rounded = run(capability, 2)
+    assert name == capability
+    _, expected_exact, expected_rounded = run("baseline", 2)
+    for key, value in exact.items():
+        assert torch.equal(value, expected_exact[key]), key
+    for key, value in rounded.items():
+        size = expected_rounded[key].double().square().mean().sqrt().item()
+        tolerance = 40 * torch.finfo(value.dtype).eps * size
+        torch.testing.assert_close(
+            value, expected_rounded[key], rtol=0, atol=tolerance, msg=lambda m, k=key: f"{k}: {m}"
+        )
+
+
+@pytest.mark.parametrize("capability", CAPABILITIES)
+def test_threads_agree_to_the_bit(run, capability):
+    if not supported(capability):
+        pytest.skip(f"this CPU has no {capability}")
+    _, exact_one, one = run(capability, 1)
+    _, exact_two, two = run(capability, 2)
+    for results, expected in ((exact_two, exact_one), (two, one)):
+        for key, value in results.items():
+            assert torch.equal(value, expected[key]), key
+
+
+def test_unknown_capability_is_refused_or_named():
+    environment = os.environ | {"BAYESOPS_CPU_CAPABILITY": "quantum"}
+    command = [sys.executable, "-c", "import bayesops; bayesops.random.bernoulli_mask(0, (3,), 0.5)"]
+    result = subprocess.run(command, env=environment, check=False, capture_output=True, text=True, timeout=300)
+    assert "quantum" in result.stderr
+    assert "baseline" in result.stderr
+
+
+@pytest.mark.parametrize("granularity", ["weight", "kernel", "in_channel", "out_channel", "channel"])
+@pytest.mark.parametrize("per_example", [False, True])
+def test_memory_formats_agree(granularity, per_example):
+    input, weight = torch.randn(2, 20, 9, 8), torch.randn(24, 20, 3, 3) / 13
+    options = {"p": 0.3, "seed": SEEDS, "granularity": granularity, "per_example": per_example}
+    plain = bo.ops.masked_conv2d(input, weight, **options)
+    last = bo.ops.masked_conv2d(input.to(memory_format=torch.channels_last), weight, **options)
+    torch.testing.assert_close(last, plain, rtol=0, atol=20 * torch.finfo(torch.float32).eps)
+
+
+def test_dropout_is_the_same_in_each_memory_format():
+    input = torch.randn(2, 20, 9, 8)
+    last = input.to(memory_format=torch.channels_last)
+    assert torch.equal(bo.ops.dropout(last, p=0.3, seed=1), bo.ops.dropout(input, p=0.3, seed=1))
+
+
+def test_batch_split():
+    """The examples of a batch do not see each other; with a mask an example, its index in the batch is what counts."""
+    input, weight = torch.randn(6, 5, 9, 8), torch.randn(7, 5, 3, 3)
+    whole = bo.ops.masked_conv2d(input, weight, p=0.3, seed=SEEDS)
+    parts = torch.cat([bo.ops.masked_conv2d(part, weight, p=0.3, seed=SEEDS) for part in input.split(2)], 1)
+    torch.testing.assert_close(parts, whole)
+
+
+def test_samples_do_not_see_each_other():
+    input, weight = torch.randn(2, 5, 9, 8), torch.randn(7, 5, 3, 3)
+    together = bo.ops.masked_conv2d(input, weight, p=0.3, seed=SEEDS)
+    for seed, sample in zip(SEEDS, together, strict=True):
+        torch.testing.assert_close(bo.ops.masked_conv2d(input, weight, p=0.3, seed=seed), sample)

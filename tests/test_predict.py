@@ -1,0 +1,190 @@
+"""T draws: moments, chunks, paths."""
+
+import warnings
+
+import pytest
+import torch
+from torch import nn
+
+import bayesops as bo
+
+
+def classifier():
+    return nn.Sequential(
+        nn.Conv2d(1, 4, 3, padding=1), nn.ReLU(), bo.nn.BernoulliConv2d(4, 6, 3, p=0.3), nn.BatchNorm2d(6), nn.ReLU(),
+        bo.nn.Dropout(0.2), nn.AdaptiveAvgPool2d(2), nn.Flatten(), bo.nn.BernoulliLinear(24, 5, p=0.3),
+    ).eval()  # fmt: skip
+
+
+class Unmappable(nn.Module):
+    """Control flow on the data, which vmap cannot take."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = bo.nn.BernoulliLinear(6, 3)
+
+    def forward(self, x):
+        y = self.layer(x)
+        return y if y.sum().item() > 0 else 2 * y
+
+
+X = torch.randn(3, 1, 8, 8)
+
+
+def draws(model, inputs, num_samples, seed=0):
+    outputs = []
+    with torch.no_grad():
+        for s in bo.random.sample_seeds(seed, num_samples):
+            with bo.sampling(seed=s):
+                outputs.append(model(inputs))
+    return torch.stack(outputs)
+
+
+def test_moments_are_those_of_the_draws():
+    model = classifier()
+    prediction = bo.predict(model, X, num_samples=11, seed=5, return_samples=True)
+    expected = draws(model, X, 11, seed=5).softmax(2)
+    torch.testing.assert_close(prediction.samples, expected)
+    torch.testing.assert_close(prediction.mean, expected.mean(0))
+    torch.testing.assert_close(prediction.variance, expected.var(0, correction=0))
+    torch.testing.assert_close(prediction.mean.sum(1), torch.ones(3))
+    assert prediction.num_samples == 11
+    assert prediction.plan.startswith("vmap")
+
+
+def test_identity_link():
+    model = classifier()
+    prediction = bo.predict(model, X, num_samples=7, link="identity")
+    expected = draws(model, X, 7)
+    torch.testing.assert_close(prediction.mean, expected.mean(0))
+    torch.testing.assert_close(prediction.variance, expected.var(0, correction=0))
+    assert prediction.samples is None
+
+
+def test_trap_3_masks_differ_between_draws():
+    """A mask shared by all T draws would make the variance zero."""
+    prediction = bo.predict(classifier(), X, num_samples=20)
+    assert (prediction.variance > 0).all()
+
+
+@pytest.mark.parametrize("chunk_size", [1, 2, 3, 10, 11, 50])
+def test_draws_do_not_depend_on_the_chunks(chunk_size):
+    model = classifier()
+    whole = bo.predict(model, X, num_samples=11, return_samples=True)
+    cut = bo.predict(model, X, num_samples=11, return_samples=True, chunk_size=chunk_size)
+    torch.testing.assert_close(cut.samples, whole.samples)
+    torch.testing.assert_close(cut.mean, whole.mean)
+    torch.testing.assert_close(cut.variance, whole.variance)
+
+
+def test_first_draws_do_not_depend_on_how_many():
+    model = classifier()
+    few = bo.predict(model, X, num_samples=4, return_samples=True).samples
+    many = bo.predict(model, X, num_samples=9, return_samples=True).samples
+    torch.testing.assert_close(many[:4], few)
+
+
+def test_variance_keeps_its_digits_far_from_zero():
+    """Welford, not E[x²] - E[x]²."""
+    layer = bo.nn.BernoulliLinear(6, 3)
+    with torch.no_grad():
+        layer.bias += 1e4
+    inputs = torch.randn(2, 6)
+    prediction = bo.predict(layer, inputs, num_samples=100, link="identity", chunk_size=7)
+    expected = draws(layer, inputs, 100).double().var(0, correction=0)
+    torch.testing.assert_close(prediction.variance.double(), expected, rtol=1e-3, atol=0)
+
+
+def test_one_draw_has_no_variance():
+    prediction = bo.predict(classifier(), X, num_samples=1)
+    assert torch.equal(prediction.variance, torch.zeros_like(prediction.mean))
+
+
+def test_a_deterministic_model_has_no_variance():
+    prediction = bo.predict(nn.Linear(6, 3), torch.randn(2, 6), num_samples=5)
+    assert prediction.variance.abs().max() < 1e-12
+
+
+def test_half_precision_is_accumulated_in_float32():
+    model = classifier().bfloat16()
+    prediction = bo.predict(model, X.bfloat16(), num_samples=9, chunk_size=2)
+    assert prediction.mean.dtype == prediction.variance.dtype == torch.float32
+
+
+def test_loop_where_vmap_refuses():
+    model, inputs = Unmappable(), torch.randn(2, 6)
+    with pytest.warns(UserWarning, match="torch.vmap cannot take this model") as caught:
+        prediction = bo.predict(model, inputs, num_samples=8, chunk_size=3, return_samples=True)
+    assert len(caught) == 1
+    assert caught[0].filename == __file__
+    torch.testing.assert_close(prediction.samples, draws(model, inputs, 8).softmax(2))
+    assert prediction.plan.startswith("loop")
+    assert "item()" in prediction.plan
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_mode_is_left_alone(training):
+    model = classifier().train(training)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # batch normalisation in training mode goes by the loop
+        bo.predict(model, X, num_samples=2)
+    assert all(module.training is training for module in model.modules())
+
+
+def test_no_gradient_is_recorded():
+    assert not bo.predict(classifier(), X, num_samples=2).mean.requires_grad
+    assert torch.is_grad_enabled()
+
+
+def test_several_inputs_and_a_plain_function():
+    layer = bo.nn.BernoulliLinear(6, 3)
+    a, b = torch.randn(2, 6), torch.randn(2, 6)
+    prediction = bo.predict(lambda x, y: layer(x + y), (a, b), num_samples=6, link="identity")
+    torch.testing.assert_close(prediction.mean, bo.predict(layer, a + b, num_samples=6, link="identity").mean)
+
+
+def test_segmentation_output():
+    model = bo.nn.BernoulliConv2d(1, 4, 3, padding=1)
+    prediction = bo.predict(model, X, num_samples=5)
+    assert prediction.mean.shape == (3, 4, 8, 8)
+    torch.testing.assert_close(prediction.mean.sum(1), torch.ones(3, 8, 8))
+
+
+def test_global_generator_is_left_alone():
+    model, state = classifier(), torch.get_rng_state()
+    state = torch.get_rng_state()
+    bo.predict(model, X, num_samples=3)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_an_error_of_the_model_is_the_models():
+    with pytest.raises(ValueError, match="masked_linear: argument 'input'"):
+        bo.predict(bo.nn.BernoulliLinear(6, 3), torch.randn(2, 5))
+
+
+@pytest.mark.parametrize("name", ["lenet5", "3conv3fc", "resnet18"])
+@pytest.mark.parametrize("granularity", ["weight", "in_channel"])
+def test_whole_models(name, granularity):
+    options = {"width": 8} if name == "resnet18" else {}
+    model = bo.models.build(name, bayesian=True, p=0.2, granularity=granularity, **options).eval()
+    inputs = bo.models.example_input(name, 2)
+    prediction = bo.predict(model, inputs, num_samples=4, return_samples=True)
+    assert prediction.plan.startswith("vmap")
+    torch.testing.assert_close(prediction.samples, draws(model, inputs, 4).softmax(2), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"num_samples": 0}, ValueError, "'num_samples' must be an int of at least 1, got 0"),
+        ({"chunk_size": 0}, ValueError, "'chunk_size' must be 'auto' or an int of at least 1"),
+        ({"chunk_size": "large"}, ValueError, "'chunk_size' must be"),
+        ({"link": "probit"}, ValueError, "'link' must be 'softmax' or 'identity', got 'probit'"),
+        ({"seed": 0.1}, TypeError, "'seed' must be an int"),
+        ({"inputs": ()}, TypeError, "'inputs' must be a tensor or a tuple of tensors"),
+        ({"model": lambda x: (x, x)}, TypeError, "'model' must be a callable that returns one tensor, got tuple"),
+    ],
+)
+def test_errors(options, error, message):
+    with pytest.raises(error, match=message):
+        bo.predict(**{"model": nn.Identity(), "inputs": torch.randn(2, 3), "num_samples": 2, **options})

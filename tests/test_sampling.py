@@ -1,0 +1,163 @@
+"""Where layers take seed and stream from."""
+
+import threading
+
+import pytest
+import torch
+from torch import nn
+
+import bayesops as bo
+
+
+def model():
+    return nn.Sequential(
+        bo.nn.BernoulliLinear(6, 8), nn.ReLU(), bo.nn.Dropout(0.5), bo.nn.BernoulliLinear(8, 5, granularity="kernel")
+    )
+
+
+X = torch.randn(3, 6)
+
+
+def draw(network, seed, **options):
+    with bo.sampling(seed=seed, **options):
+        return network(X)
+
+
+def test_same_seed_same_draw():
+    network = model()
+    assert torch.equal(draw(network, 1), draw(network, 1))
+    assert not torch.equal(draw(network, 1), draw(network, 2))
+    assert torch.equal(draw(network, 1), draw(network, torch.tensor(1)))
+    assert torch.equal(draw(network, -1), draw(network, 2**64 - 1))
+
+
+def test_streams_are_numbered_by_first_use():
+    network = model()
+    layers = [network[0], network[2], network[3]]
+    hidden = bo.ops.masked_linear(X, layers[0].weight, layers[0].bias, p=0.5, seed=9, stream=0).relu()
+    hidden = bo.ops.dropout(hidden, p=0.5, seed=9, stream=1)
+    expected = bo.ops.masked_linear(
+        hidden, layers[2].weight, layers[2].bias, p=0.5, seed=9, stream=2, granularity="kernel"
+    )
+    assert torch.equal(draw(network, 9), expected)
+
+
+def test_trap_9_one_mask_for_all_calls_within_a_block():
+    """A layer called twice in a block (a recurrent cell) keeps its mask; a fresh mask a call is asked for by name."""
+    layer = bo.nn.BernoulliLinear(6, 6)
+    with bo.sampling(seed=3):
+        first, second = layer(X), layer(X)
+    assert torch.equal(first, second)
+    with bo.sampling(seed=3):
+        first = layer(X)
+    with bo.sampling(seed=4):
+        second = layer(X)
+    assert not torch.equal(first, second)
+    assert not torch.equal(layer(X), layer(X))  # outside, every call draws
+
+
+def test_trap_9_two_layers_do_not_share_their_mask():
+    first, second = bo.nn.BernoulliLinear(6, 6), bo.nn.BernoulliLinear(6, 6)
+    second.load_state_dict(first.state_dict())
+    with bo.sampling(seed=3):
+        assert not torch.equal(first(X), second(X))
+
+
+def test_outside_torchs_generator_rules():
+    network = model()
+    torch.manual_seed(1)
+    first = network(X)
+    torch.manual_seed(1)
+    assert torch.equal(network(X), first)
+    assert not torch.equal(network(X), first)
+
+
+def test_a_block_leaves_torchs_generator_alone():
+    network = model()
+    state = torch.get_rng_state()
+    draw(network, 1)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_explicit_stream():
+    layer = bo.nn.BernoulliLinear(6, 6, bias=False)
+    layer.stream = 77
+    expected = bo.ops.masked_linear(X, layer.weight, p=0.5, seed=5, stream=77)
+    assert torch.equal(draw(layer, 5), expected)
+    assert "stream=77" in repr(layer)
+
+
+def test_numbering_steps_over_explicit_streams():
+    first, second, third = (bo.nn.BernoulliLinear(6, 6) for _ in range(3))
+    first.stream = 0
+    with bo.sampling(seed=5):
+        a, b, c = first(X), second(X), third(X)
+    options = {"p": 0.5, "seed": 5}
+    for stream, layer, output in ((0, first, a), (1, second, b), (2, third, c)):
+        assert torch.equal(output, bo.ops.masked_linear(X, layer.weight, layer.bias, stream=stream, **options))
+
+
+def test_a_stream_that_is_taken_is_refused():
+    first, second = bo.nn.BernoulliLinear(6, 6), bo.nn.BernoulliLinear(6, 6)
+    second.stream = 0
+    with bo.sampling(seed=5), pytest.raises(ValueError, match=r"stream is 0, which this block gave to another layer"):
+        second(first(X))
+
+
+def test_nested_blocks():
+    layer = bo.nn.BernoulliLinear(6, 6)
+    with bo.sampling(seed=1):
+        outer = layer(X)
+        with bo.sampling(seed=2):
+            inner = layer(X)
+        assert torch.equal(layer(X), outer)
+    assert torch.equal(draw(layer, 2), inner)
+    assert not torch.equal(inner, outer)
+
+
+def test_an_error_ends_the_block():
+    layer = bo.nn.BernoulliLinear(6, 6)
+    with pytest.raises(ZeroDivisionError), bo.sampling(seed=1):
+        1 / 0  # noqa: B018
+    assert not torch.equal(layer(X), layer(X))
+
+
+def test_blocks_belong_to_their_thread():
+    layer, results = bo.nn.BernoulliLinear(6, 6), {}
+    inside, done = threading.Event(), threading.Event()
+
+    def other():
+        inside.wait()
+        results["other"] = (layer(X), layer(X))
+        done.set()
+
+    thread = threading.Thread(target=other)
+    thread.start()
+    with bo.sampling(seed=1):
+        inside.set()
+        done.wait()
+        mine = (layer(X), layer(X))
+    thread.join()
+    assert torch.equal(*mine)
+    assert not torch.equal(*results["other"])
+
+
+def test_under_vmap():
+    network = model()
+    seeds = bo.random.sample_seeds(0, 5)
+    mapped = torch.vmap(lambda seed: draw(network, seed))(seeds)
+    torch.testing.assert_close(mapped, torch.stack([draw(network, seed) for seed in seeds]))
+
+
+@pytest.mark.parametrize(
+    ("seed", "error", "message"),
+    [
+        (0.5, TypeError, "sampling: argument 'seed' must be an int"),
+        (None, TypeError, "sampling: argument 'seed' must be an int"),
+        (torch.arange(3), ValueError, "sampling: argument 'seed' must be one draw"),
+        (torch.tensor(1.0), TypeError, "sampling: argument 'seed' must be an int or an int64 tensor"),
+    ],
+)
+def test_errors(seed, error, message):
+    with pytest.raises(error, match=message), bo.sampling(seed=seed):
+        pass
