@@ -112,7 +112,17 @@ void fill_bernoulli_bits(uint64_t* bits, int64_t first, int64_t count, Stream s,
 // out[i] = bit i of the word that starts at bit `offset`, as a byte 0 or 1.
 BAYESOPS_INLINE void bits_to_bytes(const uint64_t* bits, int64_t offset, int64_t count, uint8_t* out) {
   const uint8_t* packed = reinterpret_cast<const uint8_t*>(bits);
-  for (int64_t i = 0; i < count; i += 8) {
+  int64_t i = 0;
+#if defined(BAYESOPS_AVX512)
+  if ((offset & 7) == 0) {
+    for (; i + 64 <= count; i += 64) {
+      uint64_t word;
+      memcpy(&word, packed + ((offset + i) >> 3), sizeof word);
+      _mm512_storeu_si512(out + i, _mm512_maskz_set1_epi8(word, 1));
+    }
+  }
+#endif
+  for (; i < count; i += 8) {
     const int64_t at = offset + i;
     uint16_t pair;
     memcpy(&pair, packed + (at >> 3), sizeof pair);
