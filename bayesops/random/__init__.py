@@ -93,7 +93,7 @@ def normal(
     """Draw standard normals, float32 `shape` or ``[S, *shape]``; arguments and errors as in `bernoulli_mask`.
 
     Box and Muller on pairs of words of 32 bits, so no value exceeds 6.8 in magnitude. Against the exact transform of
-    the same words the error is at most 4 ULP of the larger of the pair, plus 2**-25 divided by the pair's radius.
+    the same words the error is at most 4 ULP of the larger of the pair.
     """
     seed = seed_tensor("normal", seed, _device(seed, device))
     return torch.ops.bayesops.random_normal.default(seed, _sizes("normal", shape), check_stream("normal", stream))

@@ -18,6 +18,7 @@ template <class Math>
 BAYESOPS_HD typename Math::F minus_two_log(typename Math::U w) {
   using F = typename Math::F;
   using I = typename Math::I;
+  using U = typename Math::U;
   // w + 1/2 with a single rounding: both halves are exact in float.
   const F high = Math::to_float((I)(w >> 16));
   const F low = Math::to_float((I)(w & 0xFFFFu)) + 0.5f;
@@ -25,7 +26,13 @@ BAYESOPS_HD typename Math::F minus_two_log(typename Math::U w) {
   // u = m * 2^e with m in [sqrt(1/2), sqrt(2)).
   const I bits = Math::float_bits(u);
   const I e = (bits - 0x3F3504F3) >> 23;
-  const F f = Math::bits_float(bits - e * (1 << 23)) - 1.0f;
+  const F reduced = Math::bits_float(bits - e * (1 << 23)) - 1.0f;
+  // Next to 1 the rounding of u would be all there is of its logarithm: there m - 1 comes from 1 - u, which is exact.
+  const U rest = ~w;
+  const F below = Math::fma(Math::to_float((I)(rest >> 16)), Math::constant(65536.0f),
+                            Math::to_float((I)(rest & 0xFFFFu)) + 0.5f) * -0x1p-32f;
+  const I far = (e | -e) >> 31;  // all bits set unless e is 0
+  const F f = Math::bits_float((Math::float_bits(reduced) & far) | (Math::float_bits(below) & ~far));
   const F ef = Math::to_float(e);
   const F ff = f * f;
   F y = Math::constant(7.0376836292e-2f);
