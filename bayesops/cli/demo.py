@@ -145,12 +145,13 @@ def network(image_size: int, p: float) -> "nn.Sequential":
     from bayesops.nn import BernoulliConv2d, BernoulliLinear
 
     options: dict[str, Any] = {"p": p, "per_example": True}
+    large = image_size >= 16
     return nn.Sequential(
-        BernoulliConv2d(1, 32, 3, padding=1, **options), nn.ReLU(),
+        BernoulliConv2d(1, 32, 3, padding=1, **options), nn.ReLU(), nn.MaxPool2d(2) if large else nn.Identity(),
         BernoulliConv2d(32, 32, 3, padding=1, **options), nn.ReLU(), nn.MaxPool2d(2),
         BernoulliConv2d(32, 64, 3, padding=1, **options), nn.ReLU(), nn.MaxPool2d(2),
         nn.Flatten(),
-        BernoulliLinear(64 * (image_size // 4) ** 2, 64, **options), nn.ReLU(),
+        BernoulliLinear(64 * (image_size // (8 if large else 4)) ** 2, 64, **options), nn.ReLU(),
         BernoulliLinear(64, 10, **options),
     )  # fmt: skip
 

@@ -118,7 +118,6 @@ def layer_costs(
     num_samples: int,
     num_passes: int,
     flops: dict[str, float],
-    peak_flops: float | None,
     device: torch.device,
     seconds: float,
 ) -> tuple[LayerCost, ...]:
@@ -162,7 +161,7 @@ def layer_costs(
                 seconds=median(mine),
                 ratio=median(a / b for a, b in zip(mine, theirs, strict=True)),
                 flops=flops[name],
-                of_peak=flops[name] / median(mine) / peak_flops if peak_flops and flops[name] else None,
+                of_peak=None,  # when the peak is known
                 busy=in_kernels / (count.seconds[name] * torch.get_num_threads()) if in_kernels else None,
                 phases=Phases(*(count.counted[name] / in_kernels).tolist()) if in_kernels else None,
             )

@@ -2,7 +2,8 @@
 
 import platform
 import time
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -42,6 +43,7 @@ class Machine:
 
 def describe(seconds: float = 0.0) -> Machine:
     """Describe this machine; with `seconds`, measure its limits for about so long each."""
+    measure_peak = torch.ops.bayesops.measure_multiply_add_peak
     return Machine(
         cpu=" ".join(
             filter(
@@ -53,8 +55,17 @@ def describe(seconds: float = 0.0) -> Machine:
         python=platform.python_version(),
         torch=torch.__version__,
         bernoulli=_bernoulli_kind(),
-        peak_flops=torch.ops.bayesops.measure_multiply_add_peak(seconds) if seconds else None,
+        peak_flops=max(measure_peak(seconds / 3) for _ in range(3)) if seconds else None,
         copy_bytes=_copy_bandwidth(seconds) if seconds else None,
+    )
+
+
+def best(measured: Sequence[Machine]) -> Machine:
+    """Return one of several descriptions of this machine, with the highest of the limits that were measured."""
+    return replace(
+        measured[0],
+        peak_flops=max(machine.peak_flops or 0.0 for machine in measured) or None,
+        copy_bytes=max(machine.copy_bytes or 0.0 for machine in measured) or None,
     )
 
 

@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
@@ -43,8 +43,10 @@ class Case:
     peak_bytes : dict
         Memory of each way at its peak, beyond what is held when it starts (resident memory on the CPU, torch's
         allocator on CUDA), or None.
+    flops : float
+        Operations of the Bayesian layers in T draws (a multiply-add is two), as if nothing were masked.
     of_peak : float or None
-        Operations a second of the Bayesian layers in ours, as if nothing were masked, to the machine's measured peak.
+        Those a second in ours, to the machine's measured peak.
     plan : str
         What `bayesops.predict` says of its path.
     """
@@ -57,6 +59,7 @@ class Case:
     speedup: Spread
     rounds: int
     peak_bytes: dict[str, int | None]
+    flops: float
     of_peak: float | None
     plan: str
 
@@ -162,7 +165,7 @@ def profile(
         wrong_value("profile", "model", "with Bernoulli layers, or layers to convert", type(model).__name__)
     subject = _Subject(bayesian, link, seed, seconds, arguments[0].device)
 
-    steps = 1 + len(sizes) * (len(counts) + layers)
+    steps = len(sizes) * (len(counts) + layers)
     done = 0
 
     def next_step(what: str) -> None:
@@ -171,22 +174,34 @@ def profile(
             progress(done, steps, what)
         done += 1
 
-    next_step("the machine's limits")
     on_cpu = arguments[0].device.type == "cpu"
-    here = machine.describe(seconds=min(0.25, seconds) if on_cpu else 0.0)
+    limits = []
     cases, by_size = [], {}
     with torch.no_grad():
         for size in sizes:
             batch = tuple(_rebatch(argument, size) for argument in arguments)
             for count in counts:
                 next_step(f"batch {size}, T = {count}")
-                cases.append(subject.case(batch, count, here.peak_flops))
+                cases.append(subject.case(batch, count))
             if layers:
                 next_step(f"batch {size}, layers")
-                by_size[size] = subject.layers(batch, max(counts), here.peak_flops)
+                by_size[size] = subject.layers(batch, max(counts))
+            # Once for each batch: the best counts, should something else have been running.
+            limits.append(machine.describe(seconds=min(0.2, seconds) if on_cpu else 0.0))
     if progress is not None:
         progress(done, steps, "done")
-    return Profile(name or type(model).__name__, here, tuple(cases), by_size, max(counts))
+    here = machine.best(limits)
+    peak = here.peak_flops
+    return Profile(
+        name or type(model).__name__,
+        here,
+        tuple(replace(case, of_peak=_of_peak(case.flops, case.seconds["ours"], peak)) for case in cases),
+        {
+            size: tuple(replace(layer, of_peak=_of_peak(layer.flops, layer.seconds, peak)) for layer in costs)
+            for size, costs in by_size.items()
+        },
+        max(counts),
+    )
 
 
 class _Subject:
@@ -198,7 +213,7 @@ class _Subject:
         self._ours = copy.deepcopy(model).eval()
         self._link, self._seed, self._seconds, self._device = link, seed, seconds, device
 
-    def case(self, batch: tuple[Tensor, ...], count: int, peak_flops: float | None) -> Case:
+    def case(self, batch: tuple[Tensor, ...], count: int) -> Case:
         def loop() -> None:
             draws = torch.stack([self._naive(*batch) for _ in range(count)])
             if self._link == "softmax":
@@ -214,7 +229,6 @@ class _Subject:
         plan = self._predict(batch, count).plan
         times = take_turns(ways, self._device, self._seconds)
         middle = {way: Spread.of(times[way]).median for way in _WAYS}
-        operations = sum(self._flops(batch).values()) * count
         return Case(
             batch_size=len(batch[0]),
             num_samples=count,
@@ -224,11 +238,12 @@ class _Subject:
             speedup=ratios(times["naive"], times["ours"]),
             rounds=len(times["ours"]),
             peak_bytes={way: peak_memory(ways[way], self._device) for way in _WAYS},
-            of_peak=operations / middle["ours"] / peak_flops if peak_flops and operations else None,
+            flops=sum(self._flops(batch).values()) * count,
+            of_peak=None,  # when the peak is known
             plan=plan,
         )
 
-    def layers(self, batch: tuple[Tensor, ...], count: int, peak_flops: float | None) -> tuple[LayerCost, ...]:
+    def layers(self, batch: tuple[Tensor, ...], count: int) -> tuple[LayerCost, ...]:
         passes = min(count, _PLAIN_PASSES)
         return layer_costs(
             self._ours,
@@ -238,7 +253,6 @@ class _Subject:
             count,
             passes,
             self._flops(batch),
-            peak_flops,
             self._device,
             self._seconds,
         )
@@ -257,6 +271,10 @@ class _Subject:
 def _check_counts(argument: str, counts: Sequence[int]) -> None:
     if not counts or any(not isinstance(count, int) or count < 1 for count in counts):
         wrong_value("profile", argument, "ints of at least 1", list(counts))
+
+
+def _of_peak(flops: float, seconds: float, peak_flops: float | None) -> float | None:
+    return flops / seconds / peak_flops if flops and peak_flops else None
 
 
 def _rebatch(tensor: Tensor, size: int) -> Tensor:
