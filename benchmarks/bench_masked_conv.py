@@ -128,52 +128,41 @@ def test_mask_per_example(side_by_side: SideBySide, shape: Shape, threads: int) 
     )
 
 
-@pytest.mark.parametrize("sides", ["in", "out", "both"])
+@pytest.mark.parametrize("granularity", ["in_channel", "out_channel", "channel"])
 @pytest.mark.parametrize("shape", [Shape(32, 128, 128, 14), Shape(1, 256, 256, 28)], ids=str)
 @torch.no_grad()
-def test_channel_masks(side_by_side: SideBySide, shape: Shape, sides: str, threads: int) -> None:
-    """Bar 7: exactly half of the channels dropped, by masks that are given.
-
-    One call of the operator has one granularity, so by itself it skips on one side (limit 2). Both sides (limit 4) are
-    composed here as a user would: the weight's kept rows, an in_channel mask, and the result spread over the channels.
-    """
+def test_channel_masks(side_by_side: SideBySide, shape: Shape, granularity: str, threads: int) -> None:
+    """Bar 7: exactly half of the channels dropped, on one side or on both, by masks that are given."""
     x, w = shape.tensors()
     half_in, half_out = (torch.randperm(n) < n // 2 for n in (shape.channels, shape.out_channels))
-    one_in, one_out = torch.ones_like(half_in), torch.ones_like(half_out)
-    kept = half_out.nonzero()[:, 0]
-    mask = torch.outer(one_out if sides == "in" else half_out, one_in if sides == "out" else half_in)
+    kept_in = torch.ones_like(half_in) if granularity == "out_channel" else half_in
+    kept_out = torch.ones_like(half_out) if granularity == "in_channel" else half_out
+    kernels = torch.outer(kept_out, kept_in)
+    mask = {"in_channel": half_in, "out_channel": half_out, "channel": torch.cat([half_in, half_out])}[granularity]
 
-    def conv(weight: Tensor, mask: Tensor, granularity: str) -> Tensor:
+    def conv(mask: Tensor, granularity: str) -> Tensor:
         return ops.masked_conv2d(
-            x, weight, p=0.5, seed=None, mask=mask, granularity=granularity, rescale=False, padding=shape.padding
+            x, w, p=0.5, seed=None, mask=mask, granularity=granularity, rescale=False, padding=shape.padding
         )
 
-    def ours() -> Tensor:
-        if sides == "in":
-            return conv(w, half_in, "in_channel")
-        if sides == "out":
-            return conv(w, half_out, "out_channel")
-        output = x.new_zeros(shape.examples, shape.out_channels, shape.size, shape.size)
-        return output.index_copy_(1, kept, conv(w[kept], half_in, "in_channel"))
-
     def without_skipping() -> Tensor:
-        return conv(w, mask, "kernel")
+        return conv(kernels, "kernel")
 
     def multiplied() -> Tensor:
-        return F.conv2d(x, w * mask[:, :, None, None], padding=shape.padding)
+        return F.conv2d(x, w * kernels[:, :, None, None], padding=shape.padding)
 
-    torch.testing.assert_close(ours(), without_skipping(), atol=1e-3, rtol=1e-3)
-    torch.testing.assert_close(ours(), multiplied(), atol=1e-3, rtol=1e-3)
-    label = {"in": "input channels", "out": "output channels", "both": "both, composed by hand"}[sides]
+    torch.testing.assert_close(conv(mask, granularity), without_skipping(), atol=1e-3, rtol=1e-3)
+    torch.testing.assert_close(conv(mask, granularity), multiplied(), atol=1e-3, rtol=1e-3)
+    sides = 2 if granularity == "channel" else 1
     side_by_side(
         Case(
             group=groups.CHANNELS.title,
-            name=f"{shape.label}, {label}",
+            name=f"{shape.label}, {granularity}",
             threads=threads,
-            parameters=vars(shape) | {"sides": sides},
-            ours=ours,
+            parameters=vars(shape) | {"granularity": granularity},
+            ours=lambda: conv(mask, granularity),
             rivals=[Rival("without skipping", without_skipping), Rival("F.conv2d, weight masked", multiplied)],
-            limit=Limit("what is left to compute", speed_up=("without skipping", 4.0 if sides == "both" else 2.0)),
-            target=Target({"without skipping": 2.5}) if sides == "both" else None,
+            limit=Limit("what is left to compute", speed_up=("without skipping", 2.0**sides)),
+            target=Target({"without skipping": 2.5}) if sides == 2 else None,
         )
     )

@@ -42,9 +42,8 @@ PER_EXAMPLE = Group(
 CHANNELS = Group(
     "Channel masks, half of the channels dropped (bar 7)",
     "What is switched off is not computed. *Without skipping* is the same operator with the same mask given window by "
-    "window. A call has one granularity, so one call skips either input channels or output channels: its limit is 2. "
-    "Skipping on both sides (limit 4) is composed by hand, with the kept rows of the weight, an `in_channel` mask, and "
-    "`index_copy_` into zeros; no single call does it.",
+    "window. Half of the channels dropped on one side leave half of the work, on both sides (granularity `channel`) a "
+    "quarter.",
     "both sides at least 2.5 times as fast as without skipping",
     "without skipping",
 )
