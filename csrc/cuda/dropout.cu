@@ -17,11 +17,17 @@ Tensor dropout(const Tensor input, const Tensor seed, const std::optional<Tensor
   const MaskSource& source = problem.mask;
   with_type(problem.dtype, [&](auto type) {
     using S = decltype(type);
-    const FlatDropout<S> f{
-        FlatMask{source.seeds, source.stream, source.law, source.given, source.given_sample_stride},
-        problem.samples, problem.examples, problem.channels, problem.pixels, problem.shared_input,
-        problem.channels_last, problem.whole_channels, static_cast<typename ComputeOf<S>::T>(problem.scale),
-        static_cast<const S*>(a.input.data_ptr()), static_cast<S*>(a.out.data_ptr())};
+    const FlatDropout<S> f{FlatMask{source.seeds, source.stream, source.law, source.given, source.given_sample_stride},
+                           problem.samples,
+                           problem.examples,
+                           problem.channels,
+                           problem.pixels,
+                           problem.shared_input,
+                           problem.channels_last,
+                           problem.whole_channels,
+                           static_cast<typename ComputeOf<S>::T>(problem.scale),
+                           static_cast<const S*>(a.input.data_ptr()),
+                           static_cast<S*>(a.out.data_ptr())};
     launch(f, FlatDropout<S>::total(f), input);
   });
   return a.out;

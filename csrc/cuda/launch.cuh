@@ -24,7 +24,8 @@ void launch(const F& f, int64_t total, const ops::Tensor& like) {
   const torch::stable::accelerator::DeviceGuard guard(device);
   void* stream = nullptr;
   TORCH_ERROR_CODE_CHECK(aoti_torch_get_current_cuda_stream(device, &stream));
-  run_flat<F><<<static_cast<unsigned>(blocks), static_cast<unsigned>(kThreads), 0, static_cast<cudaStream_t>(stream)>>>(f, total);
+  run_flat<F><<<static_cast<unsigned>(blocks), static_cast<unsigned>(kThreads), 0, static_cast<cudaStream_t>(stream)>>>(
+      f, total);
   const cudaError_t error = cudaGetLastError();
   STD_TORCH_CHECK(error == cudaSuccess, "bayesops: CUDA launch failed: ", cudaGetErrorString(error));
 }

@@ -19,9 +19,17 @@ Tensor masked_weight(const Tensor weight, const Tensor seed, const std::optional
     using S = decltype(type);
     const FlatMaskedWeight<S> f{
         FlatMask{source.seeds, source.stream, source.law, source.given, source.given_sample_stride},
-        source.granularity, problem.samples, problem.per_example ? problem.examples : 1, a.weight.numel(),
-        problem.group_in(), problem.group_out(), problem.taps(), source.elements, problem.in_channels,
-        static_cast<const S*>(a.weight.data_ptr()), static_cast<typename ComputeOf<S>::T>(problem.scale),
+        source.granularity,
+        problem.samples,
+        problem.per_example ? problem.examples : 1,
+        a.weight.numel(),
+        problem.group_in(),
+        problem.group_out(),
+        problem.taps(),
+        source.elements,
+        problem.in_channels,
+        static_cast<const S*>(a.weight.data_ptr()),
+        static_cast<typename ComputeOf<S>::T>(problem.scale),
         static_cast<S*>(a.out.data_ptr())};
     launch(f, FlatMaskedWeight<S>::total(f), weight);
   });

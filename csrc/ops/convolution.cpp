@@ -7,15 +7,16 @@ Convolution::Convolution(const char* op, const Sizes& weight, const Sizes& input
     : op_(op), axes_(static_cast<int64_t>(weight.size()) - 2), seeds_(read_seeds(op, seed)) {
   STD_TORCH_CHECK(axes_ >= 0 && axes_ <= 3, op, ": weight must have 2 to 5 dimensions, not shape ", describe(weight));
   sampled_ = input.size() == weight.size() + 1;
-  STD_TORCH_CHECK(input.size() == weight.size() || (sampled_ && seeds_.batched), op, ": input must have ", weight.size(),
-                  " dimensions, or with seeds [S] ", weight.size() + 1, " (one input a sample), not shape ",
-                  describe(input));
+  STD_TORCH_CHECK(input.size() == weight.size() || (sampled_ && seeds_.batched), op, ": input must have ",
+                  weight.size(), " dimensions, or with seeds [S] ", weight.size() + 1,
+                  " (one input a sample), not shape ", describe(input));
   STD_TORCH_CHECK(a.groups > 0 && weight[0] % a.groups == 0, op, ": groups = ", a.groups,
                   " must divide the output channels, ", weight[0]);
   input_ = Sizes(input.begin() + (sampled_ ? 1 : 0), input.end());
   STD_TORCH_CHECK(input_[1] == weight[1] * a.groups, op, ": input has ", input_[1], " channels, weight ",
                   describe(weight), " with ", a.groups, " groups wants ", weight[1] * a.groups);
-  STD_TORCH_CHECK(!sampled_ || input[0] == seeds_.count, op, ": input has ", input[0], " samples and seed ", seeds_.count);
+  STD_TORCH_CHECK(!sampled_ || input[0] == seeds_.count, op, ": input has ", input[0], " samples and seed ",
+                  seeds_.count);
   problem_.samples = seeds_.count;
   problem_.examples = input_[0];
   problem_.per_example = a.per_example;
@@ -101,24 +102,26 @@ void Convolution::check_output(const Tensor& grad_output) const {
 namespace {
 
 // The mask of a weight does not depend on where the convolution goes: an input that the kernel fits exactly will do.
-Convolution convolution_of_weight(const char* op, const Sizes& weight, const Tensor& seed, const std::optional<Tensor>& mask,
-                                  double p, int64_t granularity, bool rescale, int64_t num_examples, int64_t groups,
-                                  int64_t stream) {
+Convolution convolution_of_weight(const char* op, const Sizes& weight, const Tensor& seed,
+                                  const std::optional<Tensor>& mask, double p, int64_t granularity, bool rescale,
+                                  int64_t num_examples, int64_t groups, int64_t stream) {
   STD_TORCH_CHECK(weight.size() >= 2, op, ": weight must have 2 to 5 dimensions, not shape ", describe(weight));
   const size_t axes = weight.size() - 2;
   Sizes input = {num_examples > 0 ? num_examples : 1, weight[1] * groups};
   input.insert(input.end(), weight.begin() + 2, weight.end());
   return Convolution(op, weight, input, seed, mask,
-                     ConvArguments{p, granularity, rescale, num_examples > 0, stream, Sizes(axes, 1), Sizes(2 * axes, 0),
-                                   Sizes(axes, 1), groups});
+                     ConvArguments{p, granularity, rescale, num_examples > 0, stream, Sizes(axes, 1),
+                                   Sizes(2 * axes, 0), Sizes(axes, 1), groups});
 }
 
 }  // namespace
 
-MaskedWeight::MaskedWeight(const char* op, const Tensor& original, const Tensor& seed, const std::optional<Tensor>& mask,
-                           double p, int64_t granularity, bool rescale, int64_t num_examples, int64_t groups, int64_t stream)
+MaskedWeight::MaskedWeight(const char* op, const Tensor& original, const Tensor& seed,
+                           const std::optional<Tensor>& mask, double p, int64_t granularity, bool rescale,
+                           int64_t num_examples, int64_t groups, int64_t stream)
     : weight(torch::stable::contiguous(original)),
-      conv(convolution_of_weight(op, sizes_of(original), seed, mask, p, granularity, rescale, num_examples, groups, stream)) {
+      conv(convolution_of_weight(op, sizes_of(original), seed, mask, p, granularity, rescale, num_examples, groups,
+                                 stream)) {
   check_same_device(op, seed, "weight", original);
   Sizes sizes = sizes_of(original);
   if (num_examples > 0) sizes.insert(sizes.begin(), num_examples);

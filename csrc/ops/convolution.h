@@ -18,8 +18,8 @@ struct ConvArguments {
 class Convolution {
  public:
   // `input` is [N, C, axes...], shared by all samples, or [S, N, C, axes...].
-  Convolution(const char* op, const Sizes& weight, const Sizes& input, const Tensor& seed, const std::optional<Tensor>& mask,
-              const ConvArguments& arguments);
+  Convolution(const char* op, const Sizes& weight, const Sizes& input, const Tensor& seed,
+              const std::optional<Tensor>& mask, const ConvArguments& arguments);
 
   ConvProblem& problem() { return problem_; }
   int64_t axes() const { return axes_; }
@@ -46,8 +46,8 @@ class Convolution {
   ConvProblem problem_{};
 };
 
-// Arguments and result of masked_weight: the masked weights themselves, [(S,) (N,) weight...]; `num_examples` 0 means one
-// mask for all examples.
+// Arguments and result of masked_weight: the masked weights themselves, [(S,) (N,) weight...]; `num_examples` 0 means
+// one mask for all examples.
 struct MaskedWeight {
   MaskedWeight(const char* op, const Tensor& weight, const Tensor& seed, const std::optional<Tensor>& mask, double p,
                int64_t granularity, bool rescale, int64_t num_examples, int64_t groups, int64_t stream);

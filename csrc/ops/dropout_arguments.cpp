@@ -7,7 +7,8 @@ namespace {
 // The tensor itself where it already has these strides, a copy otherwise.
 Tensor with_strides(const Tensor& t, const Sizes& sizes, const Sizes& strides) {
   bool same = true;
-  for (size_t i = 0; i < sizes.size(); ++i) same = same && (sizes[i] <= 1 || t.stride(static_cast<int64_t>(i)) == strides[i]);
+  for (size_t i = 0; i < sizes.size(); ++i)
+    same = same && (sizes[i] <= 1 || t.stride(static_cast<int64_t>(i)) == strides[i]);
   if (same) return t;
   Tensor copy = empty_strided(sizes, strides, t.scalar_type(), t);
   torch::stable::copy_(copy, t);
@@ -16,8 +17,8 @@ Tensor with_strides(const Tensor& t, const Sizes& sizes, const Sizes& strides) {
 
 }  // namespace
 
-DropoutArguments::DropoutArguments(const Tensor& given, const Tensor& seed, const std::optional<Tensor>& given_mask, double p,
-                                   int64_t granularity, int64_t stream, bool shared_input)
+DropoutArguments::DropoutArguments(const Tensor& given, const Tensor& seed, const std::optional<Tensor>& given_mask,
+                                   double p, int64_t granularity, int64_t stream, bool shared_input)
     : seeds(read_seeds("dropout", seed)) {
   const char* op = "dropout";
   check_same_device(op, given, "seed", seed);
@@ -49,7 +50,8 @@ DropoutArguments::DropoutArguments(const Tensor& given, const Tensor& seed, cons
   Sizes out_sizes = sizes;
   if (seeds.batched && shared_input) out_sizes.insert(out_sizes.begin(), seeds.count);
   const int64_t out_channel = channel + static_cast<int64_t>(out_sizes.size() - sizes.size());
-  out = empty_strided(out_sizes, dense_strides(out_sizes, out_channel, problem.channels_last), given.scalar_type(), given);
+  out = empty_strided(out_sizes, dense_strides(out_sizes, out_channel, problem.channels_last), given.scalar_type(),
+                      given);
 }
 
 }  // namespace bayesops::ops

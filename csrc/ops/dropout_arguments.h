@@ -6,8 +6,8 @@
 namespace bayesops::ops {
 
 struct DropoutArguments {
-  DropoutArguments(const Tensor& input, const Tensor& seed, const std::optional<Tensor>& mask, double p, int64_t granularity,
-                   int64_t stream, bool shared_input);
+  DropoutArguments(const Tensor& input, const Tensor& seed, const std::optional<Tensor>& mask, double p,
+                   int64_t granularity, int64_t stream, bool shared_input);
 
   Seeds seeds;
   Mask mask;

@@ -92,7 +92,7 @@ Tensor masked_weight(const Tensor weight, const Tensor seed, const std::optional
 
 }  // namespace
 
-#define BAYESOPS_CONV_ARGUMENTS                                                                              \
+#define BAYESOPS_CONV_ARGUMENTS                                                                               \
   "float p, int granularity, bool rescale, bool per_example, int stream, int[] stride, int[] padding, int[] " \
   "dilation, int groups) -> Tensor"
 

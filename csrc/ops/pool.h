@@ -8,7 +8,8 @@ namespace bayesops::ops {
 
 inline Parallel pool() {
   return Parallel{[](int64_t count, int64_t grain, Parallel::Body body, void* context) {
-                    torch::stable::parallel_for(0, count, grain, [&](int64_t begin, int64_t end) { body(begin, end, context); });
+                    torch::stable::parallel_for(0, count, grain,
+                                                [&](int64_t begin, int64_t end) { body(begin, end, context); });
                   },
                   static_cast<int>(torch::stable::get_num_threads())};
 }

@@ -34,18 +34,18 @@ void check_same_dtype(const char* op, const Tensor& expected, const char* name, 
 }
 
 void check_same_device(const char* op, const Tensor& expected, const char* name, const Tensor& t) {
-  STD_TORCH_CHECK(t.is_cpu() == expected.is_cpu() && t.get_device_index() == expected.get_device_index(), op, ": ", name,
-                  " must be on the device of the other tensors");
+  STD_TORCH_CHECK(t.is_cpu() == expected.is_cpu() && t.get_device_index() == expected.get_device_index(), op, ": ",
+                  name, " must be on the device of the other tensors");
 }
 
 Tensor empty_strided(const Sizes& sizes, const Sizes& strides, ScalarType dtype, const Tensor& like) {
   int32_t device_type = 0;
   TORCH_ERROR_CODE_CHECK(aoti_torch_get_device_type(like.get(), &device_type));
   AtenTensorHandle handle = nullptr;
-  TORCH_ERROR_CODE_CHECK(aoti_torch_empty_strided(
-      static_cast<int64_t>(sizes.size()), sizes.data(), strides.data(),
-      torch::stable::detail::to<int32_t>(torch::stable::detail::from(dtype)), device_type, like.get_device_index(),
-      &handle));
+  TORCH_ERROR_CODE_CHECK(
+      aoti_torch_empty_strided(static_cast<int64_t>(sizes.size()), sizes.data(), strides.data(),
+                               torch::stable::detail::to<int32_t>(torch::stable::detail::from(dtype)), device_type,
+                               like.get_device_index(), &handle));
   return Tensor(handle);
 }
 

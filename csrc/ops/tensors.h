@@ -13,8 +13,8 @@
 
 namespace bayesops::ops {
 
-using torch::stable::Tensor;
 using torch::headeronly::ScalarType;
+using torch::stable::Tensor;
 using Sizes = std::vector<int64_t>;
 
 Sizes sizes_of(const Tensor& t);

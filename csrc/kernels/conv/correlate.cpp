@@ -1,7 +1,8 @@
 // Forward convolution and input gradient: one correlation core, fed by packed weight sets, closed by an epilogue.
 //
 // A weight set belongs to one sample (and one example, where every example has its own mask). Work is cut two ways:
-//   many sets: each thread takes whole sets; it draws, packs and uses a panel while that is in its cache. The weights are
+//   many sets: each thread takes whole sets; it draws, packs and uses a panel while that is in its cache. The weights
+//   are
 //              packed once for all of them, so that the panel of a set is a masked copy.
 //   few sets:  all threads draw and pack one set together, then share the slabs of its images.
 #include "kernels/conv/entry.h"
@@ -53,8 +54,8 @@ class Correlation {
  private:
   struct Panels {
     T* data;
-    int64_t step;   // between panels; 0: one panel, formed when it is needed
-    int64_t first;  // number of the first tile among those of the set
+    int64_t step;           // between panels; 0: one panel, formed when it is needed
+    int64_t first;          // number of the first tile among those of the set
     const uint16_t* words;  // the masks, where the tiles apply them to the unmasked panels; null otherwise
   };
 
@@ -86,7 +87,8 @@ class Correlation {
     for (int64_t d = 0; d < axis_[0].taps; ++d)
       for (int64_t h = 0; h < axis_[1].taps; ++h)
         for (int64_t w = 0; w < axis_[2].taps; ++w)
-          tap_position_[(axis_[0].tap[d] * p_.kernel[1] + axis_[1].tap[h]) * p_.kernel[2] + axis_[2].tap[w]] = position++;
+          tap_position_[(axis_[0].tap[d] * p_.kernel[1] + axis_[1].tap[h]) * p_.kernel[2] + axis_[2].tap[w]] =
+              position++;
     taps_ = TapOrder{tap_position_, position};
     strip_rows(p_, r_, WeightSet{}, 0, taps_, rows_);  // the same for every group
   }
@@ -198,8 +200,7 @@ class Correlation {
     parallel_for(pool_, tile_count, 1, [&](int64_t begin, int64_t end) {
       PhaseClock clock;
       char* work = scratch<char>(kScratchColumns, work_bytes());
-      for (int64_t t = begin; t < end; ++t)
-        form_panel(weights, tiles[t], t, panels.data + t * panels.step, rows(work));
+      for (int64_t t = begin; t < end; ++t) form_panel(weights, tiles[t], t, panels.data + t * panels.step, rows(work));
       clock.mark(kPhasePack);
     });
     const int64_t slab_count = slabs_.count();
@@ -252,8 +253,9 @@ class Correlation {
     const bool skips = weights.reduced.list != nullptr;
     const ChannelList channels{weights.reduced.list, skips ? weights.reduced.start[r_.groups] : r_.reduced_total};
     const int64_t tag = p_.per_example ? example * slabs_.count() + slab_index : slab_index;
-    const SlabView<T> view = open_slab<S, T>(source_, axis, slabs_, slab, sample, example, channels, direct_ && !skips, tag,
-                                             scratch<T>(kScratchStage, slab_elements<T>(axis_, slabs_, r_.reduced_total)), staged, clock);
+    const SlabView<T> view =
+        open_slab<S, T>(source_, axis, slabs_, slab, sample, example, channels, direct_ && !skips, tag,
+                        scratch<T>(kScratchStage, slab_elements<T>(axis_, slabs_, r_.reduced_total)), staged, clock);
 
     S* out = static_cast<S*>(result_.data) + sample * result_.sample_stride + example * result_.example_stride;
     Loop loops[4];
@@ -359,7 +361,8 @@ class Correlation {
       for (int64_t i = 0; i < loops[0].count; ++i)
         for (int64_t d = 0; d < loops[1].count; ++d)
           for (int64_t h = 0; h < loops[2].count; ++h) {
-            S* to = out + c * result_.channel_stride + i * loops[0].out_step + d * loops[1].out_step + h * loops[2].out_step;
+            S* to = out + c * result_.channel_stride + i * loops[0].out_step + d * loops[1].out_step +
+                    h * loops[2].out_step;
             for (int64_t w = 0; w < loops[3].count; ++w) to[w * loops[3].out_step] = value;
           }
     }
@@ -384,7 +387,8 @@ class Correlation {
 };
 
 template <class S, class T>
-void forward_as(const ConvProblem& p, const Images& input, const Images& output, const void* bias, const Parallel& pool) {
+void forward_as(const ConvProblem& p, const Images& input, const Images& output, const void* bias,
+                const Parallel& pool) {
   const int64_t phase[3] = {0, 0, 0};
   Correlation<S, T>(p, false, input, output, static_cast<const S*>(bias), pool).run(phase);
 }

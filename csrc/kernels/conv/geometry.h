@@ -14,13 +14,15 @@ struct Axis {
   int64_t step;       // source pixels between results
   int64_t out_first;  // where result 0 is stored, and the distance to result 1, in pixels
   int64_t out_step;
-  int64_t taps;       // that take part, offsets ascending
+  int64_t taps;  // that take part, offsets ascending
   int64_t* offset;
   int32_t* tap;
-  bool adjacent;      // offsets are consecutive numbers
+  bool adjacent;  // offsets are consecutive numbers
 
   int64_t low() const { return taps == 0 ? 0 : offset[0]; }
-  int64_t extent(int64_t results) const { return taps == 0 ? 0 : (results - 1) * step + offset[taps - 1] - offset[0] + 1; }
+  int64_t extent(int64_t results) const {
+    return taps == 0 ? 0 : (results - 1) * step + offset[taps - 1] - offset[0] + 1;
+  }
   void note_adjacency() {
     adjacent = true;
     for (int64_t i = 1; i < taps; ++i) adjacent = adjacent && offset[i] == offset[i - 1] + 1;
@@ -60,7 +62,8 @@ struct Slab {
   int64_t first_image, last_image, first, last;
 };
 
-// How images are cut: along `axis`, `rows` results at a time where one image is large, several images where it is small.
+// How images are cut: along `axis`, `rows` results at a time where one image is large, several images where it is
+// small.
 struct SlabPlan {
   int axis;
   int64_t images, rows, images_total, rows_total;

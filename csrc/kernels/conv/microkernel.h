@@ -20,8 +20,8 @@ constexpr bool kMaskInTile = true;
 constexpr bool kMaskInTile = false;
 #endif
 
-// A tile reads input x[runs[r] + i * step + p * pixel_step] for r < run_count, i < run_length, p < P, and a panel row for
-// each (r, i) in turn.
+// A tile reads input x[runs[r] + i * step + p * pixel_step] for r < run_count, i < run_length, p < P, and a panel row
+// for each (r, i) in turn.
 template <class T>
 struct TileArguments {
   const T* x;

@@ -10,17 +10,17 @@ enum DType : int { kFloat32, kFloat64, kBFloat16, kFloat16 };  // kFloat16 on CU
 // What one Bernoulli draw switches.
 enum Granularity : int {
   kGranularityWeight,
-  kGranularityKernel,      // the window of one input-output pair
+  kGranularityKernel,  // the window of one input-output pair
   kGranularityInChannel,
   kGranularityOutChannel,
-  kGranularityChannel,     // input and output channels alike: a mask holds the input channels, then the output channels
+  kGranularityChannel,  // input and output channels alike: a mask holds the input channels, then the output channels
 };
 
 // Where the masks of all (sample, example) pairs come from.
 struct MaskSource {
-  bool masked = false;             // false: nothing is dropped (p = 0 and no mask given)
+  bool masked = false;  // false: nothing is dropped (p = 0 and no mask given)
   Granularity granularity = kGranularityWeight;
-  int64_t elements = 0;            // of one mask
+  int64_t elements = 0;  // of one mask
   // drawn:
   const int64_t* seeds = nullptr;  // one a sample
   uint32_t stream = 0;

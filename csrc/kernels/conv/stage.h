@@ -1,5 +1,5 @@
-// Staging: a slab of images, in any memory format and storage type, becomes channels-last in the computing type with its
-// zero halo in place. It is the only place that knows about padding, memory formats and storage types of the input.
+// Staging: a slab of images, in any memory format and storage type, becomes channels-last in the computing type with
+// its zero halo in place. It is the only place that knows about padding, memory formats and storage types of the input.
 #pragma once
 #include "kernels/conv/problem.h"
 #include "kernels/simd/transpose.h"

@@ -20,7 +20,8 @@ void store_tile(const T* sums, int pixels, int count, S* out, int64_t pixel_step
   if (channel.list == nullptr && channel.stride == 1) {
     for (int p = 0; p < pixels; ++p)
       for (int i = 0; i < count; i += n)
-        store_as<T, S>(out + p * pixel_step + channel.first + i, load(sums + p * row + i), count - i < n ? count - i : n);
+        store_as<T, S>(out + p * pixel_step + channel.first + i, load(sums + p * row + i),
+                       count - i < n ? count - i : n);
   } else if (pixel_step == 1) {
     for (int i = 0; i < count; i += n) {
       for (int p = 0; p < pixels; p += n) {

@@ -22,8 +22,7 @@ void tile(const TileArguments<T>& a) {
     for (int64_t i = 0; i < a.run_length; ++i) {
       V w[NV];
 #pragma GCC unroll 2
-      for (int v = 0; v < NV; ++v)
-        w[v] = kMasked ? load_masked<T, false>(panel + v * n, mask[v]) : load(panel + v * n);
+      for (int v = 0; v < NV; ++v) w[v] = kMasked ? load_masked<T, false>(panel + v * n, mask[v]) : load(panel + v * n);
       panel += panel_step;
       if (kMasked) mask += kTileVectors;
 #pragma GCC unroll 14
@@ -70,7 +69,10 @@ constexpr int fitting(int pixels) { return pixels < kTilePixels ? pixels : kTile
 
 template <class T, bool kMasked>
 TileFunction<T> dense_tile(int pixels, int vectors) {
-#define BAYESOPS_TILE(P) {tile<T, fitting(P), 1, kMasked>, tile<T, fitting(P), 2, kMasked>}
+#define BAYESOPS_TILE(P)                                             \
+  {                                                                  \
+    tile<T, fitting(P), 1, kMasked>, tile<T, fitting(P), 2, kMasked> \
+  }
   static constexpr TileFunction<T> table[][kTileVectors] = {BAYESOPS_FOR_PIXELS(BAYESOPS_TILE)};
 #undef BAYESOPS_TILE
   return table[pixels - 1][vectors - 1];

@@ -19,7 +19,12 @@ class WeightGrad {
  public:
   WeightGrad(const ConvProblem& problem, const Images& grad_output, const Images& input, T* grad_weight,
              const Parallel& pool)
-      : p_(problem), r_(roles_of(problem, false)), grad_(grad_output), input_(input), result_(grad_weight), pool_(pool) {
+      : p_(problem),
+        r_(roles_of(problem, false)),
+        grad_(grad_output),
+        input_(input),
+        result_(grad_weight),
+        pool_(pool) {
     tile_width_ = r_.depthwise ? kLanes<T> : kTileChannels<T>;
     tile_count_ = max_tiles(r_, tile_width_);
     rows_ = r_.reduced * p_.taps();
@@ -27,7 +32,8 @@ class WeightGrad {
   }
 
   void run() {
-    int64_t* offsets = scratch<int64_t>(kScratchSharedTables, 2 * (p_.kernel[0] + p_.kernel[1] + p_.kernel[2]) + p_.taps());
+    int64_t* offsets =
+        scratch<int64_t>(kScratchSharedTables, 2 * (p_.kernel[0] + p_.kernel[1] + p_.kernel[2]) + p_.taps());
     int32_t* taps = reinterpret_cast<int32_t*>(offsets + p_.kernel[0] + p_.kernel[1] + p_.kernel[2]);
     for (int a = 0; a < 3; ++a) {
       axis_[a].offset = offsets;
@@ -112,8 +118,8 @@ class WeightGrad {
         slab_axes(axis_, slabs_, item.slab, item.axis);
         const int64_t tag = p_.per_example ? item.example * slabs_.count() + slab : slab;
         item.view = open_slab<S, T>(input_, item.axis, slabs_, item.slab, item.sample, item.example,
-                                    ChannelList{nullptr, r_.reduced_total}, in_place_, tag, stage + i * slab_size, staged,
-                                    clock);
+                                    ChannelList{nullptr, r_.reduced_total}, in_place_, tag, stage + i * slab_size,
+                                    staged, clock);
         item.masks = nullptr;
         if (p_.mask.masked) {
           if (set == masked_set) {
@@ -140,7 +146,8 @@ class WeightGrad {
     const int64_t example = p_.per_example ? item.example : 0;
     WeightSet weights;
     weights.has_bits = true;
-    weights.bits = weight_bits(p_, mask_bits(p_.mask, item.sample, example, 0, p_.mask.elements, room.bits), room.expanded);
+    weights.bits =
+        weight_bits(p_, mask_bits(p_.mask, item.sample, example, 0, p_.mask.elements, room.bits), room.expanded);
     clock.mark(kPhaseDraw);
     int32_t* rows = scratch<int32_t>(kScratchColumns, p_.weight_row() + 1);
     strip_rows(p_, r_, weights, 0, taps_, rows);
@@ -165,8 +172,7 @@ class WeightGrad {
     T* panel = scratch<T>(kScratchTile, images * pixels * columns + kTileChannels<T> + 1);
     int64_t* line = scratch<int64_t>(kScratchColumns, lines);
     const S* grad = static_cast<const S*>(grad_.data) + item.sample * grad_.sample_stride +
-                    item.example * grad_.example_stride +
-                    (tile.group * r_.columns + tile.first) * grad_.channel_stride;
+                    item.example * grad_.example_stride + (tile.group * r_.columns + tile.first) * grad_.channel_stride;
     clock.start();
     for (int64_t n = 0; n < images; ++n)
       stage_image<S, T>(grad + n * grad_.example_stride, grad_, ChannelList{nullptr, columns}, window,
@@ -198,12 +204,14 @@ class WeightGrad {
   }
 
   // Rows [row, row + length) of the gradient: one for each of `length` neighbouring inputs.
-  void add_run(TileArguments<T>& a, const T* x, int64_t length, int columns, const uint16_t* mask, int64_t row, T* sums) const {
+  void add_run(TileArguments<T>& a, const T* x, int64_t length, int columns, const uint16_t* mask, int64_t row,
+               T* sums) const {
     constexpr int n = kLanes<T>, width = kTileChannels<T>;
     static const T zeros[kTileChannels<T>] = {};
     alignas(64) T products[kTilePixels * width];
     const int vectors = (columns + n - 1) / n;
-    const int64_t pieces = (length + kTilePixels - 1) / kTilePixels, shorter = length / pieces, longer = length % pieces;
+    const int64_t pieces = (length + kTilePixels - 1) / kTilePixels, shorter = length / pieces,
+                  longer = length % pieces;
     a.pixel_step = 1;
     a.mask = nullptr;
     a.scale = 1;

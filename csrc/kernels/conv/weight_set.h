@@ -9,8 +9,8 @@ BAYESOPS_ISA_BEGIN
 // Which side of the weight is summed over: input channels going forward, output channels for the input gradient.
 struct Roles {
   bool backward;
-  int64_t groups;                     // that the panels see; a depthwise convolution is one group of columns
-  int64_t reduced, columns;           // channels of a group
+  int64_t groups;            // that the panels see; a depthwise convolution is one group of columns
+  int64_t reduced, columns;  // channels of a group
   int64_t reduced_total, columns_total;
   bool depthwise;
 };
@@ -57,9 +57,11 @@ struct SetRoom {
   int32_t* columns_list;
 
   static int64_t table_bytes(const Roles& r) {
-    return (2 * (r.groups + 1)) * (int64_t)sizeof(int64_t) + (r.reduced_total + r.columns_total) * (int64_t)sizeof(int32_t);
+    return (2 * (r.groups + 1)) * (int64_t)sizeof(int64_t) +
+           (r.reduced_total + r.columns_total) * (int64_t)sizeof(int32_t);
   }
-  static SetRoom make(const ConvProblem& p, const Roles& r, ScratchSlot bits, ScratchSlot expanded, ScratchSlot tables) {
+  static SetRoom make(const ConvProblem& p, const Roles& r, ScratchSlot bits, ScratchSlot expanded,
+                      ScratchSlot tables) {
     SetRoom room;
     room.bits = scratch<uint64_t>(bits, bit_words(p.mask.elements));
     const bool expands = p.mask.granularity != kGranularityWeight;
@@ -133,7 +135,9 @@ static inline int64_t list_tiles(const Roles& r, const WeightSet& set, int64_t w
   return total;
 }
 
-BAYESOPS_INLINE int64_t max_tiles(const Roles& r, int64_t width) { return r.groups * ((r.columns + width - 1) / width); }
+BAYESOPS_INLINE int64_t max_tiles(const Roles& r, int64_t width) {
+  return r.groups * ((r.columns + width - 1) / width);
+}
 
 // Where the taps of a pass stand in a panel: tap t is the `position[t]`-th (negative: takes no part).
 struct TapOrder {
@@ -141,18 +145,19 @@ struct TapOrder {
   int64_t count;
 };
 
-// A panel has row (position of the tap) * (reduced channels) + (reduced channel). It is filled by strips: going forward one
-// strip holds a column's whole row of the weight, input channels outside, taps inside; going backward there is a strip
-// for every output channel, with a column's taps.
+// A panel has row (position of the tap) * (reduced channels) + (reduced channel). It is filled by strips: going forward
+// one strip holds a column's whole row of the weight, input channels outside, taps inside; going backward there is a
+// strip for every output channel, with a column's taps.
 BAYESOPS_INLINE int64_t strip_length(const ConvProblem& p, const Roles& r) {
   return r.depthwise || r.backward ? p.taps() : p.weight_row();
 }
 
-static inline void strip_rows(const ConvProblem& p, const Roles& r, const WeightSet& set, int64_t group, const TapOrder& taps,
-                              int32_t* rows) {
+static inline void strip_rows(const ConvProblem& p, const Roles& r, const WeightSet& set, int64_t group,
+                              const TapOrder& taps, int32_t* rows) {
   const int64_t reduced = r.depthwise ? 1 : WeightSet::count(set.reduced, group, r.reduced), kernel_taps = p.taps();
   if (r.depthwise || r.backward) {
-    for (int64_t t = 0; t < kernel_taps; ++t) rows[t] = taps.position[t] < 0 ? -1 : (int32_t)(taps.position[t] * reduced);
+    for (int64_t t = 0; t < kernel_taps; ++t)
+      rows[t] = taps.position[t] < 0 ? -1 : (int32_t)(taps.position[t] * reduced);
     return;
   }
   for (int64_t k = 0; k < p.weight_row(); ++k) rows[k] = -1;

@@ -42,7 +42,7 @@ template <class S>
 struct FlatMaskedWeight {
   FlatMask mask;
   Granularity granularity;
-  int64_t samples, examples, weights;          // elements of the weight
+  int64_t samples, examples, weights;           // elements of the weight
   int64_t group_in, group_out, taps, elements;  // elements of one mask
   int64_t in_channels;
   const S* weight;
@@ -69,7 +69,8 @@ struct FlatMaskedWeight {
     }
     const int64_t sample = index / logical_count, logical = index % logical_count;
     const int64_t example = logical / f.weights, kernel = logical % f.weights / f.taps;
-    const int64_t out_channel = kernel / f.group_in, in_channel = out_channel / f.group_out * f.group_in + kernel % f.group_in;
+    const int64_t out_channel = kernel / f.group_in,
+                  in_channel = out_channel / f.group_out * f.group_in + kernel % f.group_in;
     const int64_t first = example * f.elements;
     bool keep;
     if (f.granularity == kGranularityKernel) {
@@ -128,7 +129,8 @@ struct FlatDropout {
       if (f.mask.given != nullptr) {
         // A given mask is in torch's order, channels before pixels.
         const int64_t channel = logical % f.channels, pixel = logical / f.channels % f.pixels;
-        keep = FlatMask::keeps(f.mask, sample, (logical / f.channels / f.pixels * f.channels + channel) * f.pixels + pixel);
+        keep = FlatMask::keeps(f.mask, sample,
+                               (logical / f.channels / f.pixels * f.channels + channel) * f.pixels + pixel);
       }
       write(f, sample, logical, keep);
     }

@@ -33,10 +33,12 @@ struct FlatBernoulli {
   FlatBlocks blocks;  // of 16
   bool* out;
   BAYESOPS_HD_MEMBER void run(const FlatBernoulli& f, int64_t index) {
-    const int64_t per_sample = FlatBlocks::per_sample(f.blocks), sample = index / per_sample, block = index % per_sample;
+    const int64_t per_sample = FlatBlocks::per_sample(f.blocks), sample = index / per_sample,
+                  block = index % per_sample;
     const uint32_t bits = bernoulli_block(Stream{(uint64_t)f.seeds[sample], f.stream}, f.law, (uint64_t)block);
     const int64_t first = block * 16;
-    for (int i = 0; i < 16 && first + i < f.blocks.count; ++i) f.out[sample * f.blocks.count + first + i] = bits >> i & 1;
+    for (int i = 0; i < 16 && first + i < f.blocks.count; ++i)
+      f.out[sample * f.blocks.count + first + i] = bits >> i & 1;
   }
 };
 
@@ -46,7 +48,8 @@ struct FlatNormal {
   FlatBlocks blocks;  // of 4
   float* out;
   BAYESOPS_HD_MEMBER void run(const FlatNormal& f, int64_t index) {
-    const int64_t per_sample = FlatBlocks::per_sample(f.blocks), sample = index / per_sample, block = index % per_sample;
+    const int64_t per_sample = FlatBlocks::per_sample(f.blocks), sample = index / per_sample,
+                  block = index % per_sample;
     const PhiloxBlock words = philox_block(Stream{(uint64_t)f.seeds[sample], f.stream}, kDomainNormal, (uint64_t)block);
     float z[4];
     box_muller<ScalarMath>(words.word[0], words.word[1], z[0], z[1]);
@@ -76,10 +79,12 @@ struct FlatWords {
   FlatBlocks blocks;  // of 4
   uint32_t* out;
   BAYESOPS_HD_MEMBER void run(const FlatWords& f, int64_t index) {
-    const int64_t per_sample = FlatBlocks::per_sample(f.blocks), sample = index / per_sample, block = index % per_sample;
+    const int64_t per_sample = FlatBlocks::per_sample(f.blocks), sample = index / per_sample,
+                  block = index % per_sample;
     const PhiloxBlock words = philox_block(Stream{(uint64_t)f.seeds[sample], f.stream}, kDomainWord, (uint64_t)block);
     const int64_t first = block * 4;
-    for (int i = 0; i < 4 && first + i < f.blocks.count; ++i) f.out[sample * f.blocks.count + first + i] = words.word[i];
+    for (int i = 0; i < 4 && first + i < f.blocks.count; ++i)
+      f.out[sample * f.blocks.count + first + i] = words.word[i];
   }
 };
 

@@ -1,4 +1,5 @@
-// Dropout: factors (0 or the scale) are formed from mask bits a block at a time and multiplied in, in the layout at hand.
+// Dropout: factors (0 or the scale) are formed from mask bits a block at a time and multiplied in, in the layout at
+// hand.
 #include "kernels/conv/masks.h"
 #include "kernels/pointwise/entry.h"
 #include "kernels/simd/transpose.h"
@@ -45,7 +46,8 @@ class Dropout {
   // Whole planes are worked on where a draw switches one; blocks of pixels otherwise.
   bool by_planes() const { return p_.whole_channels && !p_.channels_last && p_.pixels > 1; }
   int64_t blocks() const {
-    return by_planes() ? (p_.channels + kBlockChannels - 1) / kBlockChannels : (p_.pixels + kBlockPixels - 1) / kBlockPixels;
+    return by_planes() ? (p_.channels + kBlockChannels - 1) / kBlockChannels
+                       : (p_.pixels + kBlockPixels - 1) / kBlockPixels;
   }
   int64_t block_elements() const { return by_planes() ? kBlockChannels * p_.pixels : kBlockPixels * p_.channels; }
 

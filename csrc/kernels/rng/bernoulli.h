@@ -1,7 +1,8 @@
 // Bernoulli draws at about one random byte an element, exact to 2^-32, for host and device.
 //
 // With T = floor(p * 2^32) an element is dropped when its 32-bit number is below T. Only the top byte of that number is
-// drawn at first; the other 24 bits come from a second domain when the byte equals the top byte of T (1 element in 256).
+// drawn at first; the other 24 bits come from a second domain when the byte equals the top byte of T (1 element in
+// 256).
 #pragma once
 #include "kernels/rng/philox.h"
 

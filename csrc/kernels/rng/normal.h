@@ -29,8 +29,9 @@ BAYESOPS_HD typename Math::F minus_two_log(typename Math::U w) {
   const F reduced = Math::bits_float(bits - e * (1 << 23)) - 1.0f;
   // Next to 1 the rounding of u would be all there is of its logarithm: there m - 1 comes from 1 - u, which is exact.
   const U rest = ~w;
-  const F below = Math::fma(Math::to_float((I)(rest >> 16)), Math::constant(65536.0f),
-                            Math::to_float((I)(rest & 0xFFFFu)) + 0.5f) * -0x1p-32f;
+  const F below =
+      Math::fma(Math::to_float((I)(rest >> 16)), Math::constant(65536.0f), Math::to_float((I)(rest & 0xFFFFu)) + 0.5f) *
+      -0x1p-32f;
   const I far = (e | -e) >> 31;  // all bits set unless e is 0
   const F f = Math::bits_float((Math::float_bits(reduced) & far) | (Math::float_bits(below) & ~far));
   const F ef = Math::to_float(e);
@@ -58,7 +59,7 @@ BAYESOPS_HD void sincos_turn(typename Math::U w, typename Math::F& sine, typenam
   using I = typename Math::I;
   using U = typename Math::U;
   const U quadrant = (w + 0x20000000u) >> 30;
-  const I rest = (I)(w - (quadrant << 30));                           // in [-2^29, 2^29)
+  const I rest = (I)(w - (quadrant << 30));                                  // in [-2^29, 2^29)
   const F x = Math::to_float(rest) * (float)(1.5707963267948966 * 0x1p-30);  // in [-pi/4, pi/4)
   const F xx = x * x;
   F s = Math::constant(-1.9515295891e-4f);
@@ -70,7 +71,8 @@ BAYESOPS_HD void sincos_turn(typename Math::U w, typename Math::F& sine, typenam
   c = Math::fma(c, xx, Math::constant(4.166664568298827e-2f));
   c = Math::fma(c, xx, Math::constant(-0.5f));
   c = Math::fma(c, xx, Math::constant(1.0f));
-  // Quadrants 1 and 3 swap the two; the sign bit of sine is bit 1 of the quadrant, that of cosine bit 1 of quadrant + 1.
+  // Quadrants 1 and 3 swap the two; the sign bit of sine is bit 1 of the quadrant, that of cosine bit 1 of quadrant
+  // + 1.
   const I swap = (I)(quadrant & 1u) * -1;
   const I sb = Math::float_bits(s), cb = Math::float_bits(c);
   const I si = (sb & ~swap) | (cb & swap), ci = (cb & ~swap) | (sb & swap);

@@ -2,11 +2,11 @@
 //
 // Files under kernels/ that include this header are compiled once per instruction set, each time with the flags of that
 // set and with everything inside namespace bayesops::BAYESOPS_ISA (baseline, avx2 or avx512). They must not instantiate
-// anything from the C++ standard library: an inline function compiled here for AVX-512 could be the copy that the linker
-// keeps for machines without it. tools/check_isa_symbols.py enforces this.
+// anything from the C++ standard library: an inline function compiled here for AVX-512 could be the copy that the
+// linker keeps for machines without it. tools/check_isa_symbols.py enforces this.
 #pragma once
-#include <stdint.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <string.h>
 
 // GCC 12 takes the deliberately undefined operands inside its own AVX-512 intrinsics for mistakes (GCC bug 105593).
@@ -23,8 +23,12 @@
 #error "BAYESOPS_ISA is set by the build: baseline, avx2 or avx512"
 #endif
 
-#define BAYESOPS_ISA_BEGIN namespace bayesops { namespace BAYESOPS_ISA {
-#define BAYESOPS_ISA_END } }
+#define BAYESOPS_ISA_BEGIN \
+  namespace bayesops {     \
+  namespace BAYESOPS_ISA {
+#define BAYESOPS_ISA_END \
+  }                      \
+  }
 #define BAYESOPS_INLINE static inline __attribute__((always_inline, unused))
 
 #if defined(__AVX512F__) && defined(__AVX512BW__)

@@ -114,8 +114,7 @@ BAYESOPS_INLINE void philox_many(uint32_t* out, Stream s, Domain domain, const B
     k1 += kPhiloxKey1;
   }
 #pragma GCC unroll 4
-  for (int u = 0; u < kPhiloxUnroll; ++u)
-    store_blocks(out + u * 4 * kLanes64, join(c0[u], c1[u]), join(c2[u], c3[u]));
+  for (int u = 0; u < kPhiloxUnroll; ++u) store_blocks(out + u * 4 * kLanes64, join(c0[u], c1[u]), join(c2[u], c3[u]));
 }
 
 struct ConsecutiveBlocks {
