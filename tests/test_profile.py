@@ -31,7 +31,7 @@ def test_twins_agree_with_a_layer_that_drops_nothing(name):
     torch.testing.assert_close(twins.naive(layer)(input), expected)
 
 
-@pytest.mark.parametrize("granularity", ["weight", "kernel", "in_channel", "out_channel"])
+@pytest.mark.parametrize("granularity", ["weight", "kernel", "in_channel", "out_channel", "channel"])
 @pytest.mark.parametrize("per_example", [False, True])
 def test_the_naive_twin_has_the_layers_law(granularity, per_example):
     # Mean and variance of the output over masks; 3000 draws, so a relative error of 0.2 in the variance is 5 standard

@@ -39,7 +39,7 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("--samples", type=positive_int, nargs="+", default=[1, 10, 50], metavar="T", help="draws")
     parser.add_argument("--p", type=probability, default=0.5, help="probability of dropping")
     parser.add_argument(
-        "--granularity", choices=["weight", "kernel", "in_channel", "out_channel"], default="weight",
+        "--granularity", choices=["weight", "kernel", "in_channel", "out_channel", "channel"], default="weight",
         help="what one random bit switches",
     )  # fmt: skip
     parser.add_argument(

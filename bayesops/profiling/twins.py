@@ -76,7 +76,7 @@ class _NaiveLayer(nn.Module):
         mask = torch.bernoulli(torch.full(mask_shape(weight, self.granularity, self.groups), 1 - self.p).to(weight))
         weight = weight * expand_mask(mask, weight, self.granularity, self.groups)
         if self.rescale:
-            weight = weight / (1 - self.p)
+            weight = weight / (1 - self.p) ** (2 if self.granularity == "channel" else 1)
         if isinstance(self.plain, nn.Linear):
             return functional.linear(input, weight, self.plain.bias)
         return self.plain._conv_forward(input, weight, self.plain.bias)
