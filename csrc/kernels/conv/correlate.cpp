@@ -47,8 +47,15 @@ class Correlation {
     slabs_ = plan_slabs(axis_, images_per_set_, pixel_bytes, 1);
     // Threads take sets one by one when there are at least as many; what is left over is shared.
     parallel_for(pool_, together, 1, [&](int64_t begin, int64_t end) { run_sets(begin, end); });
-    slabs_ = plan_slabs(axis_, images_per_set_, pixel_bytes, pool_.threads);
-    for (int64_t set = together; set < sets_; ++set) run_shared_set(set);
+    const bool one_slab = slabs_.count() == 1;
+    if (!one_slab) slabs_ = plan_slabs(axis_, images_per_set_, pixel_bytes, pool_.threads);
+    for (int64_t set = together; set < sets_; ++set) {
+      if (one_slab && max_tiles(r_, tile_width_) % pool_.threads == 0) {
+        share_tiles(set);
+      } else {
+        share_slabs(set);
+      }
+    }
   }
 
  private:
@@ -183,14 +190,29 @@ class Correlation {
     }
   }
 
-  void run_shared_set(int64_t set) const {
+  // A set whose images are one small slab: every thread packs the panels of its own tiles and uses them while they are in
+  // its cache.
+  void share_tiles(int64_t set) const {
     const SetRoom room = SetRoom::make(p_, r_, kScratchSharedBits, kScratchExpand, kScratchTables);
-    WeightSet weights;
-    {
+    const WeightSet weights = draw_together(set, room);
+    ColumnTile* tiles = scratch<ColumnTile>(kScratchSum, max_tiles(r_, tile_width_));
+    const int64_t tile_count = list_tiles(r_, weights, tile_width_, tiles);
+    parallel_for(pool_, pool_.threads, 1, [&](int64_t begin, int64_t end) {
       PhaseClock clock;
-      weights = prepare_together(set, room);
-      clock.mark(kPhaseDraw);
-    }
+      char* work = scratch<char>(kScratchColumns, work_bytes());
+      Staged<T> staged;
+      for (int64_t share = begin; share < end; ++share) {
+        const int64_t first = tile_count * share / pool_.threads, last = tile_count * (share + 1) / pool_.threads;
+        const Panels panels{scratch<T>(kScratchPanel, panel_elements(weights)), 0, first, nullptr};
+        run_slab(set, weights, 0, tiles + first, last - first, panels, true, staged, work, clock, share == 0);
+      }
+    });
+  }
+
+  // All threads draw and pack, then share the slabs.
+  void share_slabs(int64_t set) const {
+    const SetRoom room = SetRoom::make(p_, r_, kScratchSharedBits, kScratchExpand, kScratchTables);
+    const WeightSet weights = draw_together(set, room);
     // The calling thread is one of the workers below: what all read must not lie in a slot that a worker writes.
     ColumnTile* tiles = scratch<ColumnTile>(kScratchSum, max_tiles(r_, tile_width_));
     const int64_t tile_count = list_tiles(r_, weights, tile_width_, tiles);
@@ -217,6 +239,13 @@ class Correlation {
         run_slab(set, weights, slab, tiles + first, last - first, mine, false, staged, work, clock, split == 0);
       }
     });
+  }
+
+  WeightSet draw_together(int64_t set, const SetRoom& room) const {
+    PhaseClock clock;
+    const WeightSet weights = prepare_together(set, room);
+    clock.mark(kPhaseDraw);
+    return weights;
   }
 
   // Draws the bits of one mask on all threads: pieces that start on a multiple of 64 elements of the stream.
@@ -270,6 +299,7 @@ class Correlation {
     int64_t* run = runs(work);
     const int64_t run_count = tap_runs(axis, view.pixel, merged, run);
 
+    Upcoming upcoming;
     for (int64_t t = 0; t < tile_count; ++t) {
       const ColumnTile& tile = tiles[t];
       const T* panel = panels.data + t * panels.step;
@@ -278,7 +308,7 @@ class Correlation {
         panel = source_panels_ + (panels.first + t) * source_step_;
       } else if (pack) {
         clock.start();
-        form_panel(weights, tile, t, panels.data + t * panels.step, rows(work));
+        form_panel(weights, tile, panels.first + t, panels.data + t * panels.step, rows(work));
         clock.mark(kPhasePack);
       }
       const int64_t reduced = r_.depthwise ? 1 : WeightSet::count(weights.reduced, tile.group, r_.reduced);
@@ -292,13 +322,39 @@ class Correlation {
       a.panel = panel;
       a.panel_step = tile_width_;
       a.mask = mask;
-      run_tile(a, tile, weights, nest, out, clock);
+      next_panel(weights, panels, t + 1 < tile_count ? t + 1 : 0, pack, upcoming);
+      run_tile(a, tile, weights, nest, out, upcoming, clock);
     }
     if (fill_skipped && weights.columns.list != nullptr) fill_columns(weights, loops, out);
   }
 
+  // The panel after the one in use, fetched into the cache a little with every piece of work: read for the first time it
+  // would come from afar.
+  struct Upcoming {
+    const char* data = nullptr;
+    int64_t bytes = 0;
+
+    void fetch(int64_t pieces) {
+      constexpr int64_t kLine = 64;
+      int64_t here = (bytes / pieces + kLine - 1) / kLine * kLine;
+      if (here > bytes) here = bytes;
+      for (int64_t i = 0; i < here; i += kLine) __builtin_prefetch(data + i, 0, 2);
+      data += here;
+      bytes -= here;
+    }
+  };
+
+  void next_panel(const WeightSet& weights, const Panels& panels, int64_t t, bool packs, Upcoming& upcoming) const {
+    const bool source = source_panels_ != nullptr && (panels.words != nullptr || !weights.has_bits);
+    upcoming.bytes = 0;
+    if (!source && (packs || panels.step == 0)) return;  // it is not there yet
+    upcoming.data = reinterpret_cast<const char*>(source ? source_panels_ + (panels.first + t) * source_step_
+                                                         : panels.data + t * panels.step);
+    upcoming.bytes = (source ? source_step_ : panels.step) * (int64_t)sizeof(T);
+  }
+
   void run_tile(TileArguments<T>& a, const ColumnTile& tile, const WeightSet& weights, const LoopNest& nest, S* out,
-                PhaseClock& clock) const {
+                Upcoming& upcoming, PhaseClock& clock) const {
     const int vectors = (int)((tile.count + kLanes<T> - 1) / kLanes<T>);
     const int64_t first = WeightSet::first(weights.columns, tile.group, r_.columns) + tile.first;
     const bool listed = weights.columns.list != nullptr;
@@ -316,6 +372,7 @@ class Correlation {
     a.out_step = in_place ? along.out_step : kTileChannels<T>;
     const int64_t pieces = (along.count + kTilePixels - 1) / kTilePixels;
     const int64_t shorter = along.count / pieces, longer = along.count % pieces;
+    int64_t left = nest.loop[0].count * nest.loop[1].count * nest.loop[2].count * pieces;
     const T* x = a.x;
     for (int64_t i = 0; i < nest.loop[0].count; ++i)
       for (int64_t j = 0; j < nest.loop[1].count; ++j)
@@ -325,6 +382,8 @@ class Correlation {
           a.x = x + in;
           a.pixel_step = along.in_step;
           for (int64_t piece = 0; piece < pieces; ++piece) {
+            if (upcoming.bytes > 0) upcoming.fetch(left);
+            --left;
             const int pixels = (int)(shorter + (piece < longer ? 1 : 0));
             if constexpr (sizeof(S) == sizeof(T)) {
               if (in_place) a.out = to + first;

@@ -62,54 +62,51 @@ struct Slab {
   int64_t first_image, last_image, first, last;
 };
 
-// How images are cut: along `axis`, `rows` results at a time where one image is large, several images where it is
-// small.
+// How the work is cut: blocks of images, and where one image is large, blocks of its rows along `axis`; even ones.
 struct SlabPlan {
   int axis;
-  int64_t images, rows, images_total, rows_total;
+  int64_t images, rows;  // in all
+  int64_t image_blocks, row_blocks;
 
-  int64_t row_blocks() const { return (rows_total + rows - 1) / rows; }
-  int64_t count() const { return (images_total + images - 1) / images * row_blocks(); }
+  int64_t count() const { return image_blocks * row_blocks; }
+  int64_t most_images() const { return (images + image_blocks - 1) / image_blocks; }
+  int64_t most_rows() const { return (rows + row_blocks - 1) / row_blocks; }
   Slab operator[](int64_t i) const {
-    const int64_t image = i / row_blocks() * images, row = i % row_blocks() * rows;
-    return Slab{image, image + images < images_total ? image + images : images_total, row,
-                row + rows < rows_total ? row + rows : rows_total};
+    const int64_t image = i / row_blocks, row = i % row_blocks;
+    return Slab{images * image / image_blocks, images * (image + 1) / image_blocks, rows * row / row_blocks,
+                rows * (row + 1) / row_blocks};
   }
 };
 
 // Staged slabs share the second-level cache with one panel.
 constexpr int64_t kSlabBytes = 320 << 10;
 
-// At least `wanted` slabs where there are as many rows, so that every thread has work.
-static inline SlabPlan plan_slabs(const Axis* axes, int64_t images, int64_t bytes_per_pixel, int64_t wanted) {
+// `shares`: how many threads will divide the slabs; their number is then a multiple of that where rows allow it.
+static inline SlabPlan plan_slabs(const Axis* axes, int64_t images, int64_t bytes_per_pixel, int64_t shares) {
   SlabPlan plan;
   plan.axis = axes[0].count > 1 ? 0 : axes[1].count > 1 ? 1 : 2;
-  plan.images_total = images;
-  plan.rows_total = axes[plan.axis].count;
-  int64_t other = bytes_per_pixel;
+  plan.images = images;
+  plan.rows = axes[plan.axis].count;
+  plan.image_blocks = images > 0 ? images : 1;
+  plan.row_blocks = 1;
+  int64_t line = bytes_per_pixel;  // bytes of one row
   for (int a = 0; a < 3; ++a)
-    if (a != plan.axis) other *= axes[a].extent(axes[a].count);
-  const int64_t whole = other * axes[plan.axis].extent(plan.rows_total);
+    if (a != plan.axis) line *= axes[a].extent(axes[a].count);
+  const int64_t whole = line * axes[plan.axis].extent(plan.rows);
   if (whole <= kSlabBytes) {
-    plan.rows = plan.rows_total;
-    plan.images = whole > 0 ? kSlabBytes / whole : images;
-    const int64_t fair = (images + wanted - 1) / wanted;
-    if (plan.images > fair) plan.images = fair;
-    if (plan.images < 1) plan.images = 1;
+    const int64_t together = whole > 0 ? kSlabBytes / whole : images;  // at least 1 unless there are no images
+    if (together > 0) plan.image_blocks = (images + together - 1) / together;
+    plan.image_blocks = (plan.image_blocks + shares - 1) / shares * shares;
+    if (plan.image_blocks > images) plan.image_blocks = images;
   } else {
-    plan.images = 1;
+    constexpr int64_t kFewestRows = 4;  // fewer would stage mostly halo
     const int64_t halo = axes[plan.axis].extent(1) - 1;
-    const int64_t affordable = (kSlabBytes / other - halo) / axes[plan.axis].step;
-    plan.rows = affordable < 4 ? 4 : affordable;
+    const int64_t affordable = (kSlabBytes / line - halo) / axes[plan.axis].step;
+    const int64_t rows = affordable < kFewestRows ? kFewestRows : affordable;
+    plan.row_blocks = (plan.rows + rows - 1) / rows;
   }
-  if (images < wanted) {
-    const int64_t blocks = (wanted + images - 1) / images;
-    const int64_t fair = (plan.rows_total + blocks - 1) / blocks;
-    if (plan.rows > fair) plan.rows = fair;
-  }
-  if (plan.rows > plan.rows_total) plan.rows = plan.rows_total;
-  if (plan.rows < 1) plan.rows = 1;
-  plan.rows = (plan.rows_total + plan.row_blocks() - 1) / plan.row_blocks();  // even blocks
+  // Many slabs balance by themselves.
+  while (plan.count() % shares != 0 && plan.count() < 8 * shares && plan.row_blocks < plan.rows) ++plan.row_blocks;
   return plan;
 }
 

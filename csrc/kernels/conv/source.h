@@ -38,8 +38,8 @@ static inline void slab_axes(const Axis* whole, const SlabPlan& plan, const Slab
 // Room that the largest slab needs, in elements.
 template <class T>
 int64_t slab_elements(const Axis* whole, const SlabPlan& plan, int64_t channels) {
-  int64_t elements = plan.images * channels;
-  for (int a = 0; a < 3; ++a) elements *= whole[a].extent(a == plan.axis ? plan.rows : whole[a].count);
+  int64_t elements = plan.most_images() * channels;
+  for (int a = 0; a < 3; ++a) elements *= whole[a].extent(a == plan.axis ? plan.most_rows() : whole[a].count);
   return elements + kLanes<T>;
 }
 

@@ -48,6 +48,7 @@ void stage_planes(const S* from, const Images& images, const ChannelList& channe
       for (int64_t h = 0; h < part.lines; ++h) {
         const S* line = from + d * part.from_plane + h * part.from_line;
         T* out = to + d * part.to_plane + h * part.to_line + c;
+        for (int64_t i = c + n; i < c + 2 * n && i < count; ++i) __builtin_prefetch(line + channels[i] * cs);
         for (int64_t w = 0; w < part.width; w += n) {
           const int columns = (int)(part.width - w < n ? part.width - w : n);
           const uint32_t bits = low_bits(columns);
