@@ -299,6 +299,14 @@ class Correlation {
     int64_t* run = runs(work);
     const int64_t run_count = tap_runs(axis, view.pixel, merged, run);
 
+    // With one tap along the depth, the runs of a row of taps stand together.
+    RowTaps row_taps;
+    row_taps.use = nest.by_rows && axis[0].taps == 1 && !r_.depthwise;
+    row_taps.axis = axis[1];
+    row_taps.first = slabs_.axis == 1 ? slab.first : 0;
+    row_taps.size = source_.size[1];
+    row_taps.runs = axis[1].taps > 0 ? run_count / axis[1].taps : 0;
+
     Upcoming upcoming;
     for (int64_t t = 0; t < tile_count; ++t) {
       const ColumnTile& tile = tiles[t];
@@ -323,7 +331,7 @@ class Correlation {
       a.panel_step = tile_width_;
       a.mask = mask;
       next_panel(weights, panels, t + 1 < tile_count ? t + 1 : 0, pack, upcoming);
-      run_tile(a, tile, weights, nest, out, upcoming, clock);
+      run_tile(a, tile, weights, nest, row_taps, out, upcoming, clock);
     }
     if (fill_skipped && weights.columns.list != nullptr) fill_columns(weights, loops, out);
   }
@@ -353,8 +361,28 @@ class Correlation {
     upcoming.bytes = (source ? source_step_ : panels.step) * (int64_t)sizeof(T);
   }
 
-  void run_tile(TileArguments<T>& a, const ColumnTile& tile, const WeightSet& weights, const LoopNest& nest, S* out,
-                Upcoming& upcoming, PhaseClock& clock) const {
+  // Rows of taps that meet only padding are left out: the first and last rows of an image have less to add.
+  struct RowTaps {
+    bool use;
+    Axis axis;
+    int64_t first, size;  // number of the slab's first row; rows of the source
+    int64_t runs;         // of a row of taps
+
+    void narrow(int64_t row, const TileArguments<T>& all, TileArguments<T>& a) const {
+      const int64_t at = (first + row) * axis.step;
+      int64_t begin = 0, end = axis.taps;
+      while (begin < end && at + axis.offset[begin] < 0) ++begin;
+      while (begin < end && at + axis.offset[end - 1] >= size) --end;
+      const int64_t skipped = begin * runs * all.run_length;
+      a.runs = all.runs + begin * runs;
+      a.run_count = (end - begin) * runs;
+      a.panel = all.panel + skipped * all.panel_step;
+      if (all.mask != nullptr) a.mask = all.mask + skipped * kTileVectors;
+    }
+  };
+
+  void run_tile(TileArguments<T>& a, const ColumnTile& tile, const WeightSet& weights, const LoopNest& nest,
+                const RowTaps& row_taps, S* out, Upcoming& upcoming, PhaseClock& clock) const {
     const int vectors = (int)((tile.count + kLanes<T> - 1) / kLanes<T>);
     const int64_t first = WeightSet::first(weights.columns, tile.group, r_.columns) + tile.first;
     const bool listed = weights.columns.list != nullptr;
@@ -373,13 +401,14 @@ class Correlation {
     const int64_t pieces = (along.count + kTilePixels - 1) / kTilePixels;
     const int64_t shorter = along.count / pieces, longer = along.count % pieces;
     int64_t left = nest.loop[0].count * nest.loop[1].count * nest.loop[2].count * pieces;
-    const T* x = a.x;
+    const TileArguments<T> all = a;
     for (int64_t i = 0; i < nest.loop[0].count; ++i)
       for (int64_t j = 0; j < nest.loop[1].count; ++j)
         for (int64_t k = 0; k < nest.loop[2].count; ++k) {
           const int64_t in = i * nest.loop[0].in_step + j * nest.loop[1].in_step + k * nest.loop[2].in_step;
           S* to = out + i * nest.loop[0].out_step + j * nest.loop[1].out_step + k * nest.loop[2].out_step;
-          a.x = x + in;
+          a.x = all.x + in;
+          if (row_taps.use) row_taps.narrow(k, all, a);
           a.pixel_step = along.in_step;
           for (int64_t piece = 0; piece < pieces; ++piece) {
             if (upcoming.bytes > 0) upcoming.fetch(left);

@@ -119,6 +119,7 @@ struct Loop {
 // whose consecutive results make up a tile, last: the one that cuts into the fullest tiles.
 struct LoopNest {
   Loop loop[4];
+  bool by_rows;  // tiles lie within rows, and loop[2] is the loop over rows
 };
 
 BAYESOPS_INLINE int64_t tile_cost(int64_t count, int64_t full) {
@@ -153,6 +154,8 @@ static inline LoopNest nest_loops(const Loop* from, int64_t full) {
       along = i;
     }
   }
+  nest.by_rows = along == 3 && from[3].count > 1 && nest.loop[3].count == from[3].count &&
+                 nest.loop[2].count == from[2].count && nest.loop[2].in_step == from[2].in_step;
   const Loop chosen = nest.loop[along];
   nest.loop[along] = nest.loop[3];
   nest.loop[3] = chosen;
