@@ -99,6 +99,20 @@ void Convolution::check_output(const Tensor& grad_output) const {
                   describe(sizes_of(grad_output)));
 }
 
+DenseWeight::DenseWeight(const Tensor& weight) : tensor(weight), channels_last(false) {
+  const Sizes sizes = sizes_of(weight), last = dense_strides(sizes, 1, true);
+  bool dense = weight.dim() > 2 && sizes[1] > 1 && weight.stride(1) == 1;
+  for (size_t i = 0; i < sizes.size(); ++i)
+    dense = dense && (sizes[i] <= 1 || weight.stride(static_cast<int64_t>(i)) == last[i]);
+  channels_last = dense && !weight.is_contiguous();
+  if (!channels_last) tensor = torch::stable::contiguous(weight);
+}
+
+void DenseWeight::describe(ConvProblem& problem) const {
+  problem.weight = tensor.data_ptr();
+  problem.weight_channels_last = channels_last;
+}
+
 namespace {
 
 // The mask of a weight does not depend on where the convolution goes: an input that the kernel fits exactly will do.

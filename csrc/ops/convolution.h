@@ -46,6 +46,15 @@ class Convolution {
   ConvProblem problem_{};
 };
 
+// A weight as the kernels take it: contiguous, or channels last as `channels_last` modules keep it. Anything else is copied.
+struct DenseWeight {
+  explicit DenseWeight(const Tensor& weight);
+  void describe(ConvProblem& problem) const;
+
+  Tensor tensor;
+  bool channels_last;
+};
+
 // Arguments and result of masked_weight: the masked weights themselves, [(S,) (N,) weight...]; `num_examples` 0 means
 // one mask for all examples.
 struct MaskedWeight {

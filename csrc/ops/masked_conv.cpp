@@ -23,11 +23,11 @@ Tensor masked_conv(const Tensor input, const Tensor weight, const std::optional<
                     "], not ", describe(sizes_of(*bias)));
     b = torch::stable::contiguous(*bias);
   }
-  const Tensor w = torch::stable::contiguous(weight);
+  const DenseWeight w(weight);
   Tensor out = conv.allocate(conv.output(), conv.batched(), input, conv.sampled() ? 2 : 1);
   if (out.numel() == 0) return out;
   conv.problem().dtype = dtype_of(op, "input", input);
-  conv.problem().weight = w.data_ptr();
+  w.describe(conv.problem());
   kernels().conv.forward(conv.problem(), images_of(input, conv.sampled(), conv.axes()),
                          images_of(out, conv.batched(), conv.axes()), b.has_value() ? b->data_ptr() : nullptr, pool());
   return out;
@@ -43,7 +43,7 @@ Tensor masked_conv_input_grad(const Tensor grad_output, const Tensor weight, con
   Convolution conv(op, sizes_of(weight), input_size, seed, mask,
                    ConvArguments{p, granularity, rescale, per_example, stream, stride, padding, dilation, groups});
   conv.check_output(grad_output);
-  const Tensor w = torch::stable::contiguous(weight);
+  const DenseWeight w(weight);
   // One gradient a sample; where the samples share the input, their sum.
   Tensor grad = conv.allocate(conv.input(), conv.batched(), grad_output, conv.batched() ? 2 : 1);
   if (grad.numel() > 0) {
@@ -51,7 +51,7 @@ Tensor masked_conv_input_grad(const Tensor grad_output, const Tensor weight, con
       torch::stable::zero_(grad);
     } else {
       conv.problem().dtype = dtype_of(op, "grad_output", grad_output);
-      conv.problem().weight = w.data_ptr();
+      w.describe(conv.problem());
       kernels().conv.input_grad(conv.problem(), images_of(grad_output, conv.batched(), conv.axes()),
                                 images_of(grad, conv.batched(), conv.axes()), pool());
     }

@@ -70,7 +70,7 @@ class Correlation {
     // The calling thread's tables, read by all.
     const int64_t kernel_sum = p_.kernel[0] + p_.kernel[1] + p_.kernel[2];
     const int64_t padded_columns = r_.columns_total + kTileChannels<T>;
-    const int64_t bytes = kernel_sum * 12 + (p_.taps() + rows_elements()) * 4 + 8 + padded_columns * (int64_t)sizeof(T);
+    const int64_t bytes = kernel_sum * 12 + (p_.taps() + 2 * rows_elements()) * 4 + 8 + padded_columns * (int64_t)sizeof(T);
     char* at = scratch<char>(kScratchSharedTables, bytes);
     for (int a = 0; a < 3; ++a) {  // the widest type first: nothing is misaligned
       axis_[a].offset = reinterpret_cast<int64_t*>(at);
@@ -86,6 +86,7 @@ class Correlation {
     }
     tap_position_ = reinterpret_cast<int32_t*>(at);
     rows_ = tap_position_ + p_.taps();
+    memory_rows_ = rows_ + rows_elements();
   }
 
   void order_taps() {
@@ -97,7 +98,8 @@ class Correlation {
           tap_position_[(axis_[0].tap[d] * p_.kernel[1] + axis_[1].tap[h]) * p_.kernel[2] + axis_[2].tap[w]] =
               position++;
     taps_ = TapOrder{tap_position_, position};
-    strip_rows(p_, r_, WeightSet{}, 0, taps_, rows_);  // the same for every group
+    strip_rows(p_, r_, WeightSet{}, 0, taps_, false, rows_);  // the same for every group
+    strip_rows(p_, r_, WeightSet{}, 0, taps_, true, memory_rows_);
   }
 
   // Packs the weights without a mask where several sets will need them, and no set leaves channels out.
@@ -114,7 +116,7 @@ class Correlation {
     parallel_for(pool_, tile_count, 1, [&](int64_t begin, int64_t end) {
       PhaseClock clock;
       for (int64_t t = begin; t < end; ++t)
-        pack_panel<S, T>(p_, r_, all, weight_, tiles[t], rows_, panels + t * source_step_, tile_width_);
+        pack_panel<S, T>(p_, r_, all, weight_, tiles[t], memory_rows_, panels + t * source_step_, tile_width_);
       clock.mark(kPhasePack);
     });
     source_panels_ = panels;
@@ -127,12 +129,13 @@ class Correlation {
       if (set.has_bits) mask_panel<T>(p_, r_, set, source, tile, rows_, room, tile_width_);
       return;  // where nothing is masked, the source itself is used
     }
-    const int32_t* rows = rows_;
+    const int32_t* rows = memory_rows_;
     if (set.reduced.list != nullptr) {
-      strip_rows(p_, r_, set, tile.group, taps_, work);
+      strip_rows(p_, r_, set, tile.group, taps_, true, work);
       rows = work;
     }
     pack_panel<S, T>(p_, r_, set, weight_, tile, rows, room, tile_width_);
+    if (set.has_bits) mask_panel<T>(p_, r_, set, room, tile, rows_, room, tile_width_);
   }
 
   // Tiles mask the unmasked panels as they load them: no panel of the set's own is needed.
@@ -465,7 +468,8 @@ class Correlation {
   T* bias_;
   Axis axis_[3];
   int32_t* tap_position_;
-  int32_t* rows_;  // of the strips of a panel, where no channel is left out
+  int32_t* rows_;         // of the strips of a panel, where no channel is left out
+  int32_t* memory_rows_;  // the same in the order of the weight in memory
   TapOrder taps_;
   const T* source_panels_;
   int64_t source_step_;

@@ -20,10 +20,10 @@ void write_masked(const ConvProblem& p, S* out, const Parallel& pool) {
       if (p.mask.masked)
         bits = weight_bits(p, mask_bits(p.mask, set / per_sample, set % per_sample, 0, p.mask.elements, room.bits),
                            room.expanded);
-      const WeightSource<S> source{weight, p.mask.masked ? &bits : nullptr};
       for (int64_t i = 0; i < elements; i += n) {
         const int count = (int)(elements - i < n ? elements - i : n);
-        const Vec<T> w = masked_weights<S, T>(source, i, count) * broadcast<T>((T)p.scale);
+        const uint32_t keep = low_bits(count) & (p.mask.masked ? BitRange::read(bits, i) : ~0u);
+        const Vec<T> w = load_as<T>(weight + i, keep) * broadcast<T>((T)p.scale);
         store_as<T, S>(out + set * elements + i, w, count);
       }
     }

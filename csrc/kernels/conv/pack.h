@@ -6,23 +6,6 @@
 
 BAYESOPS_ISA_BEGIN
 
-template <class S>
-struct WeightSource {
-  const S* weight;
-  const BitRange* bits;  // null: everything is kept
-};
-
-template <class S, class T>
-BAYESOPS_INLINE Vec<T> masked_weights(const WeightSource<S>& source, int64_t element, int count) {
-  uint32_t keep = low_bits(count);
-  if (source.bits != nullptr) keep &= BitRange::read(*source.bits, element);
-  if constexpr (sizeof(S) == sizeof(T)) {
-    // A whole vector needs no care at the end of the array.
-    if (count == kLanes<T>) return load_masked<T, false>(source.weight + element, keep);
-  }
-  return load_as<T>(source.weight + element, keep);
-}
-
 // Where the elements of a strip go: element k to panel row row[k] + offset, or nowhere if row[k] is negative.
 struct StripRows {
   const int32_t* row;
@@ -31,7 +14,7 @@ struct StripRows {
 
 // A strip: for each of `columns` panel columns, `length` consecutive weights from element(column) on.
 template <class S, class T, class Element>
-BAYESOPS_INLINE void pack_strip(const WeightSource<S>& source, int columns, int vectors, int64_t length,
+BAYESOPS_INLINE void pack_strip(const S* weight, int columns, int vectors, int64_t length,
                                 const Element& element, const StripRows& rows, T* panel, int64_t panel_step) {
   constexpr int n = kLanes<T>;
   for (int v = 0; v < vectors; ++v) {
@@ -41,7 +24,7 @@ BAYESOPS_INLINE void pack_strip(const WeightSource<S>& source, int columns, int 
     for (int64_t k = 0; k < length; k += n) {
       const int count = (int)(length - k < n ? length - k : n);
       transpose_block<T>(
-          here, count, [&](int i) { return masked_weights<S, T>(source, first[i] + k, count); },
+          here, count, [&](int i) { return load_as<T>(weight + first[i] + k, low_bits(count)); },
           [&](int i, Vec<T> w) {
             const int64_t row = rows.row[k + i];
             if (row >= 0) store(panel + (row + rows.offset) * panel_step + v * n, w);

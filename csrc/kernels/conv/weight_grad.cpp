@@ -150,7 +150,7 @@ class WeightGrad {
         weight_bits(p_, mask_bits(p_.mask, item.sample, example, 0, p_.mask.elements, room.bits), room.expanded);
     clock.mark(kPhaseDraw);
     int32_t* rows = scratch<int32_t>(kScratchColumns, p_.weight_row() + 1);
-    strip_rows(p_, r_, weights, 0, taps_, rows);
+    strip_rows(p_, r_, weights, 0, taps_, false, rows);
     for (int64_t t = first_tile; t < last_tile; ++t)
       mask_words<T>(p_, r_, weights, tile(t), rows, masks + (t - first_tile) * rows_ * kTileVectors);
     clock.mark(kPhasePack);

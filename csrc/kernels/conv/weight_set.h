@@ -152,8 +152,9 @@ BAYESOPS_INLINE int64_t strip_length(const ConvProblem& p, const Roles& r) {
   return r.depthwise || r.backward ? p.taps() : p.weight_row();
 }
 
+// The panel rows of a strip's elements: in logical order, which is that of masks, or in the order of memory.
 static inline void strip_rows(const ConvProblem& p, const Roles& r, const WeightSet& set, int64_t group,
-                              const TapOrder& taps, int32_t* rows) {
+                              const TapOrder& taps, bool in_memory, int32_t* rows) {
   const int64_t reduced = r.depthwise ? 1 : WeightSet::count(set.reduced, group, r.reduced), kernel_taps = p.taps();
   if (r.depthwise || r.backward) {
     for (int64_t t = 0; t < kernel_taps; ++t)
@@ -161,11 +162,13 @@ static inline void strip_rows(const ConvProblem& p, const Roles& r, const Weight
     return;
   }
   for (int64_t k = 0; k < p.weight_row(); ++k) rows[k] = -1;
+  const bool channels_last = in_memory && p.weight_channels_last;
+  const int64_t c_step = channels_last ? 1 : kernel_taps, t_step = channels_last ? p.group_in() : 1;
   const int64_t first = WeightSet::first(set.reduced, group, r.reduced);
   for (int64_t i = 0; i < reduced; ++i) {
     const int64_t c = set.reduced.list != nullptr ? set.reduced.list[first + i] - group * r.reduced : i;
     for (int64_t t = 0; t < kernel_taps; ++t)
-      if (taps.position[t] >= 0) rows[c * kernel_taps + t] = (int32_t)(taps.position[t] * reduced + i);
+      if (taps.position[t] >= 0) rows[c * c_step + t * t_step] = (int32_t)(taps.position[t] * reduced + i);
   }
 }
 
@@ -201,11 +204,40 @@ BAYESOPS_INLINE int tile_vectors(const ColumnTile& tile) {
   return (int)((tile.count + kLanes<T> - 1) / kLanes<T>);
 }
 
-// The panel of a tile from the weights, under the bits of the set if it has any.
+// Going backward from a channels-last weight: for every output channel and tap, neighbouring columns are neighbours.
+template <class S, class T>
+void pack_columns(const ConvProblem& p, const Roles& r, const WeightSet& set, const S* weight, const ColumnTile& tile,
+                  const int32_t* rows, T* panel, int64_t panel_step) {
+  constexpr int n = kLanes<T>;
+  const int64_t columns = WeightSet::first(set.columns, tile.group, r.columns) + tile.first;
+  const int64_t reduced = WeightSet::first(set.reduced, tile.group, r.reduced);
+  const int64_t count = WeightSet::count(set.reduced, tile.group, r.reduced);
+  for (int64_t i = 0; i < count; ++i) {
+    const int64_t o = set.reduced.list != nullptr ? set.reduced.list[reduced + i] : reduced + i;
+    for (int64_t t = 0; t < p.taps(); ++t) {
+      if (rows[t] < 0) continue;
+      const S* line = weight + o * p.weight_row() + t * p.group_in() - tile.group * r.columns;
+      T* to = panel + (rows[t] + i) * panel_step;
+      for (int64_t v = 0; v < tile.count; v += n) {
+        const int64_t here = tile.count - v < n ? tile.count - v : n;
+        if (set.columns.list == nullptr) {
+          store(to + v, load_as<T>(line + columns + v, low_bits(here)));
+        } else {
+          Vec<T> gathered{};
+          for (int64_t c = 0; c < here; ++c) gathered[c] = convert<T>(line[set.columns.list[columns + v + c]]);
+          store(to + v, gathered);
+        }
+      }
+    }
+  }
+}
+
+// The panel of a tile from the weights, without mask bits. `rows` are those in memory order.
 template <class S, class T>
 void pack_panel(const ConvProblem& p, const Roles& r, const WeightSet& set, const S* weight, const ColumnTile& tile,
                 const int32_t* rows, T* panel, int64_t panel_step) {
-  const WeightSource<S> source{weight, set.has_bits ? &set.bits : nullptr};
+  if (p.weight_channels_last && r.backward)
+    return pack_columns<S, T>(p, r, set, weight, tile, rows, panel, panel_step);
   const int columns = (int)tile.count, vectors = tile_vectors<T>(tile);
   const int64_t length = strip_length(p, r);
   const bool adjoin = columns_adjoin(p, r, set);
@@ -213,15 +245,16 @@ void pack_panel(const ConvProblem& p, const Roles& r, const WeightSet& set, cons
     if (adjoin) {  // one tap: neighbouring columns are neighbouring weights
       for (int v = 0; v < vectors && rows[0] >= 0; ++v) {
         const int first = v * kLanes<T>, here = columns - first < kLanes<T> ? columns - first : kLanes<T>;
-        store(panel + (rows[0] + offset) * panel_step + first, masked_weights<S, T>(source, element(first), here));
+        store(panel + (rows[0] + offset) * panel_step + first, load_as<T>(weight + element(first), low_bits(here)));
       }
     } else {
-      pack_strip<S, T>(source, columns, vectors, length, element, StripRows{rows, offset}, panel, panel_step);
+      pack_strip<S, T>(weight, columns, vectors, length, element, StripRows{rows, offset}, panel, panel_step);
     }
   });
 }
 
-// The same as a masked copy of the unmasked panel of the tile.
+// The same under the bits of the set: a masked copy of the unmasked panel, in place where `from` is `panel`. `rows` are
+// those in logical order.
 template <class T>
 void mask_panel(const ConvProblem& p, const Roles& r, const WeightSet& set, const T* from, const ColumnTile& tile,
                 const int32_t* rows, T* panel, int64_t panel_step) {

@@ -131,6 +131,8 @@ BAYESOPS_INLINE Vec<T> load_masked(const T* p, uint32_t bits) {
     return (Vec<T>)_mm512_maskz_loadu_pd((__mmask8)bits, p);
   }
 #else
+  constexpr uint32_t kAll = (1u << kLanes<T>)-1;
+  if (partial && (bits & kAll) == kAll) return load(p);
   if constexpr (partial) {
     Vec<T> v{};
     for (int i = 0; i < kLanes<T>; ++i)
