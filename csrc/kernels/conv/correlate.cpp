@@ -1,14 +1,14 @@
 // Forward convolution and input gradient: one correlation core, fed by packed weight sets, closed by an epilogue.
 //
-// A weight set belongs to one sample (and one example, where every example has its own mask). Work is cut two ways:
-//   many sets: each thread takes whole sets; it draws, packs and uses a panel while that is in its cache. The weights
-//   are
-//              packed once for all of them, so that the panel of a set is a masked copy.
-//   few sets:  all threads draw and pack one set together, then share the slabs of its images.
+// A weight set belongs to one sample (and one example, where every example has its own mask). Work is cut by what there
+// is most of:
+//   many sets: each thread takes whole sets; it draws a set's mask and uses its panels while they are in its cache.
+//   few sets, one small slab of images: all threads draw together, then each takes tiles of columns and packs them.
+//   few sets, many slabs: all threads draw and pack together, then share the slabs.
 #include "kernels/conv/entry.h"
+#include "kernels/conv/panel_source.h"
 #include "kernels/conv/source.h"
-#include "kernels/conv/store.h"
-#include "kernels/conv/weight_set.h"
+#include "kernels/conv/tile_loop.h"
 
 BAYESOPS_ISA_BEGIN
 
@@ -19,9 +19,13 @@ class Correlation {
  public:
   Correlation(const ConvProblem& problem, bool backward, const Images& source, const Images& result, const S* bias,
               const Parallel& pool)
-      : p_(problem), r_(roles_of(problem, backward)), source_(source), result_(result), pool_(pool) {
-    weight_ = static_cast<const S*>(problem.weight);
-    tile_width_ = r_.depthwise ? kLanes<T> : kTileChannels<T>;
+      : p_(problem),
+        r_(roles_of(problem, backward)),
+        source_(source),
+        result_(result),
+        pool_(pool),
+        tile_width_(r_.depthwise ? kLanes<T> : kTileChannels<T>),
+        panels_(p_, r_, tile_width_) {
     sets_ = p_.per_example ? p_.samples * p_.examples : p_.samples;
     images_per_set_ = p_.per_example ? 1 : p_.examples;
     make_tables(bias);
@@ -38,12 +42,12 @@ class Correlation {
       }
       if (axis_[a].count == 0) return;
     }
-    order_taps();
+    panels_.set_order(axis_, panel_tables_);
     // A depthwise tile reads whole vectors, which may reach past the end of an image in place.
     direct_ = !r_.depthwise && readable_in_place<S, T>(source_, axis_, r_.reduced_total);
     const int64_t pixel_bytes = r_.reduced_total * (int64_t)sizeof(T);
     const int64_t together = sets_ / pool_.threads * pool_.threads;
-    pack_source();
+    panels_.pack_for(sets_, pool_);
     slabs_ = plan_slabs(axis_, images_per_set_, pixel_bytes, 1);
     // Threads take sets one by one when there are at least as many; what is left over is shared.
     parallel_for(pool_, together, 1, [&](int64_t begin, int64_t end) { run_sets(begin, end); });
@@ -59,19 +63,29 @@ class Correlation {
   }
 
  private:
+  // What a set has of its own: panels, or where the tiles mask as they load, words for all its tiles; or nothing.
   struct Panels {
     T* data;
-    int64_t step;           // between panels; 0: one panel, formed when it is needed
-    int64_t first;          // number of the first tile among those of the set
-    const uint16_t* words;  // the masks, where the tiles apply them to the unmasked panels; null otherwise
+    int64_t step;     // between panels; 0: one panel, formed when it is needed
+    uint16_t* words;  // `words_step` a tile
+    int64_t first;    // number of the first tile among those of the set
   };
 
+  // Room for them: one panel if they are used once, all of them if they serve several slabs.
+  Panels own_panels(const WeightSet& weights, int64_t tile_count, int64_t uses, ScratchSlot slot) const {
+    if (panels_.masks_in_tiles(weights))
+      return Panels{nullptr, 0, scratch<uint16_t>(slot, tile_count * panels_.words_step()), 0};
+    if (panels_.shared(weights, 0) != nullptr) return Panels{nullptr, 0, nullptr, 0};
+    const int64_t size = panels_.elements(weights);
+    return Panels{scratch<T>(slot, uses > 1 ? tile_count * size : size), uses > 1 ? size : 0, nullptr, 0};
+  }
+
+  // The calling thread's tables, read by all.
   void make_tables(const S* bias) {
-    // The calling thread's tables, read by all.
     const int64_t kernel_sum = p_.kernel[0] + p_.kernel[1] + p_.kernel[2];
     const int64_t padded_columns = r_.columns_total + kTileChannels<T>;
-    const int64_t bytes = kernel_sum * 12 + (p_.taps() + 2 * rows_elements()) * 4 + 8 + padded_columns * (int64_t)sizeof(T);
-    char* at = scratch<char>(kScratchSharedTables, bytes);
+    char* at = scratch<char>(kScratchSharedTables,
+                             kernel_sum * 12 + panels_.table_elements() * 4 + padded_columns * (int64_t)sizeof(T));
     for (int a = 0; a < 3; ++a) {  // the widest type first: nothing is misaligned
       axis_[a].offset = reinterpret_cast<int64_t*>(at);
       at += p_.kernel[a] * 8;
@@ -84,69 +98,7 @@ class Correlation {
       axis_[a].tap = reinterpret_cast<int32_t*>(at);
       at += p_.kernel[a] * 4;
     }
-    tap_position_ = reinterpret_cast<int32_t*>(at);
-    rows_ = tap_position_ + p_.taps();
-    memory_rows_ = rows_ + rows_elements();
-  }
-
-  void order_taps() {
-    for (int64_t t = 0; t < p_.taps(); ++t) tap_position_[t] = -1;
-    int32_t position = 0;
-    for (int64_t d = 0; d < axis_[0].taps; ++d)
-      for (int64_t h = 0; h < axis_[1].taps; ++h)
-        for (int64_t w = 0; w < axis_[2].taps; ++w)
-          tap_position_[(axis_[0].tap[d] * p_.kernel[1] + axis_[1].tap[h]) * p_.kernel[2] + axis_[2].tap[w]] =
-              position++;
-    taps_ = TapOrder{tap_position_, position};
-    strip_rows(p_, r_, WeightSet{}, 0, taps_, false, rows_);  // the same for every group
-    strip_rows(p_, r_, WeightSet{}, 0, taps_, true, memory_rows_);
-  }
-
-  // Packs the weights without a mask where several sets will need them, and no set leaves channels out.
-  void pack_source() {
-    source_panels_ = nullptr;
-    const bool skips = p_.mask.masked && !r_.depthwise && p_.mask.granularity >= kGranularityInChannel;
-    if (sets_ < 2 || skips) return;
-    const WeightSet all;
-    source_step_ = panel_elements(all);
-    const int64_t tile_count = max_tiles(r_, tile_width_);
-    T* panels = scratch<T>(kScratchSourcePanel, tile_count * source_step_);
-    ColumnTile* tiles = scratch<ColumnTile>(kScratchSum, tile_count);
-    list_tiles(r_, all, tile_width_, tiles);
-    parallel_for(pool_, tile_count, 1, [&](int64_t begin, int64_t end) {
-      PhaseClock clock;
-      for (int64_t t = begin; t < end; ++t)
-        pack_panel<S, T>(p_, r_, all, weight_, tiles[t], memory_rows_, panels + t * source_step_, tile_width_);
-      clock.mark(kPhasePack);
-    });
-    source_panels_ = panels;
-  }
-
-  // The panel of tile number `index` under a set; `room` is where it may be formed.
-  void form_panel(const WeightSet& set, const ColumnTile& tile, int64_t index, T* room, int32_t* work) const {
-    if (source_panels_ != nullptr) {
-      const T* source = source_panels_ + index * source_step_;
-      if (set.has_bits) mask_panel<T>(p_, r_, set, source, tile, rows_, room, tile_width_);
-      return;  // where nothing is masked, the source itself is used
-    }
-    const int32_t* rows = memory_rows_;
-    if (set.reduced.list != nullptr) {
-      strip_rows(p_, r_, set, tile.group, taps_, true, work);
-      rows = work;
-    }
-    pack_panel<S, T>(p_, r_, set, weight_, tile, rows, room, tile_width_);
-    if (set.has_bits) mask_panel<T>(p_, r_, set, room, tile, rows_, room, tile_width_);
-  }
-
-  // Tiles mask the unmasked panels as they load them: no panel of the set's own is needed.
-  bool masks_in_tiles(const WeightSet& set) const {
-    return kMaskInTile && source_panels_ != nullptr && set.has_bits && !r_.depthwise;
-  }
-  int64_t words_step() const { return source_step_ / tile_width_ * kTileVectors; }
-  const uint16_t* form_words(const WeightSet& set, const ColumnTile* tiles, int64_t tile_count) const {
-    uint16_t* words = scratch<uint16_t>(kScratchPanel, tile_count * words_step());
-    for (int64_t t = 0; t < tile_count; ++t) mask_words<T>(p_, r_, set, tiles[t], rows_, words + t * words_step());
-    return words;
+    panel_tables_ = reinterpret_cast<int32_t*>(at);
   }
 
   int64_t sample_of(int64_t set) const { return p_.per_example ? set / p_.examples : set; }
@@ -156,15 +108,6 @@ class Correlation {
     if (!p_.mask.masked) return WeightSet{};
     const BitRange bits = mask_bits(p_.mask, sample_of(set), example_of(set), 0, p_.mask.elements, room.bits);
     return weight_set(p_, r_, bits, room);
-  }
-
-  int64_t panel_elements(const WeightSet& set) const {
-    int64_t reduced = r_.depthwise ? 1 : 0;
-    for (int64_t g = 0; g < r_.groups && !r_.depthwise; ++g) {
-      const int64_t here = WeightSet::count(set.reduced, g, r_.reduced);
-      if (here > reduced) reduced = here;
-    }
-    return taps_.count * reduced * tile_width_;
   }
 
   void run_sets(int64_t begin, int64_t end) const {
@@ -178,23 +121,16 @@ class Correlation {
       ColumnTile* tiles = reinterpret_cast<ColumnTile*>(work);
       const int64_t tile_count = list_tiles(r_, weights, tile_width_, tiles);
       const int64_t slab_count = slabs_.count();
-      Panels panels{};
-      if (masks_in_tiles(weights)) {
-        panels.words = form_words(weights, tiles, tile_count);
-        clock.mark(kPhasePack);
-        for (int64_t slab = 0; slab < slab_count; ++slab)
-          run_slab(set, weights, slab, tiles, tile_count, panels, false, staged, work, clock);
-        continue;
-      }
-      panels.step = slab_count > 1 ? panel_elements(weights) : 0;
-      panels.data = scratch<T>(kScratchPanel, panels.step == 0 ? panel_elements(weights) : tile_count * panels.step);
+      const Panels panels = own_panels(weights, tile_count, slab_count, kScratchPanel);
+      if (panels.words != nullptr) panels_.form_words(weights, tiles, tile_count, panels.words);
+      clock.mark(kPhasePack);
       for (int64_t slab = 0; slab < slab_count; ++slab)
         run_slab(set, weights, slab, tiles, tile_count, panels, slab == 0, staged, work, clock);
     }
   }
 
-  // A set whose images are one small slab: every thread packs the panels of its own tiles and uses them while they are in
-  // its cache.
+  // A set whose images are one small slab: every thread packs the panels of its own tiles and uses them while they are
+  // in its cache.
   void share_tiles(int64_t set) const {
     const SetRoom room = SetRoom::make(p_, r_, kScratchSharedBits, kScratchExpand, kScratchTables);
     const WeightSet weights = draw_together(set, room);
@@ -206,7 +142,9 @@ class Correlation {
       Staged<T> staged;
       for (int64_t share = begin; share < end; ++share) {
         const int64_t first = tile_count * share / pool_.threads, last = tile_count * (share + 1) / pool_.threads;
-        const Panels panels{scratch<T>(kScratchPanel, panel_elements(weights)), 0, first, nullptr};
+        Panels panels = own_panels(weights, last - first, 1, kScratchPanel);
+        panels.first = first;
+        if (panels.words != nullptr) panels_.form_words(weights, tiles + first, last - first, panels.words);
         run_slab(set, weights, 0, tiles + first, last - first, panels, true, staged, work, clock, share == 0);
       }
     });
@@ -219,13 +157,17 @@ class Correlation {
     // The calling thread is one of the workers below: what all read must not lie in a slot that a worker writes.
     ColumnTile* tiles = scratch<ColumnTile>(kScratchSum, max_tiles(r_, tile_width_));
     const int64_t tile_count = list_tiles(r_, weights, tile_width_, tiles);
-    Panels panels{};
-    panels.step = panel_elements(weights);
-    panels.data = scratch<T>(kScratchSharedPanel, tile_count * panels.step);
+    const Panels panels = own_panels(weights, tile_count, slabs_.count() + 1, kScratchSharedPanel);
     parallel_for(pool_, tile_count, 1, [&](int64_t begin, int64_t end) {
       PhaseClock clock;
       char* work = scratch<char>(kScratchColumns, work_bytes());
-      for (int64_t t = begin; t < end; ++t) form_panel(weights, tiles[t], t, panels.data + t * panels.step, rows(work));
+      for (int64_t t = begin; t < end; ++t) {
+        if (panels.words != nullptr) {
+          panels_.form_words(weights, tiles + t, 1, panels.words + t * panels_.words_step());
+        } else if (panels_.shared(weights, t) == nullptr) {
+          panels_.form(weights, tiles[t], t, panels.data + t * panels.step, rows(work));
+        }
+      }
       clock.mark(kPhasePack);
     });
     const int64_t slab_count = slabs_.count();
@@ -238,7 +180,10 @@ class Correlation {
       for (int64_t job = begin; job < end; ++job) {
         const int64_t slab = job / splits, split = job % splits;
         const int64_t first = tile_count * split / splits, last = tile_count * (split + 1) / splits;
-        const Panels mine{panels.data + first * panels.step, panels.step, first, nullptr};
+        Panels mine = panels;
+        mine.first = first;
+        if (mine.data != nullptr) mine.data += first * panels.step;
+        if (mine.words != nullptr) mine.words += first * panels_.words_step();
         run_slab(set, weights, slab, tiles + first, last - first, mine, false, staged, work, clock, split == 0);
       }
     });
@@ -267,10 +212,9 @@ class Correlation {
   }
 
   // Work space of a thread: the list of tiles, one row of panel positions, the run offsets.
-  int64_t rows_elements() const { return (p_.weight_row() > p_.taps() ? p_.weight_row() : p_.taps()) + 1; }
   int64_t tiles_bytes() const { return max_tiles(r_, tile_width_) * (int64_t)sizeof(ColumnTile); }
   int64_t work_bytes() const {
-    return tiles_bytes() + p_.taps() * (int64_t)sizeof(int64_t) + rows_elements() * (int64_t)sizeof(int32_t);
+    return tiles_bytes() + p_.taps() * (int64_t)sizeof(int64_t) + panels_.row_elements() * (int64_t)sizeof(int32_t);
   }
   int64_t* runs(char* work) const { return reinterpret_cast<int64_t*>(work + tiles_bytes()); }
   int32_t* rows(char* work) const { return reinterpret_cast<int32_t*>(runs(work) + p_.taps()); }
@@ -303,160 +247,52 @@ class Correlation {
     const int64_t run_count = tap_runs(axis, view.pixel, merged, run);
 
     // With one tap along the depth, the runs of a row of taps stand together.
-    RowTaps row_taps;
+    RowTaps<T> row_taps;
     row_taps.use = nest.by_rows && axis[0].taps == 1 && !r_.depthwise;
     row_taps.axis = axis[1];
     row_taps.first = slabs_.axis == 1 ? slab.first : 0;
     row_taps.size = source_.size[1];
     row_taps.runs = axis[1].taps > 0 ? run_count / axis[1].taps : 0;
 
+    TileArguments<T> a{};
+    a.step = 1;
+    a.runs = run;
+    a.run_count = run_count;
+    a.panel_step = tile_width_;
+    a.pixel_step = nest.loop[3].in_step;
+    a.scale = (T)p_.scale;
     Upcoming upcoming;
     for (int64_t t = 0; t < tile_count; ++t) {
       const ColumnTile& tile = tiles[t];
-      const T* panel = panels.data + t * panels.step;
-      const uint16_t* mask = panels.words != nullptr ? panels.words + t * words_step() : nullptr;
-      if (source_panels_ != nullptr && (mask != nullptr || !weights.has_bits)) {
-        panel = source_panels_ + (panels.first + t) * source_step_;
-      } else if (pack) {
+      const int64_t index = panels.first + t;
+      const T* shared = panels_.shared(weights, index);
+      if (shared == nullptr && pack) {
         clock.start();
-        form_panel(weights, tile, panels.first + t, panels.data + t * panels.step, rows(work));
+        panels_.form(weights, tile, index, panels.data + t * panels.step, rows(work));
         clock.mark(kPhasePack);
       }
       const int64_t reduced = r_.depthwise ? 1 : WeightSet::count(weights.reduced, tile.group, r_.reduced);
-      const int64_t channel = r_.depthwise ? tile.first : WeightSet::first(weights.reduced, tile.group, r_.reduced);
-      TileArguments<T> a;
-      a.x = view.x + channel;
-      a.step = 1;
-      a.runs = run;
-      a.run_count = run_count;
+      a.x = view.x + (r_.depthwise ? tile.first : WeightSet::first(weights.reduced, tile.group, r_.reduced));
       a.run_length = merged ? axis[2].taps * reduced : reduced;
-      a.panel = panel;
-      a.panel_step = tile_width_;
-      a.mask = mask;
-      next_panel(weights, panels, t + 1 < tile_count ? t + 1 : 0, pack, upcoming);
-      run_tile(a, tile, weights, nest, row_taps, out, upcoming, clock);
+      a.panel = shared != nullptr ? shared : panels.data + t * panels.step;
+      a.mask = panels.words != nullptr ? panels.words + t * panels_.words_step() : nullptr;
+      expect(weights, panels, t + 1 < tile_count ? t + 1 : 0, pack, upcoming);
+      const int64_t first = WeightSet::first(weights.columns, tile.group, r_.columns) + tile.first;
+      const int32_t* listed = weights.columns.list != nullptr ? weights.columns.list + first : nullptr;
+      run_tile<S, T>(a, r_.depthwise, (int)tile.count, bias_, ChannelOffsets{listed, first, result_.channel_stride},
+                     nest, row_taps, out, upcoming, clock);
     }
-    if (fill_skipped && weights.columns.list != nullptr) fill_columns(weights, loops, out);
+    if (fill_skipped && weights.columns.list != nullptr)
+      fill_columns<S, T>(weights.columns, weights.columns.start[r_.groups], r_.columns_total, bias_,
+                         result_.channel_stride, loops, out);
   }
 
-  // The panel after the one in use, fetched into the cache a little with every piece of work: read for the first time it
-  // would come from afar.
-  struct Upcoming {
-    const char* data = nullptr;
-    int64_t bytes = 0;
-
-    void fetch(int64_t pieces) {
-      constexpr int64_t kLine = 64;
-      int64_t here = (bytes / pieces + kLine - 1) / kLine * kLine;
-      if (here > bytes) here = bytes;
-      for (int64_t i = 0; i < here; i += kLine) __builtin_prefetch(data + i, 0, 2);
-      data += here;
-      bytes -= here;
-    }
-  };
-
-  void next_panel(const WeightSet& weights, const Panels& panels, int64_t t, bool packs, Upcoming& upcoming) const {
-    const bool source = source_panels_ != nullptr && (panels.words != nullptr || !weights.has_bits);
-    upcoming.bytes = 0;
-    if (!source && (packs || panels.step == 0)) return;  // it is not there yet
-    upcoming.data = reinterpret_cast<const char*>(source ? source_panels_ + (panels.first + t) * source_step_
-                                                         : panels.data + t * panels.step);
-    upcoming.bytes = (source ? source_step_ : panels.step) * (int64_t)sizeof(T);
-  }
-
-  // Rows of taps that meet only padding are left out: the first and last rows of an image have less to add.
-  struct RowTaps {
-    bool use;
-    Axis axis;
-    int64_t first, size;  // number of the slab's first row; rows of the source
-    int64_t runs;         // of a row of taps
-
-    void narrow(int64_t row, const TileArguments<T>& all, TileArguments<T>& a) const {
-      const int64_t at = (first + row) * axis.step;
-      int64_t begin = 0, end = axis.taps;
-      while (begin < end && at + axis.offset[begin] < 0) ++begin;
-      while (begin < end && at + axis.offset[end - 1] >= size) --end;
-      const int64_t skipped = begin * runs * all.run_length;
-      a.runs = all.runs + begin * runs;
-      a.run_count = (end - begin) * runs;
-      a.panel = all.panel + skipped * all.panel_step;
-      if (all.mask != nullptr) a.mask = all.mask + skipped * kTileVectors;
-    }
-  };
-
-  void run_tile(TileArguments<T>& a, const ColumnTile& tile, const WeightSet& weights, const LoopNest& nest,
-                const RowTaps& row_taps, S* out, Upcoming& upcoming, PhaseClock& clock) const {
-    const int vectors = (int)((tile.count + kLanes<T> - 1) / kLanes<T>);
-    const int64_t first = WeightSet::first(weights.columns, tile.group, r_.columns) + tile.first;
-    const bool listed = weights.columns.list != nullptr;
-    const ChannelOffsets channel{listed ? weights.columns.list + first : nullptr, first, result_.channel_stride};
-    const bool in_place = stores_directly<S, T>((int)tile.count, vectors, channel);
-    Strip<S, T> strip((int)tile.count, nest.loop[3].out_step, channel);
-    alignas(64) T listed_bias[kTileChannels<T>];
-    a.scale = (T)p_.scale;
-    a.bias = bias_ + first;
-    if (listed) {
-      for (int64_t i = 0; i < kTileChannels<T>; ++i) listed_bias[i] = i < tile.count ? bias_[channel.list[i]] : T(0);
-      a.bias = listed_bias;
-    }
-    const Loop& along = nest.loop[3];
-    a.out_step = in_place ? along.out_step : kTileChannels<T>;
-    const int64_t pieces = (along.count + kTilePixels - 1) / kTilePixels;
-    const int64_t shorter = along.count / pieces, longer = along.count % pieces;
-    int64_t left = nest.loop[0].count * nest.loop[1].count * nest.loop[2].count * pieces;
-    const TileArguments<T> all = a;
-    for (int64_t i = 0; i < nest.loop[0].count; ++i)
-      for (int64_t j = 0; j < nest.loop[1].count; ++j)
-        for (int64_t k = 0; k < nest.loop[2].count; ++k) {
-          const int64_t in = i * nest.loop[0].in_step + j * nest.loop[1].in_step + k * nest.loop[2].in_step;
-          S* to = out + i * nest.loop[0].out_step + j * nest.loop[1].out_step + k * nest.loop[2].out_step;
-          a.x = all.x + in;
-          if (row_taps.use) row_taps.narrow(k, all, a);
-          a.pixel_step = along.in_step;
-          for (int64_t piece = 0; piece < pieces; ++piece) {
-            if (upcoming.bytes > 0) upcoming.fetch(left);
-            --left;
-            const int pixels = (int)(shorter + (piece < longer ? 1 : 0));
-            if constexpr (sizeof(S) == sizeof(T)) {
-              if (in_place) a.out = to + first;
-            }
-            clock.start();
-            if (!in_place) {
-              a.out = strip.room(pixels, to);
-              clock.mark(kPhaseEpilogue);
-            }
-            if (r_.depthwise) {
-              depthwise_tile_function<T>(pixels)(a);
-            } else {
-              tile_function<T>(pixels, vectors, a.mask != nullptr)(a);
-            }
-            clock.mark(kPhaseMultiply);
-            a.x += pixels * along.in_step;
-            to += pixels * along.out_step;
-          }
-        }
-    clock.start();
-    strip.flush();
-    clock.mark(kPhaseEpilogue);
-  }
-
-  // A column that is switched off is its bias.
-  void fill_columns(const WeightSet& weights, const Loop* loops, S* out) const {
-    int64_t next = 0;
-    for (int64_t c = 0; c < r_.columns_total; ++c) {
-      if (next < weights.columns.start[r_.groups] && weights.columns.list[next] == c) {
-        ++next;
-        continue;
-      }
-      const S value = convert<S>(bias_[c]);
-      for (int64_t i = 0; i < loops[0].count; ++i)
-        for (int64_t d = 0; d < loops[1].count; ++d)
-          for (int64_t h = 0; h < loops[2].count; ++h) {
-            S* to = out + c * result_.channel_stride + i * loops[0].out_step + d * loops[1].out_step +
-                    h * loops[2].out_step;
-            for (int64_t w = 0; w < loops[3].count; ++w) to[w * loops[3].out_step] = value;
-          }
-    }
+  // Names the panel of tile t as the next one to come, unless it is yet to be formed.
+  void expect(const WeightSet& weights, const Panels& panels, int64_t t, bool packs, Upcoming& upcoming) const {
+    const T* shared = panels_.shared(weights, panels.first + t);
+    const bool there = shared != nullptr || (!packs && panels.step != 0);
+    upcoming.data = reinterpret_cast<const char*>(shared != nullptr ? shared : panels.data + t * panels.step);
+    upcoming.bytes = there ? panels_.elements(weights) * (int64_t)sizeof(T) : 0;
   }
 
   const ConvProblem& p_;
@@ -464,18 +300,14 @@ class Correlation {
   const Images& source_;
   const Images& result_;
   const Parallel& pool_;
-  const S* weight_;
+  const int64_t tile_width_;
+  PanelSource<S, T> panels_;
+  int32_t* panel_tables_;
   T* bias_;
   Axis axis_[3];
-  int32_t* tap_position_;
-  int32_t* rows_;         // of the strips of a panel, where no channel is left out
-  int32_t* memory_rows_;  // the same in the order of the weight in memory
-  TapOrder taps_;
-  const T* source_panels_;
-  int64_t source_step_;
   SlabPlan slabs_;
   bool direct_;
-  int64_t tile_width_, sets_, images_per_set_;
+  int64_t sets_, images_per_set_;
 };
 
 template <class S, class T>

@@ -14,8 +14,8 @@ struct StripRows {
 
 // A strip: for each of `columns` panel columns, `length` consecutive weights from element(column) on.
 template <class S, class T, class Element>
-BAYESOPS_INLINE void pack_strip(const S* weight, int columns, int vectors, int64_t length,
-                                const Element& element, const StripRows& rows, T* panel, int64_t panel_step) {
+BAYESOPS_INLINE void pack_strip(const S* weight, int columns, int vectors, int64_t length, const Element& element,
+                                const StripRows& rows, T* panel, int64_t panel_step) {
   constexpr int n = kLanes<T>;
   for (int v = 0; v < vectors; ++v) {
     const int here = columns - v * n < n ? columns - v * n : n;

@@ -47,7 +47,7 @@ struct ConvProblem {
   bool per_example;  // one mask for each example, not one for the batch
   int64_t groups, in_channels, out_channels;
   int64_t kernel[3], stride[3], pad_before[3], dilation[3];
-  const void* weight;  // [out_channels, in_channels / groups, kernel...]
+  const void* weight;                 // [out_channels, in_channels / groups, kernel...]
   bool weight_channels_last = false;  // in memory the kernel axes stand before the input channels
   MaskSource mask;
   double scale;  // on the masked weight: 1 / (1 - p) or 1

@@ -236,8 +236,7 @@ void pack_columns(const ConvProblem& p, const Roles& r, const WeightSet& set, co
 template <class S, class T>
 void pack_panel(const ConvProblem& p, const Roles& r, const WeightSet& set, const S* weight, const ColumnTile& tile,
                 const int32_t* rows, T* panel, int64_t panel_step) {
-  if (p.weight_channels_last && r.backward)
-    return pack_columns<S, T>(p, r, set, weight, tile, rows, panel, panel_step);
+  if (p.weight_channels_last && r.backward) return pack_columns<S, T>(p, r, set, weight, tile, rows, panel, panel_step);
   const int columns = (int)tile.count, vectors = tile_vectors<T>(tile);
   const int64_t length = strip_length(p, r);
   const bool adjoin = columns_adjoin(p, r, set);

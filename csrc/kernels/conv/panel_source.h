@@ -1,0 +1,103 @@
+// Where a set's panels come from: packed from the weights for one set alone, or masked copies of panels that are packed
+// once for many sets, or those panels themselves, masked by the tiles as they load them.
+#pragma once
+#include "kernels/conv/weight_set.h"
+#include "kernels/counters.h"
+
+BAYESOPS_ISA_BEGIN
+
+template <class S, class T>
+class PanelSource {
+ public:
+  PanelSource(const ConvProblem& problem, const Roles& roles, int64_t tile_width)
+      : p_(problem), r_(roles), weight_(static_cast<const S*>(problem.weight)), width_(tile_width) {}
+
+  // Elements of one row of positions; `set_order` needs room for table_elements().
+  int64_t row_elements() const { return (p_.weight_row() > p_.taps() ? p_.weight_row() : p_.taps()) + 1; }
+  int64_t table_elements() const { return p_.taps() + 2 * row_elements(); }
+
+  // The order in which a pass reads the taps: those of `axis`, ascending.
+  void set_order(const Axis* axis, int32_t* room) {
+    int32_t* position = room;
+    rows_ = room + p_.taps();
+    memory_rows_ = rows_ + row_elements();
+    for (int64_t t = 0; t < p_.taps(); ++t) position[t] = -1;
+    int32_t next = 0;
+    for (int64_t d = 0; d < axis[0].taps; ++d)
+      for (int64_t h = 0; h < axis[1].taps; ++h)
+        for (int64_t w = 0; w < axis[2].taps; ++w)
+          position[(axis[0].tap[d] * p_.kernel[1] + axis[1].tap[h]) * p_.kernel[2] + axis[2].tap[w]] = next++;
+    taps_ = TapOrder{position, next};
+    strip_rows(p_, r_, WeightSet{}, 0, taps_, false, rows_);  // the same for every group
+    strip_rows(p_, r_, WeightSet{}, 0, taps_, true, memory_rows_);
+  }
+
+  // Packs the weights without a mask where several sets will need them, and no set leaves channels out.
+  void pack_for(int64_t sets, const Parallel& pool) {
+    shared_ = nullptr;
+    const bool skips = p_.mask.masked && !r_.depthwise && p_.mask.granularity >= kGranularityInChannel;
+    if (sets < 2 || skips) return;
+    const WeightSet all;
+    shared_step_ = elements(all);
+    const int64_t tile_count = max_tiles(r_, width_);
+    T* panels = scratch<T>(kScratchSourcePanel, tile_count * shared_step_);
+    ColumnTile* tiles = scratch<ColumnTile>(kScratchSum, tile_count);
+    list_tiles(r_, all, width_, tiles);
+    parallel_for(pool, tile_count, 1, [&](int64_t begin, int64_t end) {
+      PhaseClock clock;
+      for (int64_t t = begin; t < end; ++t)
+        pack_panel<S, T>(p_, r_, all, weight_, tiles[t], memory_rows_, panels + t * shared_step_, width_);
+      clock.mark(kPhasePack);
+    });
+    shared_ = panels;
+  }
+
+  // Elements of the largest panel of a set.
+  int64_t elements(const WeightSet& set) const {
+    int64_t reduced = r_.depthwise ? 1 : 0;
+    for (int64_t g = 0; g < r_.groups && !r_.depthwise; ++g) {
+      const int64_t here = WeightSet::count(set.reduced, g, r_.reduced);
+      if (here > reduced) reduced = here;
+    }
+    return taps_.count * reduced * width_;
+  }
+
+  // The panel that all sets share, for tile number `index`; null where each set has panels of its own. A set without
+  // bits uses it as it is, one whose tiles mask as they load uses it with words.
+  const T* shared(const WeightSet& set, int64_t index) const {
+    return shared_ != nullptr && (!set.has_bits || masks_in_tiles(set)) ? shared_ + index * shared_step_ : nullptr;
+  }
+  bool masks_in_tiles(const WeightSet& set) const {
+    return kMaskInTile && shared_ != nullptr && set.has_bits && !r_.depthwise;
+  }
+  int64_t words_step() const { return shared_step_ / width_ * kTileVectors; }
+  void form_words(const WeightSet& set, const ColumnTile* tiles, int64_t tile_count, uint16_t* words) const {
+    for (int64_t t = 0; t < tile_count; ++t) mask_words<T>(p_, r_, set, tiles[t], rows_, words + t * words_step());
+  }
+
+  // The set's own panel for tile number `index`; `work` has room for row_elements().
+  void form(const WeightSet& set, const ColumnTile& tile, int64_t index, T* panel, int32_t* work) const {
+    if (shared_ != nullptr)
+      return mask_panel<T>(p_, r_, set, shared_ + index * shared_step_, tile, rows_, panel, width_);
+    const int32_t* rows = memory_rows_;
+    if (set.reduced.list != nullptr) {
+      strip_rows(p_, r_, set, tile.group, taps_, true, work);
+      rows = work;
+    }
+    pack_panel<S, T>(p_, r_, set, weight_, tile, rows, panel, width_);
+    if (set.has_bits) mask_panel<T>(p_, r_, set, panel, tile, rows_, panel, width_);
+  }
+
+ private:
+  const ConvProblem& p_;
+  const Roles& r_;
+  const S* weight_;
+  int64_t width_;
+  TapOrder taps_{nullptr, 0};
+  int32_t* rows_ = nullptr;         // of the strips of a panel, where no channel is left out
+  int32_t* memory_rows_ = nullptr;  // the same in the order of the weight in memory
+  const T* shared_ = nullptr;
+  int64_t shared_step_ = 0;
+};
+
+BAYESOPS_ISA_END

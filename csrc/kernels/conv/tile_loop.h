@@ -1,0 +1,123 @@
+// From tiles to all results of a slab: pieces along the chosen loop, rows of taps that count, the next panel on its
+// way.
+#pragma once
+#include "kernels/conv/geometry.h"
+#include "kernels/conv/store.h"
+#include "kernels/conv/weight_set.h"
+#include "kernels/counters.h"
+
+BAYESOPS_ISA_BEGIN
+
+// The panel after the one in use, fetched into the cache a little with every piece of work: read for the first time it
+// would come from afar.
+struct Upcoming {
+  const char* data = nullptr;
+  int64_t bytes = 0;
+
+  void fetch(int64_t pieces) {
+    constexpr int64_t kLine = 64;
+    int64_t here = (bytes / pieces + kLine - 1) / kLine * kLine;
+    if (here > bytes) here = bytes;
+    for (int64_t i = 0; i < here; i += kLine) __builtin_prefetch(data + i, 0, 2);
+    data += here;
+    bytes -= here;
+  }
+};
+
+// Rows of taps that meet only padding are left out: the first and last rows of an image have less to add.
+template <class T>
+struct RowTaps {
+  bool use;
+  Axis axis;
+  int64_t first, size;  // number of the slab's first row; rows of the source
+  int64_t runs;         // of a row of taps
+
+  void narrow(int64_t row, const TileArguments<T>& all, TileArguments<T>& a) const {
+    const int64_t at = (first + row) * axis.step;
+    int64_t begin = 0, end = axis.taps;
+    while (begin < end && at + axis.offset[begin] < 0) ++begin;
+    while (begin < end && at + axis.offset[end - 1] >= size) --end;
+    const int64_t skipped = begin * runs * all.run_length;
+    a.runs = all.runs + begin * runs;
+    a.run_count = (end - begin) * runs;
+    a.panel = all.panel + skipped * all.panel_step;
+    if (all.mask != nullptr) a.mask = all.mask + skipped * kTileVectors;
+  }
+};
+
+// All results of one tile of columns over a slab. `all` holds what the tiles share, for the first pixel of the slab;
+// `bias` has one number for each channel of the result.
+template <class S, class T>
+void run_tile(const TileArguments<T>& all, bool depthwise, int count, const T* bias, const ChannelOffsets& channel,
+              const LoopNest& nest, const RowTaps<T>& row_taps, S* out, Upcoming& upcoming, PhaseClock& clock) {
+  const int vectors = (count + kLanes<T> - 1) / kLanes<T>;
+  const bool in_place = stores_directly<S, T>(count, vectors, channel);
+  const Loop& along = nest.loop[3];
+  Strip<S, T> strip(count, along.out_step, channel);
+  alignas(64) T listed_bias[kTileChannels<T>];
+  TileArguments<T> a = all;
+  a.bias = bias + channel.first;
+  if (channel.list != nullptr) {
+    for (int64_t i = 0; i < kTileChannels<T>; ++i) listed_bias[i] = i < count ? bias[channel.list[i]] : T(0);
+    a.bias = listed_bias;
+  }
+  a.out_step = in_place ? along.out_step : kTileChannels<T>;
+  const int64_t pieces = (along.count + kTilePixels - 1) / kTilePixels;
+  const int64_t shorter = along.count / pieces, longer = along.count % pieces;
+  int64_t left = nest.loop[0].count * nest.loop[1].count * nest.loop[2].count * pieces;
+  for (int64_t i = 0; i < nest.loop[0].count; ++i)
+    for (int64_t j = 0; j < nest.loop[1].count; ++j)
+      for (int64_t k = 0; k < nest.loop[2].count; ++k) {
+        const int64_t in = i * nest.loop[0].in_step + j * nest.loop[1].in_step + k * nest.loop[2].in_step;
+        S* to = out + i * nest.loop[0].out_step + j * nest.loop[1].out_step + k * nest.loop[2].out_step;
+        a.x = all.x + in;
+        if (row_taps.use) row_taps.narrow(k, all, a);
+        a.pixel_step = along.in_step;
+        for (int64_t piece = 0; piece < pieces; ++piece) {
+          if (upcoming.bytes > 0) upcoming.fetch(left);
+          --left;
+          const int pixels = (int)(shorter + (piece < longer ? 1 : 0));
+          if constexpr (sizeof(S) == sizeof(T)) {
+            if (in_place) a.out = to + channel.first;
+          }
+          clock.start();
+          if (!in_place) {
+            a.out = strip.room(pixels, to);
+            clock.mark(kPhaseEpilogue);
+          }
+          if (depthwise) {
+            depthwise_tile_function<T>(pixels)(a);
+          } else {
+            tile_function<T>(pixels, vectors, a.mask != nullptr)(a);
+          }
+          clock.mark(kPhaseMultiply);
+          a.x += pixels * along.in_step;
+          to += pixels * along.out_step;
+        }
+      }
+  clock.start();
+  strip.flush();
+  clock.mark(kPhaseEpilogue);
+}
+
+// A column that is switched off is its bias.
+template <class S, class T>
+void fill_columns(const ChannelSkip& columns, int64_t kept, int64_t total, const T* bias, int64_t channel_stride,
+                  const Loop* loops, S* out) {
+  int64_t next = 0;
+  for (int64_t c = 0; c < total; ++c) {
+    if (next < kept && columns.list[next] == c) {
+      ++next;
+      continue;
+    }
+    const S value = convert<S>(bias[c]);
+    for (int64_t i = 0; i < loops[0].count; ++i)
+      for (int64_t d = 0; d < loops[1].count; ++d)
+        for (int64_t h = 0; h < loops[2].count; ++h) {
+          S* to = out + c * channel_stride + i * loops[0].out_step + d * loops[1].out_step + h * loops[2].out_step;
+          for (int64_t w = 0; w < loops[3].count; ++w) to[w * loops[3].out_step] = value;
+        }
+  }
+}
+
+BAYESOPS_ISA_END
