@@ -1,0 +1,106 @@
+// What CUDA threads run, run by the host: each functor over its whole flat index range, one index after another.
+// test_flat_functors.py compiles this file and compares with the CPU operators. The functors are filled in as in
+// csrc/cuda/*.cu.
+#include "kernels/flat/masking.h"
+#include "kernels/flat/streams.h"
+
+namespace {
+
+using namespace bayesops;
+
+template <class F>
+void run(const F& f, int64_t total) {
+  for (int64_t index = 0; index < total; ++index) F::run(f, index);
+}
+
+template <class F, class Out>
+void run_stream(const int64_t* seeds, int64_t samples, int64_t count, int64_t block, int64_t stream, Out* out) {
+  const F f{seeds, (uint32_t)stream, FlatBlocks{samples, count, block}, out};
+  run(f, FlatBlocks::total(f.blocks));
+}
+
+// The mask as the arguments of every masked functor begin with it.
+struct Mask {
+  const int64_t* seeds;
+  int64_t stream;
+  double p;
+  const uint8_t* given;
+  int64_t given_sample_stride;
+
+  FlatMask flat() const { return FlatMask{seeds, (uint32_t)stream, bernoulli_law(p), given, given_sample_stride}; }
+};
+
+// weight [out_channels, group_in, taps]; `elements` of one mask.
+struct Weight {
+  int64_t granularity, samples, examples, out_channels, group_in, taps, groups, elements;
+};
+
+template <class S>
+void run_masked_weight(const Mask* mask, const Weight* w, const S* weight, double scale, S* out) {
+  const FlatMaskedWeight<S> f{
+      mask->flat(), (Granularity)w->granularity,     w->samples, w->examples, w->out_channels * w->group_in * w->taps,
+      w->group_in,  w->out_channels / w->groups,     w->taps,    w->elements, w->group_in * w->groups,
+      weight,       (typename ComputeOf<S>::T)scale, out};
+  run(f, FlatMaskedWeight<S>::total(f));
+}
+
+struct Activations {
+  int64_t samples, examples, channels, pixels, shared_input, channels_last, whole_channels;
+};
+
+template <class S>
+void run_dropout(const Mask* mask, const Activations* a, const S* input, double scale, S* out) {
+  const FlatDropout<S> f{mask->flat(),
+                         a->samples,
+                         a->examples,
+                         a->channels,
+                         a->pixels,
+                         a->shared_input != 0,
+                         a->channels_last != 0,
+                         a->whole_channels != 0,
+                         (typename ComputeOf<S>::T)scale,
+                         input,
+                         out};
+  run(f, FlatDropout<S>::total(f));
+}
+
+}  // namespace
+
+extern "C" {
+
+void flat_bernoulli(const int64_t* seeds, int64_t samples, int64_t count, double p, int64_t stream, bool* out) {
+  const FlatBernoulli f{seeds, (uint32_t)stream, bernoulli_law(p), FlatBlocks{samples, count, 16}, out};
+  run(f, FlatBlocks::total(f.blocks));
+}
+
+void flat_normal(const int64_t* seeds, int64_t samples, int64_t count, int64_t stream, float* out) {
+  run_stream<FlatNormal>(seeds, samples, count, 4, stream, out);
+}
+
+void flat_signs(const int64_t* seeds, int64_t samples, int64_t count, int64_t stream, float* out) {
+  run_stream<FlatSigns>(seeds, samples, count, 32, stream, out);
+}
+
+void flat_words(const int64_t* seeds, int64_t samples, int64_t count, int64_t stream, uint32_t* out) {
+  run_stream<FlatWords>(seeds, samples, count, 4, stream, out);
+}
+
+void flat_seeds(const int64_t* seed, int64_t samples, int64_t* out) { run(FlatSeeds{seed, out}, samples); }
+
+void flat_masked_weight_float32(const Mask* mask, const Weight* w, const float* weight, double scale, float* out) {
+  run_masked_weight(mask, w, weight, scale, out);
+}
+
+void flat_masked_weight_float64(const Mask* mask, const Weight* w, const double* weight, double scale, double* out) {
+  run_masked_weight(mask, w, weight, scale, out);
+}
+
+void flat_dropout_float32(const Mask* mask, const Activations* a, const float* input, double scale, float* out) {
+  run_dropout(mask, a, input, scale, out);
+}
+
+void flat_dropout_float64(const Mask* mask, const Activations* a, const double* input, double scale, double* out) {
+  run_dropout(mask, a, input, scale, out);
+}
+
+}  // extern "C"

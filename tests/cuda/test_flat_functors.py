@@ -1,0 +1,291 @@
+"""What each CUDA thread computes, computed on the host: the same bits as the CPU operators, and nothing else written.
+
+The functors of csrc/kernels/flat are compiled here by the host's compiler, so this needs neither nvcc nor a GPU.
+"""
+
+import ctypes
+import math
+import os
+import shlex
+import shutil
+import subprocess
+from ctypes import c_double, c_int64, c_void_p
+from pathlib import Path
+
+import pytest
+import torch
+
+import bayesops._library  # noqa: F401  registers the operators
+
+HERE = Path(__file__).parent
+CSRC = HERE.parents[1] / "csrc"
+# The flags of cmake/Kernels.cmake that decide about bits.
+FLAGS = ["-std=c++17", "-O2", "-fPIC", "-shared", "-Wall", "-Wextra", "-fno-math-errno", "-ffp-contract=off"]
+
+ONE_SEED = torch.tensor(-7)
+SEEDS = torch.tensor([3, -8, 2**62 + 5])
+STREAM = 2**32 - 3
+# Nothing dropped; a tie every 256th element, a quarter of them dropped; ties that all stay; ties where T has all its bits.
+PROBABILITIES = [0.0, 1e-3, 0.5, 0.7]
+DTYPES = [torch.float32, torch.float64]
+
+STREAM_ARGUMENTS = [c_void_p, c_int64, c_int64]
+SIGNATURES = {
+    "flat_bernoulli": [*STREAM_ARGUMENTS, c_double, c_int64, c_void_p],
+    "flat_normal": [*STREAM_ARGUMENTS, c_int64, c_void_p],
+    "flat_signs": [*STREAM_ARGUMENTS, c_int64, c_void_p],
+    "flat_words": [*STREAM_ARGUMENTS, c_int64, c_void_p],
+    "flat_seeds": [c_void_p, c_int64, c_void_p],
+    "flat_masked_weight_float32": [c_void_p, c_void_p, c_void_p, c_double, c_void_p],
+    "flat_masked_weight_float64": [c_void_p, c_void_p, c_void_p, c_double, c_void_p],
+    "flat_dropout_float32": [c_void_p, c_void_p, c_void_p, c_double, c_void_p],
+    "flat_dropout_float64": [c_void_p, c_void_p, c_void_p, c_double, c_void_p],
+}
+
+
+class Mask(ctypes.Structure):
+    _fields_ = [
+        ("seeds", c_void_p),
+        ("stream", c_int64),
+        ("p", c_double),
+        ("given", c_void_p),
+        ("given_sample_stride", c_int64),
+    ]
+
+
+class Weight(ctypes.Structure):
+    _fields_ = [
+        (name, c_int64)
+        for name in ("granularity", "samples", "examples", "out_channels", "group_in", "taps", "groups", "elements")
+    ]
+
+
+class Activations(ctypes.Structure):
+    _fields_ = [
+        (name, c_int64)
+        for name in ("samples", "examples", "channels", "pixels", "shared_input", "channels_last", "whole_channels")
+    ]
+
+
+def compiler():
+    """The C++ compiler that builds would use, as a command, or None."""
+    commands = [shlex.split(os.environ["CXX"])] if os.environ.get("CXX") else [["c++"], ["g++"]]
+    return next((command for command in commands if shutil.which(command[0])), None)
+
+
+@pytest.fixture(scope="session")
+def functors(tmp_path_factory):
+    """The compiled functors."""
+    if not (CSRC / "kernels" / "flat").is_dir():
+        pytest.skip("the native sources (csrc) are not beside the tests")
+    if compiler() is None:
+        pytest.skip("no C++ compiler: neither CXX, c++ nor g++ is a program here")
+    path = tmp_path_factory.mktemp("flat") / "flat_functors.so"
+    command = [*compiler(), *FLAGS, f"-I{CSRC}", str(HERE / "flat_functors.cpp"), "-o", str(path)]
+    compiled = subprocess.run(command, capture_output=True, text=True, check=False)
+    if compiled.returncode != 0:
+        pytest.fail(compiled.stderr)
+    library = ctypes.CDLL(str(path))
+    for name, arguments in SIGNATURES.items():
+        function = getattr(library, name)
+        function.argtypes, function.restype = arguments, None
+    return library
+
+
+class Output:
+    """Memory that a functor is to fill, between margins that it must leave alone."""
+
+    MARGIN, FRESH = 256, 0xA5
+
+    def __init__(self, expected):
+        """Make room for something like `expected`, which lies in memory as the functor is to write it."""
+        self.expected = expected.contiguous().flatten().view(torch.uint8)
+        self.bytes = torch.full([len(self.expected) + 2 * self.MARGIN], self.FRESH, dtype=torch.uint8)
+
+    @property
+    def pointer(self):
+        return self.bytes.data_ptr() + self.MARGIN
+
+    def check(self):
+        before, written, after = self.bytes.split([self.MARGIN, len(self.expected), self.MARGIN])
+        assert torch.equal(written, self.expected)
+        assert (torch.cat([before, after]) == self.FRESH).all()
+
+
+@pytest.fixture(params=[ONE_SEED, SEEDS], ids=["one seed", "seeds"])
+def seed(request):
+    return request.param
+
+
+def some(*shape, dtype):
+    """Numbers, among them those that a dropped element must not let through, and a zero whose sign must stay."""
+    numbers = torch.randn(*shape, dtype=dtype)
+    fifths = numbers.view(-1)[::5]
+    special = torch.tensor([-0.0, math.inf, -math.inf, math.nan], dtype=dtype)
+    fifths.copy_(special.repeat(len(fifths))[: len(fifths)])
+    return numbers
+
+
+def mask_argument(seed, p, mask, elements):
+    """The mask, where a draw of `elements` switches one sample; a given one may be the same for all samples."""
+    if mask is None:
+        return Mask(seed.data_ptr(), STREAM, p, None, 0)
+    return Mask(seed.data_ptr(), STREAM, p, mask.data_ptr(), elements if mask.numel() > elements else 0)
+
+
+COUNTS = [(), (1,), (3,), (15,), (16,), (17,), (31, 33), (5003,), (2, 0, 3)]
+
+
+@pytest.mark.parametrize("shape", COUNTS, ids=str)
+@pytest.mark.parametrize("p", PROBABILITIES)
+def test_bernoulli(functors, seed, shape, p):
+    out = Output(torch.ops.bayesops.random_bernoulli(seed, shape, p, STREAM))
+    functors.flat_bernoulli(seed.data_ptr(), seed.numel(), math.prod(shape), p, STREAM, out.pointer)
+    out.check()
+
+
+@pytest.mark.parametrize("shape", COUNTS, ids=str)
+@pytest.mark.parametrize("name", ["normal", "signs", "words"])
+def test_other_streams(functors, seed, shape, name):
+    out = Output(getattr(torch.ops.bayesops, f"random_{name}")(seed, shape, STREAM))
+    function = getattr(functors, f"flat_{name}")
+    function(seed.data_ptr(), seed.numel(), math.prod(shape), STREAM, out.pointer)
+    out.check()
+
+
+@pytest.mark.parametrize("samples", [0, 1, 7, 100])
+def test_seeds(functors, samples):
+    out = Output(torch.ops.bayesops.sample_seeds(ONE_SEED, samples))
+    functors.flat_seeds(ONE_SEED.data_ptr(), samples, out.pointer)
+    out.check()
+
+
+# weight, groups
+WEIGHTS = {
+    "linear": ((19, 37), 1),
+    "linear-one": ((1, 1), 1),
+    "1d-groups": ((6, 2, 5), 2),
+    "2d": ((8, 3, 3, 3), 1),
+    "2d-groups": ((9, 4, 3, 2), 3),
+    "2d-depthwise": ((40, 1, 3, 3), 20),
+    "2d-large": ((35, 17, 3, 3), 1),
+    "3d-groups": ((6, 2, 2, 3, 3), 3),
+    "3d": ((4, 3, 3, 1, 3), 1),
+}
+BASES = {
+    0: lambda out, group_in, taps, groups: (out, group_in, *taps),
+    1: lambda out, group_in, taps, groups: (out, group_in),
+    2: lambda out, group_in, taps, groups: (group_in * groups,),
+    3: lambda out, group_in, taps, groups: (out,),
+    4: lambda out, group_in, taps, groups: (group_in * groups + out,),
+}
+
+
+def check_masked_weight(functors, weight, groups, seed, mask, p, granularity, rescale, examples):
+    """`examples` is 0 where all share one mask."""
+    out_channels, group_in, *taps = weight.shape
+    elements = math.prod(BASES[granularity](out_channels, group_in, taps, groups))
+    kept = (1 - p) ** (2 if granularity == 4 else 1)
+    out = Output(
+        torch.ops.bayesops.masked_weight(weight, seed, mask, p, granularity, rescale, examples, groups, STREAM)
+    )
+    masks = max(examples, 1)
+    function = getattr(functors, f"flat_masked_weight_{str(weight.dtype).removeprefix('torch.')}")
+    function(
+        ctypes.byref(mask_argument(seed, p, mask, masks * elements)),
+        ctypes.byref(
+            Weight(granularity, seed.numel(), masks, out_channels, group_in, math.prod(taps), groups, elements)
+        ),
+        weight.data_ptr(),
+        1 / kept if rescale else 1.0,
+        out.pointer,
+    )
+    out.check()
+
+
+@pytest.mark.parametrize("examples", [0, 3])
+@pytest.mark.parametrize("granularity", BASES)
+@pytest.mark.parametrize("name", WEIGHTS)
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_masked_weight(functors, seed, dtype, name, granularity, examples):
+    shape, groups = WEIGHTS[name]
+    weight = some(*shape, dtype=dtype)
+    for p in PROBABILITIES:
+        for rescale in (False, True):
+            check_masked_weight(functors, weight, groups, seed, None, p, granularity, rescale, examples)
+
+
+@pytest.mark.parametrize("same_for_all", [False, True])
+@pytest.mark.parametrize("examples", [0, 3])
+@pytest.mark.parametrize("granularity", BASES)
+@pytest.mark.parametrize("name", WEIGHTS)
+def test_masked_weight_with_a_given_mask(functors, seed, name, granularity, examples, same_for_all):
+    shape, groups = WEIGHTS[name]
+    base = BASES[granularity](shape[0], shape[1], shape[2:], groups)
+    lead = seed.shape if not same_for_all else ()
+    mask = torch.rand(*lead, *([examples] if examples else []), *base) < 0.6
+    weight = some(*shape, dtype=torch.float32)
+    check_masked_weight(functors, weight, groups, seed, mask, 0.25, granularity, True, examples)
+
+
+# Images [C, *].
+IMAGES = {
+    "vectors": (37,),
+    "one": (1,),
+    "1d": (5, 23),
+    "one channel": (1, 7, 9),
+    "one pixel": (33, 1, 1),
+    "2d": (17, 7, 5),
+    "large": (67, 9, 11),
+    "3d": (3, 2, 5, 3),
+    "nothing": (3, 0, 5),
+}
+
+
+def check_dropout(functors, image, dtype, seed, mask, p, whole_channels, shared_input, channels_last):
+    """Two examples of shape `image`, channels first."""
+    examples, channels, pixels = 2, image[0], math.prod(image[1:])
+    lead = [seed.numel()] if seed.dim() and not shared_input else []
+    # As it lies in memory.
+    lies = (*image[1:], channels) if channels_last else image
+    stored = some(*lead, examples, *lies, dtype=dtype)
+    input = stored.movedim(-1, len(lead) + 1) if channels_last else stored
+    expected = torch.ops.bayesops.dropout(input, seed, mask, p, int(whole_channels), STREAM, shared_input)
+    if channels_last:
+        expected = expected.movedim(seed.dim() + 1, -1)
+    out = Output(expected)
+    function = getattr(functors, f"flat_dropout_{str(dtype).removeprefix('torch.')}")
+    function(
+        ctypes.byref(mask_argument(seed, p, mask, examples * channels * (1 if whole_channels else pixels))),
+        ctypes.byref(
+            Activations(
+                seed.numel(), examples, channels, pixels, shared_input or not seed.dim(), channels_last, whole_channels
+            )
+        ),
+        stored.data_ptr(),
+        1 / (1 - p),
+        out.pointer,
+    )
+    out.check()
+
+
+@pytest.mark.parametrize("channels_last", [False, True])
+@pytest.mark.parametrize("shared_input", [False, True])
+@pytest.mark.parametrize("whole_channels", [False, True])
+@pytest.mark.parametrize("name", IMAGES)
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_dropout(functors, seed, dtype, name, whole_channels, shared_input, channels_last):
+    for p in PROBABILITIES:
+        check_dropout(functors, IMAGES[name], dtype, seed, None, p, whole_channels, shared_input, channels_last)
+
+
+@pytest.mark.parametrize("same_for_all", [False, True])
+@pytest.mark.parametrize("channels_last", [False, True])
+@pytest.mark.parametrize("shared_input", [False, True])
+@pytest.mark.parametrize("whole_channels", [False, True])
+@pytest.mark.parametrize("name", IMAGES)
+def test_dropout_with_a_given_mask(functors, seed, name, whole_channels, shared_input, channels_last, same_for_all):
+    image = IMAGES[name]
+    lead = seed.shape if not same_for_all else ()
+    mask = torch.rand(*lead, 2, *(image[:1] if whole_channels else image)) < 0.6
+    check_dropout(functors, image, torch.float32, seed, mask, 0.25, whole_channels, shared_input, channels_last)
