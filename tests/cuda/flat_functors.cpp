@@ -37,10 +37,19 @@ struct Weight {
 
 template <class S>
 void run_masked_weight(const Mask* mask, const Weight* w, const S* weight, double scale, S* out) {
-  const FlatMaskedWeight<S> f{
-      mask->flat(), (Granularity)w->granularity,     w->samples, w->examples, w->out_channels * w->group_in * w->taps,
-      w->group_in,  w->out_channels / w->groups,     w->taps,    w->elements, w->group_in * w->groups,
-      weight,       (typename ComputeOf<S>::T)scale, out};
+  const FlatMaskedWeight<S> f{mask->flat(),
+                              (Granularity)w->granularity,
+                              w->samples,
+                              w->examples,
+                              w->out_channels * w->group_in * w->taps,  // elements of the weight
+                              w->group_in,
+                              w->out_channels / w->groups,
+                              w->taps,
+                              w->elements,
+                              w->group_in * w->groups,  // input channels
+                              weight,
+                              (typename ComputeOf<S>::T)scale,
+                              out};
   run(f, FlatMaskedWeight<S>::total(f));
 }
 

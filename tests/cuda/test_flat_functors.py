@@ -25,7 +25,7 @@ FLAGS = ["-std=c++17", "-O2", "-fPIC", "-shared", "-Wall", "-Wextra", "-fno-math
 ONE_SEED = torch.tensor(-7)
 SEEDS = torch.tensor([3, -8, 2**62 + 5])
 STREAM = 2**32 - 3
-# Nothing dropped; a tie every 256th element, a quarter of them dropped; ties that all stay; ties where T has all its bits.
+# Nothing dropped; a tie every 256th element, a quarter of them dropped; ties that all stay; ties at a T of many bits.
 PROBABILITIES = [0.0, 1e-3, 0.5, 0.7]
 DTYPES = [torch.float32, torch.float64]
 
