@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from bayesops import random
+from bayesops.profiling.machine import bernoulli_kind
 from benchmarks import groups, machine
 from benchmarks.side_by_side import Rival
 from benchmarks.suite import Case, Limit, SideBySide, Target
@@ -33,7 +34,7 @@ def test_bernoulli(side_by_side: SideBySide, count: int, p: float, threads: int)
                 Rival("NumPy (PCG64) ≥ p", lambda: generator.random(count, dtype=np.float32) >= p),
             ],
             limit=Limit("four elements a Philox word", lambda: count / 4 / machine.word_rate()),
-            target=Target({"torch.bernoulli": 30.0 if machine.bernoulli_kind() == "serial" else 8.0}, threads=1),
+            target=Target({"torch.bernoulli": 30.0 if bernoulli_kind() == "serial" else 8.0}, threads=1),
         )
     )
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from benchmarks import machine
+from bayesops.profiling.machine import multiply_add_peak
 from benchmarks.side_by_side import Measured, Rival, measure
 
 THREADS = [1, 2] if torch.get_num_threads() > 1 else [1]
@@ -53,7 +53,7 @@ SideBySide = Callable[[Case], None]  # the fixture that measures a case
 
 def flop_limit(operations: float) -> Limit:
     """Time of so many floating-point operations at the peak measured beside the case."""
-    return Limit("multiply-adds at the measured peak", lambda: operations / machine.multiply_add_peak())
+    return Limit("multiply-adds at the measured peak", lambda: operations / multiply_add_peak())
 
 
 def run(case: Case, benchmark: Any, pairs: int | None = None) -> dict[str, Any]:

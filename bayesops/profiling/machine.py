@@ -43,20 +43,16 @@ class Machine:
 
 def describe(seconds: float = 0.0) -> Machine:
     """Describe this machine; with `seconds`, measure its limits for about so long each."""
-    measure_peak = torch.ops.bayesops.measure_multiply_add_peak
+    processor = processor_fields()
     return Machine(
-        cpu=" ".join(
-            filter(
-                None, (_cpu_field("model name") or platform.processor() or platform.machine(), _cpu_field("vendor_id"))
-            )
-        ),
+        cpu=" ".join(filter(None, (processor["model name"], processor.get("vendor_id")))),
         capability=torch.ops.bayesops.cpu_capability(),
         threads=torch.get_num_threads(),
         python=platform.python_version(),
         torch=torch.__version__,
-        bernoulli=_bernoulli_kind(),
-        peak_flops=max(measure_peak(seconds / 3) for _ in range(3)) if seconds else None,
-        copy_bytes=_copy_bandwidth(seconds) if seconds else None,
+        bernoulli=bernoulli_kind(),
+        peak_flops=multiply_add_peak(seconds) if seconds else None,
+        copy_bytes=copy_bandwidth(seconds) if seconds else None,
     )
 
 
@@ -69,18 +65,19 @@ def best(measured: Sequence[Machine]) -> Machine:
     )
 
 
-def _cpu_field(name: str) -> str:
-    """Field `name` of the first processor in /proc/cpuinfo, empty where there is none."""
+def processor_fields() -> dict[str, str]:
+    """Return the fields of the first processor in /proc/cpuinfo; ``"model name"`` is there on every system."""
     path = Path("/proc/cpuinfo")
-    for line in path.read_text().splitlines() if path.is_file() else ():
-        key, _, value = line.partition(":")
-        if key.strip() == name:
-            return value.strip()
-    return ""
+    lines = path.read_text().split("\n\n")[0].splitlines() if path.is_file() else []
+    fields = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
+    return fields | {"model name": fields.get("model name") or platform.processor() or platform.machine()}
 
 
-def _bernoulli_kind() -> str:
-    # MKL's takes one number from torch's generator to start its own; the serial one takes one for every element.
+def bernoulli_kind() -> str:
+    """Say which of its two kernels torch's `bernoulli_` runs: ``"serial"``, or ``"MKL"``.
+
+    MKL's takes one number from torch's generator to start its own streams; the serial one takes one for every element.
+    """
     after = []
     for count in (1000, 3000):
         generator = torch.Generator().manual_seed(0)
@@ -89,13 +86,20 @@ def _bernoulli_kind() -> str:
     return "MKL" if after[0] == after[1] else "serial"
 
 
-def _copy_bandwidth(seconds: float) -> float:
-    source = torch.ones(64 * 2**20 // 4)  # 64 MiB
+def multiply_add_peak(seconds: float = 0.05) -> float:
+    """Operations a second of fused multiply-adds in registers, on torch's threads; the best of three."""
+    return max(torch.ops.bayesops.measure_multiply_add_peak(seconds / 3) for _ in range(3))
+
+
+def copy_bandwidth(seconds: float = 0.1, size: int = 2**26) -> float:
+    """Bytes a second, read and written, of copying a tensor of `size` bytes on torch's threads; the best."""
+    source = torch.ones(size // 4)
     target = torch.empty_like(source)
     target.copy_(source)
-    best, start = float("inf"), time.perf_counter()
-    while time.perf_counter() - start < seconds:
+    times: list[float] = []
+    start = time.perf_counter()
+    while not times or time.perf_counter() - start < seconds:
         before = time.perf_counter()
         target.copy_(source)
-        best = min(best, time.perf_counter() - before)
-    return 2 * source.numel() * source.element_size() / best
+        times.append(time.perf_counter() - before)
+    return 2 * size / min(times)
