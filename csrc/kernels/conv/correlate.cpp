@@ -23,7 +23,7 @@ class Correlation {
         r_(roles_of(problem, backward)),
         source_(source),
         result_(result),
-        pool_(pool),
+        pool_(enough_threads(problem, backward ? image_pixels(source) : image_pixels(result), pool)),
         tile_width_(r_.depthwise ? kLanes<T> : kTileChannels<T>),
         panels_(p_, r_, tile_width_) {
     sets_ = p_.per_example ? p_.samples * p_.examples : p_.samples;
@@ -299,7 +299,7 @@ class Correlation {
   const Roles r_;
   const Images& source_;
   const Images& result_;
-  const Parallel& pool_;
+  const Parallel pool_;
   const int64_t tile_width_;
   PanelSource<S, T> panels_;
   int32_t* panel_tables_;

@@ -9,6 +9,8 @@
 
 BAYESOPS_ISA_BEGIN
 
+static inline int64_t image_pixels(const Images& images) { return images.size[0] * images.size[1] * images.size[2]; }
+
 struct Axis {
   int64_t count;      // results along the axis
   int64_t step;       // source pixels between results

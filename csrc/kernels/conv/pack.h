@@ -36,7 +36,6 @@ BAYESOPS_INLINE void pack_strip(const S* weight, int columns, int vectors, int64
 // value where bit `bit` of the lane's field is set, 0 elsewhere.
 template <class T>
 BAYESOPS_INLINE Vec<T> select_bit(typename VectorOf<T>::I fields, int bit, Vec<T> value) {
-  using Int = typename VectorOf<T>::Int;
 #if defined(BAYESOPS_AVX512)
   if constexpr (sizeof(T) == 4) {
     const __m512i probe = _mm512_set1_epi32((int)(1u << bit));
@@ -47,6 +46,7 @@ BAYESOPS_INLINE Vec<T> select_bit(typename VectorOf<T>::I fields, int bit, Vec<T
   }
 #else
   using I = typename VectorOf<T>::I;
+  using Int = typename VectorOf<T>::Int;
   return (Vec<T>)((I)value & (I)((fields & (I{} + ((Int)1 << bit))) != 0));
 #endif
 }

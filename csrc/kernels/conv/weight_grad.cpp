@@ -24,7 +24,7 @@ class WeightGrad {
         grad_(grad_output),
         input_(input),
         result_(grad_weight),
-        pool_(pool) {
+        pool_(enough_threads(problem, image_pixels(grad_output), pool)) {
     tile_width_ = r_.depthwise ? kLanes<T> : kTileChannels<T>;
     tile_count_ = max_tiles(r_, tile_width_);
     rows_ = r_.reduced * p_.taps();
@@ -279,7 +279,7 @@ class WeightGrad {
   const Images& grad_;
   const Images& input_;
   T* result_;
-  const Parallel& pool_;
+  const Parallel pool_;
   Axis axis_[3];
   TapOrder taps_;
   SlabPlan slabs_{};

@@ -64,7 +64,7 @@ void resolve_ties(uint64_t* bits, int64_t first, const int64_t* offset, int coun
   for (int i = 0; i < kPhiloxBlocks; ++i) block[i] = i < count ? (uint64_t)(first + offset[i]) >> 2 : 0;
   philox_many(words, s, kDomainBernoulliTie, ListedBlocks{block});
   for (int i = 0; i < count; ++i) {
-    const uint32_t word = words[4 * i + ((first + offset[i]) & 3)];
+    const uint32_t word = words[4 * ListedBlocks::slot(i) + ((first + offset[i]) & 3)];
     bits[offset[i] >> 6] |= (uint64_t)((word >> 8) >= law.low) << (offset[i] & 63);
   }
 }

@@ -129,13 +129,13 @@ struct ConsecutiveBlocks {
   }
 };
 
-// Any blocks, listed in memory order.
+// Any blocks, listed in lane order: the words of block number i of the list come at block slot(i) of the output.
 struct ListedBlocks {
   const uint64_t* list;
-  __attribute__((always_inline)) inline Lanes64 operator()(int u) const {
-    uint64_t lanes[kLanes64];
-    for (int i = 0; i < kLanes64; ++i) lanes[i] = list[u * kLanes64 + i / 2 + (i % 2) * (kLanes64 / 2)];
-    return load64(lanes);
+  __attribute__((always_inline)) inline Lanes64 operator()(int u) const { return load64(list + u * kLanes64); }
+  BAYESOPS_HD_MEMBER int slot(int i) {
+    const int lane = i % kLanes64;
+    return i - lane + lane / 2 + lane % 2 * (kLanes64 / 2);
   }
 };
 
