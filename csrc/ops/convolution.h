@@ -46,7 +46,8 @@ class Convolution {
   ConvProblem problem_{};
 };
 
-// A weight as the kernels take it: contiguous, or channels last as `channels_last` modules keep it. Anything else is copied.
+// A weight as the kernels take it: contiguous, or channels last as `channels_last` modules keep it. Anything else is
+// copied.
 struct DenseWeight {
   explicit DenseWeight(const Tensor& weight);
   void describe(ConvProblem& problem) const;
