@@ -12,13 +12,15 @@ from bayesops.ops._arguments import wrong_type, wrong_value
 from bayesops.random import sample_seeds
 from bayesops.sampling import Streams, sampling
 
-# A chunk is as large as keeps its largest activation within this. Past 32 MiB glibc maps every block afresh, and the
-# page faults cost more than the convolution (measured: 3conv3fc, N = 32); half of that leaves room in the cache for a
-# second one.
-_CPU_CHUNK_BYTES = 16 * 2**20
+# A chunk is as large as keeps its largest activation within the first of these, so that a few of them fit the cache; but
+# a few draws share the cost of a call even where they are larger, up to the second: past 32 MiB glibc maps every block
+# afresh, and the page faults cost more than the convolution (measured: 3conv3fc, N = 32).
+_CPU_CHUNK_BYTES = 8 * 2**20
+_CPU_FEW_BYTES = 32 * 2**20
+_FEW_DRAWS = 4
 _CUDA_CHUNK_BYTES = 2**30
-# Before the first chunk nothing is known but the input: assume that no activation is more than this many times as
-# large.
+# Before the first chunk only the input and the model's first weight are known. Where there is none, assume that no
+# activation is more than this many times as large as the input.
 _ASSUMED_GROWTH = 16
 
 
@@ -162,6 +164,15 @@ def predict(
     )
 
 
+def _growth(model: Callable[..., Tensor]) -> int:
+    """How much larger than its input a model's first layer is likely to make it: by its channels."""
+    for module in model.modules() if isinstance(model, nn.Module) else ():
+        weight = getattr(module, "weight", None)
+        if isinstance(weight, Tensor) and weight.dim() >= 2:
+            return -(-weight.shape[0] // (weight.shape[1] * getattr(module, "groups", 1)))
+    return _ASSUMED_GROWTH
+
+
 class _Sampler:
     """Draws of a model by vmap, or one by one once vmap has refused; streams are the same throughout."""
 
@@ -173,12 +184,14 @@ class _Sampler:
         self._chunks: list[int] = []
         # Bytes of the largest activation of one draw: an assumption until a chunk has run.
         tensors = [a for a in arguments if isinstance(a, Tensor)]
-        self._activation = _ASSUMED_GROWTH * max(t.numel() * t.element_size() for t in tensors)
+        self._activation = _growth(model) * max(t.numel() * t.element_size() for t in tensors)
         self._measured = False
 
     def auto_chunk(self) -> int:
-        cuda = self._arguments[0].device.type == "cuda"
-        return max(1, (_CUDA_CHUNK_BYTES if cuda else _CPU_CHUNK_BYTES) // max(1, self._activation))
+        activation = max(1, self._activation)
+        if self._arguments[0].device.type == "cuda":
+            return max(1, _CUDA_CHUNK_BYTES // activation)
+        return max(1, _CPU_CHUNK_BYTES // activation, min(_FEW_DRAWS, _CPU_FEW_BYTES // activation))
 
     def draw(self, seeds: Tensor) -> Tensor:
         """Run the model for `seeds`, ``[len(seeds), ...]``."""
