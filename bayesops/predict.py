@@ -12,9 +12,9 @@ from bayesops.ops._arguments import wrong_type, wrong_value
 from bayesops.random import sample_seeds
 from bayesops.sampling import Streams, sampling
 
-# A chunk is as large as keeps its largest activation within the first of these, so that a few of them fit the cache; but
-# a few draws share the cost of a call even where they are larger, up to the second: past 32 MiB glibc maps every block
-# afresh, and the page faults cost more than the convolution (measured: 3conv3fc, N = 32).
+# A chunk is as large as keeps its largest activation within the first of these, so that a few of them fit the cache.
+# But a few draws share the cost of a call even where they are larger, up to the second: past 32 MiB glibc maps every
+# block afresh, and the page faults cost more than the convolution (measured: 3conv3fc, N = 32).
 _CPU_CHUNK_BYTES = 8 * 2**20
 _CPU_FEW_BYTES = 32 * 2**20
 _FEW_DRAWS = 4

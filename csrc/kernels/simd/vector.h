@@ -147,6 +147,7 @@ BAYESOPS_INLINE Vec<T> load_masked(const T* p, uint32_t bits) {
 // The first `count` lanes to memory.
 template <class T>
 BAYESOPS_INLINE void store_partial(T* p, Vec<T> v, int count) {
+  if (count == kLanes<T>) return store(p, v);
 #if defined(BAYESOPS_AVX512)
   if constexpr (sizeof(T) == 4) {
     _mm512_mask_storeu_ps(p, (__mmask16)((1u << count) - 1), (__m512)v);
