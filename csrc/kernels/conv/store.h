@@ -49,10 +49,19 @@ class Strip {
     if (filled_ + pixels > kPixels || to != to_ + filled_ * pixel_step_) {
       flush();
       to_ = to;
+      expect();
     }
     T* here = sums_ + filled_ * kTileChannels<T>;
     filled_ += pixels;
     return here;
+  }
+  // Fetches the lines that the strip will be written to while its sums are formed.
+  void expect() const {
+    constexpr int64_t kLine = 64;
+    if (pixel_step_ != 1) return;
+    for (int c = 0; c < channels_; ++c)
+      for (int64_t i = 0; i < kPixels * (int64_t)sizeof(S); i += kLine)
+        __builtin_prefetch(reinterpret_cast<const char*>(to_ + channel_(c)) + i, 1);
   }
   void flush() {
     if (filled_ > 0) store_tile<S, T>(sums_, filled_, channels_, to_, pixel_step_, channel_);
