@@ -7,12 +7,14 @@ instruction sets and memory formats.
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
+from torch import Tensor
 
 import bayesops as bo
-from bayesops import _native
+from bayesops import _native, ops
 
 SEEDS = torch.tensor([3, -8, 2**62 + 5])
 CAPABILITIES = ("baseline", "avx2", "avx512")
@@ -147,3 +149,25 @@ def test_samples_do_not_see_each_other():
     together = bo.ops.masked_conv2d(input, weight, p=0.3, seed=SEEDS)
     for seed, sample in zip(SEEDS, together, strict=True):
         torch.testing.assert_close(bo.ops.masked_conv2d(input, weight, p=0.3, seed=seed), sample)
+
+
+def test_calls_from_several_threads_do_not_disturb_each_other():
+    """Work space belongs to the thread that calls, and to the workers of its pool."""
+    shapes = [(1, 3, 8, 8), (4, 16, 14, 14), (2, 40, 7, 7), (8, 5, 20, 20)]
+    cases = [
+        (torch.randn(shape), torch.randn(24, shape[1], 3, 3), torch.arange(3 + i)) for i, shape in enumerate(shapes)
+    ]
+
+    def run(case: int) -> list[Tensor]:
+        images, weight, seeds = cases[case]
+        images, weight = images.clone().requires_grad_(), weight.clone().requires_grad_()
+        output = ops.masked_conv2d(images, weight, p=0.4, seed=seeds, padding=1)
+        return [output.detach(), *torch.autograd.grad(output.square().sum(), (images, weight))]
+
+    alone = [run(case) for case in range(len(cases))]
+    order = [case for _ in range(25) for case in range(len(cases))]
+    with ThreadPoolExecutor(4) as threads:
+        together = list(threads.map(run, order))
+    for case, results in zip(order, together, strict=True):
+        for mine, theirs in zip(alone[case], results, strict=True):
+            assert torch.equal(mine, theirs)
