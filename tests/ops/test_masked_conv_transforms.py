@@ -222,6 +222,9 @@ class TestCompile:
         assert output.shape == (3, 5)
         assert output.isfinite().all()
 
+    @pytest.mark.xfail(
+        torch.__version__ < (2, 13), reason="dynamo of torch 2.10 cannot guard on an object in a threading.local"
+    )
     def test_inside_a_sampling_block(self):
         model, input = small_model(), torch.randn(3, 1, 8, 8)
         torch._dynamo.reset()
