@@ -74,6 +74,14 @@ def _below_autograd(op: OpOverload, keyset: torch._C.DispatchKeySet, args: Seque
         return op.redispatch(keyset & torch._C._after_autograd_keyset, *args)
 
 
+def call(op: OpOverload, *args: Any) -> Tensor:
+    """Call `op`; where no gradient is wanted, past its autograd kernel, whose Python takes as long as a small layer."""
+    if torch.is_grad_enabled() or torch.compiler.is_compiling():
+        return op(*args)
+    with torch._C._AutoDispatchBelowAutograd():
+        return op(*args)
+
+
 def register_autocast(op: OpOverload) -> None:
     """Make `op` cast the floating inputs of `op` to the region's dtype (float64 stays, as in torch's own rules).
 

@@ -18,6 +18,7 @@ from bayesops.ops._arguments import (
     seed_tensor,
     wrong_value,
 )
+from bayesops.ops._dispatch import call
 
 GRANULARITIES = {"element": 0, "channel": 1}
 
@@ -97,4 +98,4 @@ def dropout(
         examples = input.shape[per_sample:]
         check_mask(operator, mask, input.device, examples[:2] if code else examples, seed)
         mask = mask.contiguous()
-    return _operator(input, seed, mask, p, code, stream, shared_input and seed.dim() == 1)
+    return call(_operator, input, seed, mask, p, code, stream, shared_input and seed.dim() == 1)

@@ -28,6 +28,7 @@ from bayesops.ops._arguments import (
     seed_tensor,
     wrong_value,
 )
+from bayesops.ops._dispatch import call
 
 IntPerDim = int | Sequence[int]
 Padding = int | Sequence[int] | str
@@ -263,8 +264,9 @@ def _masked_conv(
         seed = _check_mask_and_seed(operator, dims, input, weight, mask, seed, code, per_example, groups)
         mask = mask.contiguous()
     _check_input_shape(operator, dims, input, seed, weight.shape[1] * groups)
-    return _operator(
-        input, weight, bias, seed, mask, p, code, rescale, per_example, stream, stride, padding, dilation, groups
+    return call(
+        _operator, input, weight, bias, seed, mask, p, code, rescale, per_example, stream, stride, padding, dilation,
+        groups,
     )  # fmt: skip
 
 
