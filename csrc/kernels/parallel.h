@@ -1,4 +1,4 @@
-// The thread pool as kernels see it. Kernels know no torch: csrc/ops passes libtorch's pool, csrc/python a serial loop.
+// The thread pool as kernels see it. Kernels know no torch: csrc/ops passes libtorch's pool.
 #pragma once
 #include <stddef.h>
 #include <stdint.h>

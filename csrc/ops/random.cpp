@@ -1,6 +1,4 @@
 // The streams as tensors: sample_seeds, random_bernoulli, random_normal, random_signs, random_words.
-#include <algorithm>
-
 #include "kernels/isa_table.h"
 #include "ops/pool.h"
 #include "ops/tensors.h"
@@ -34,16 +32,11 @@ void fill_pieces(const Seeds& seeds, const Sizes& shape, int64_t stream, T* out,
   });
 }
 
-// For the kernels that write whole blocks of 64 elements: the last piece goes through a buffer.
+// For the kernels that write whole blocks of 64 elements.
 template <class T, class Fill>
 auto whole_blocks(const Fill& fill) {
   return [fill](T* to, int64_t first, int64_t count, Stream stream) {
-    const int64_t whole = count / kFillAlign * kFillAlign;
-    if (whole > 0) fill(to, first, whole, stream);
-    if (whole == count) return;
-    T rest[kFillAlign];
-    fill(rest, first + whole, count - whole, stream);
-    std::copy(rest, rest + (count - whole), to + whole);
+    fill_exactly(to, first, count, [&](T* t, int64_t at, int64_t n) { fill(t, at, n, stream); });
   };
 }
 

@@ -3,7 +3,6 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
-#include <algorithm>
 #include <array>
 #include <vector>
 
@@ -70,17 +69,6 @@ py::array_t<T> streams(const py::object& seed, const std::vector<int64_t>& shape
   return out;
 }
 
-// For kernels that write whole blocks of elements: the end goes through a buffer.
-template <class T, class Fill>
-void fill_exactly(T* to, int64_t count, const Fill& fill) {
-  const int64_t whole = count / kFillAlign * kFillAlign;
-  if (whole > 0) fill(to, int64_t{0}, whole);
-  if (whole == count) return;
-  T rest[kFillAlign];
-  fill(rest, whole, count - whole);
-  std::copy(rest, rest + (count - whole), to + whole);
-}
-
 py::array_t<bool> bernoulli_mask(const py::object& seed, const std::vector<int64_t>& shape, double p, int64_t stream) {
   const BernoulliLaw law = bernoulli_law(read_probability(p));
   return streams<bool>(seed, shape, stream, [&](bool* to, int64_t count, Stream s) {
@@ -90,7 +78,7 @@ py::array_t<bool> bernoulli_mask(const py::object& seed, const std::vector<int64
 
 py::array_t<float> normal(const py::object& seed, const std::vector<int64_t>& shape, int64_t stream) {
   return streams<float>(seed, shape, stream, [&](float* to, int64_t count, Stream s) {
-    fill_exactly(to, count, [&](float* t, int64_t first, int64_t n) { kernels().fill.normals(t, first, n, s); });
+    fill_exactly(to, 0, count, [&](float* t, int64_t first, int64_t n) { kernels().fill.normals(t, first, n, s); });
   });
 }
 
@@ -101,7 +89,7 @@ py::array_t<float> signs(const py::object& seed, const std::vector<int64_t>& sha
 
 py::array_t<uint32_t> words(const py::object& seed, const std::vector<int64_t>& shape, int64_t stream) {
   return streams<uint32_t>(seed, shape, stream, [&](uint32_t* to, int64_t count, Stream s) {
-    fill_exactly(to, count,
+    fill_exactly(to, 0, count,
                  [&](uint32_t* t, int64_t first, int64_t n) { kernels().fill.words(t, first, n, s, kDomainWord); });
   });
 }

@@ -13,7 +13,7 @@ struct BitRange {
   const uint64_t* words;
   int64_t offset;
 
-  // The `count` <= 16 bits from element e on; higher bits are undefined.
+  // The bits from element e on: at least 25 of them, then zeros.
   BAYESOPS_HD_MEMBER uint32_t read(const BitRange& b, int64_t e) {
     const int64_t at = b.offset + e;
     uint32_t word;

@@ -1,4 +1,5 @@
-// The weight source: weights become a panel, in the order in which the tiles read it, with the mask applied on the way.
+// The weight source: weights become a panel, in the order in which the tiles read it, and the mask is applied to it: in
+// a masked copy, or as words that the tiles apply when they load.
 // Panel: one row for each step of the reduction, kTileChannels columns (channels of the result), missing ones zero.
 #pragma once
 #include "kernels/conv/masks.h"

@@ -59,17 +59,6 @@ struct ConvProblem {
   bool depthwise() const { return groups > 1 && group_in() == 1 && group_out() == 1; }
 };
 
-// The pool, or the calling thread alone for a convolution of `pixels` outputs an image that is over before other
-// threads are awake.
-static inline Parallel enough_threads(const ConvProblem& p, int64_t pixels, const Parallel& pool) {
-  const double weights = (double)p.out_channels * (double)p.weight_row();
-  const double images = (double)p.samples * (double)p.examples, sets = p.per_example ? images : (double)p.samples;
-  // Nanoseconds, at a core's usual rates of multiply-adds and of weights drawn and packed.
-  const double estimate = images * (double)pixels * weights / 100.0 + sets * weights / 5.0;
-  constexpr double kWorthwhile = 6000.0;
-  return estimate < kWorthwhile ? Parallel{pool.run, 1} : pool;
-}
-
 struct ConvKernels {
   // output = conv(input, weight * mask * scale) + bias
   void (*forward)(const ConvProblem&, const Images& input, const Images& output, const void* bias, const Parallel&);

@@ -26,4 +26,16 @@ static inline int64_t fill_room(int64_t first, int64_t count) {
   return (first - fill_start(first) + count + kFillAlign - 1) & ~(kFillAlign - 1);
 }
 
+// Calls fill(to, first, count) for the whole blocks of 64 elements, and for the rest with a buffer that has room for
+// one more. `first` is a multiple of 64.
+template <class T, class Fill>
+static inline void fill_exactly(T* to, int64_t first, int64_t count, const Fill& fill) {
+  const int64_t whole = count / kFillAlign * kFillAlign;
+  if (whole > 0) fill(to, first, whole);
+  if (whole == count) return;
+  T rest[kFillAlign];
+  fill(rest, first + whole, count - whole);
+  for (int64_t i = whole; i < count; ++i) to[i] = rest[i - whole];
+}
+
 }  // namespace bayesops
