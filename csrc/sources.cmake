@@ -26,8 +26,10 @@ set(BAYESOPS_OPS_SOURCES
   csrc/ops/dropout_arguments.cpp
   csrc/ops/kernel_counters.cpp
   csrc/ops/library.cpp
+  csrc/ops/lrt_conv.cpp
   csrc/ops/masked_conv.cpp
   csrc/ops/random.cpp
+  csrc/ops/sampled_conv.cpp
   csrc/ops/tensors.cpp
 )
 
