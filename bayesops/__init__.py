@@ -16,6 +16,7 @@ from bayesops import (
     _library,  # noqa: F401  first of all: the modules below register rules for its operators
     nn,
     ops,
+    priors,
     random,
 )
 from bayesops.convert import convert
@@ -27,7 +28,19 @@ if TYPE_CHECKING:
     from bayesops.profiling import profile
 
 __version__ = "0.1.0"
-__all__ = ["Prediction", "convert", "models", "nn", "ops", "predict", "profile", "random", "reference", "sampling"]
+__all__ = [
+    "Prediction",
+    "convert",
+    "models",
+    "nn",
+    "ops",
+    "predict",
+    "priors",
+    "profile",
+    "random",
+    "reference",
+    "sampling",
+]
 
 # Not needed by a network that only runs: name, and where it is.
 _LAZY = {"models": "bayesops.models", "reference": "bayesops.reference", "profile": "bayesops.profiling"}
