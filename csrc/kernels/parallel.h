@@ -33,6 +33,10 @@ enum ScratchSlot : int {
   kScratchTables,
   kScratchColumns,
   kScratchSum,
+  kScratchNoise,
+  kScratchSigns,
+  kScratchSampleSum,
+  kScratchNoisePanel,
   kScratchSharedBits,  // from here on: owned by the calling thread, read by all
   kScratchSharedPanel,
   kScratchSharedTables,

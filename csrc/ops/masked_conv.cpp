@@ -28,8 +28,9 @@ Tensor masked_conv(const Tensor input, const Tensor weight, const std::optional<
   if (out.numel() == 0) return out;
   conv.problem().dtype = dtype_of(op, "input", input);
   w.describe(conv.problem());
+  if (b.has_value()) conv.problem().bias = b->data_ptr();
   kernels().conv.forward(conv.problem(), images_of(input, conv.sampled(), conv.axes()),
-                         images_of(out, conv.batched(), conv.axes()), b.has_value() ? b->data_ptr() : nullptr, pool());
+                         images_of(out, conv.batched(), conv.axes()), pool());
   return out;
 }
 
@@ -76,7 +77,7 @@ Tensor masked_conv_weight_grad(const Tensor grad_output, const Tensor input, con
     conv.problem().dtype = dtype;
     conv.problem().weight = nullptr;
     kernels().conv.weight_grad(conv.problem(), images_of(grad_output, conv.batched(), conv.axes()),
-                               images_of(input, conv.sampled(), conv.axes()), grad.data_ptr(), pool());
+                               images_of(input, conv.sampled(), conv.axes()), grad.data_ptr(), nullptr, pool());
   }
   return dtype == kBFloat16 ? torch::stable::to(grad, ScalarType::BFloat16) : grad;
 }

@@ -17,7 +17,7 @@ namespace {
 template <class S, class T>
 class Correlation {
  public:
-  Correlation(const ConvProblem& problem, bool backward, const Images& source, const Images& result, const S* bias,
+  Correlation(const ConvProblem& problem, bool backward, const Images& source, const Images& result,
               const Parallel& pool)
       : p_(problem),
         r_(roles_of(problem, backward)),
@@ -28,7 +28,7 @@ class Correlation {
         panels_(p_, r_, tile_width_) {
     sets_ = p_.per_example ? p_.samples * p_.examples : p_.samples;
     images_per_set_ = p_.per_example ? 1 : p_.examples;
-    make_tables(bias);
+    make_tables();
   }
 
   // One pass: all results (forward), or those of one phase of the stride (input gradient).
@@ -81,25 +81,33 @@ class Correlation {
   }
 
   // The calling thread's tables, read by all.
-  void make_tables(const S* bias) {
+  void make_tables() {
     const int64_t kernel_sum = p_.kernel[0] + p_.kernel[1] + p_.kernel[2];
-    const int64_t padded_columns = r_.columns_total + kTileChannels<T>;
-    char* at = scratch<char>(kScratchSharedTables,
-                             kernel_sum * 12 + panels_.table_elements() * 4 + padded_columns * (int64_t)sizeof(T));
+    const int64_t biases = p_.bias_sample_stride != 0 ? p_.samples : 1;
+    padded_columns_ = r_.columns_total + kTileChannels<T>;
+    char* at = scratch<char>(kScratchSharedTables, kernel_sum * 12 + panels_.table_elements() * 4 +
+                                                       (biases + 1) * padded_columns_ * (int64_t)sizeof(T));
     for (int a = 0; a < 3; ++a) {  // the widest type first: nothing is misaligned
       axis_[a].offset = reinterpret_cast<int64_t*>(at);
       at += p_.kernel[a] * 8;
     }
     bias_ = reinterpret_cast<T*>(at);
-    at += padded_columns * (int64_t)sizeof(T);
-    for (int64_t c = 0; c < padded_columns; ++c)
-      bias_[c] = bias != nullptr && c < r_.columns_total ? convert<T>(bias[c]) : T(0);
+    at += (biases + 1) * padded_columns_ * (int64_t)sizeof(T);
+    no_bias_ = bias_ + biases * padded_columns_;
+    memset(bias_ + biases * padded_columns_, 0, (size_t)padded_columns_ * sizeof(T));
+    for (int64_t s = 0; s < biases; ++s) {
+      const S* bias = r_.backward ? nullptr : static_cast<const S*>(p_.bias) + s * p_.bias_sample_stride;
+      if (p_.bias == nullptr) bias = nullptr;
+      for (int64_t c = 0; c < padded_columns_; ++c)
+        bias_[s * padded_columns_ + c] = bias != nullptr && c < r_.columns_total ? convert<T>(bias[c]) : T(0);
+    }
     for (int a = 0; a < 3; ++a) {
       axis_[a].tap = reinterpret_cast<int32_t*>(at);
       at += p_.kernel[a] * 4;
     }
     panel_tables_ = reinterpret_cast<int32_t*>(at);
   }
+  const T* bias_of(int64_t sample) const { return bias_ + (p_.bias_sample_stride != 0 ? sample * padded_columns_ : 0); }
 
   int64_t sample_of(int64_t set) const { return p_.per_example ? set / p_.examples : set; }
   int64_t example_of(int64_t set) const { return p_.per_example ? set % p_.examples : 0; }
@@ -165,7 +173,7 @@ class Correlation {
         if (panels.words != nullptr) {
           panels_.form_words(weights, tiles + t, 1, panels.words + t * panels_.words_step());
         } else if (panels_.shared(weights, t) == nullptr) {
-          panels_.form(weights, tiles[t], t, panels.data + t * panels.step, rows(work));
+          panels_.form(weights, sample_of(set), tiles[t], t, panels.data + t * panels.step, rows(work));
         }
       }
       clock.mark(kPhasePack);
@@ -224,35 +232,35 @@ class Correlation {
                 bool fill_skipped = true) const {
     const Slab slab = slabs_[slab_index];
     const int64_t sample = sample_of(set), example = p_.per_example ? example_of(set) : slab.first_image;
+    const int64_t images = slab.last_image - slab.first_image;
     Axis axis[3];
     slab_axes(axis_, slabs_, slab, axis);
     const bool skips = weights.reduced.list != nullptr;
     const ChannelList channels{weights.reduced.list, skips ? weights.reduced.start[r_.groups] : r_.reduced_total};
     const int64_t tag = p_.per_example ? example * slabs_.count() + slab_index : slab_index;
+    FlipSigns flips{nullptr, nullptr, 0};
+    if (p_.noise.flipped)
+      flips = draw_signs(p_, sample, slab.first_image, images, scratch<float>(kScratchSigns, images * flip_step(p_)));
+    const float* source_signs = r_.backward ? flips.outputs : flips.inputs;
+    const float* result_signs = r_.backward ? flips.inputs : flips.outputs;
     const SlabView<T> view =
-        open_slab<S, T>(source_, axis, slabs_, slab, sample, example, channels, direct_ && !skips, tag,
+        open_slab<S, T>(source_, axis, slabs_, slab, sample, example, channels, direct_ && !skips,
+                        StageChange{source_signs, flips.step, false}, tag,
                         scratch<T>(kScratchStage, slab_elements<T>(axis_, slabs_, r_.reduced_total)), staged, clock);
 
     S* out = static_cast<S*>(result_.data) + sample * result_.sample_stride + example * result_.example_stride;
     Loop loops[4];
-    loops[0] = Loop{slab.last_image - slab.first_image, view.image, result_.example_stride};
-    for (int a = 0; a < 3; ++a) {
-      loops[a + 1] = Loop{axis[a].count, axis[a].step * view.pixel[a], axis[a].out_step * result_.axis_stride[a]};
-      out += (axis[a].out_first + (a == slabs_.axis ? slab.first * axis[a].out_step : 0)) * result_.axis_stride[a];
-    }
+    slab_loops(axis, images, view.pixel, view.image, result_, loops);
+    out += slab_offset(axis, slabs_, slab, result_);
     const LoopNest nest = nest_loops(loops, kTilePixels);
 
     const bool merged = axis[2].adjacent && r_.groups == 1 && !r_.depthwise && view.pixel[2] == channels.count;
     int64_t* run = runs(work);
     const int64_t run_count = tap_runs(axis, view.pixel, merged, run);
 
-    // With one tap along the depth, the runs of a row of taps stand together.
-    RowTaps<T> row_taps;
-    row_taps.use = nest.by_rows && axis[0].taps == 1 && !r_.depthwise;
-    row_taps.axis = axis[1];
-    row_taps.first = slabs_.axis == 1 ? slab.first : 0;
-    row_taps.size = source_.size[1];
-    row_taps.runs = axis[1].taps > 0 ? run_count / axis[1].taps : 0;
+    const RowTaps<T> row_taps = row_taps_of<T>(nest, axis, r_.depthwise, slabs_, slab, source_, run_count);
+    const T* bias = bias_of(sample);
+    const int64_t image_pixels = axis[0].count * axis[1].count * axis[2].count;
 
     TileArguments<T> a{};
     a.step = 1;
@@ -268,7 +276,7 @@ class Correlation {
       const T* shared = panels_.shared(weights, index);
       if (shared == nullptr && pack) {
         clock.start();
-        panels_.form(weights, tile, index, panels.data + t * panels.step, rows(work));
+        panels_.form(weights, sample, tile, index, panels.data + t * panels.step, rows(work));
         clock.mark(kPhasePack);
       }
       const int64_t reduced = r_.depthwise ? 1 : WeightSet::count(weights.reduced, tile.group, r_.reduced);
@@ -279,11 +287,27 @@ class Correlation {
       expect(weights, panels, t + 1 < tile_count ? t + 1 : 0, pack, upcoming);
       const int64_t first = WeightSet::first(weights.columns, tile.group, r_.columns) + tile.first;
       const int32_t* listed = weights.columns.list != nullptr ? weights.columns.list + first : nullptr;
-      run_tile<S, T>(a, r_.depthwise, (int)tile.count, bias_, ChannelOffsets{listed, first, result_.channel_stride},
-                     nest, row_taps, out, upcoming, clock);
+      const ChannelOffsets channel{listed, first, result_.channel_stride};
+      if (p_.noise.flipped) {
+        const S* base = static_cast<const S*>(p_.base) + sample * p_.base_sample_stride +
+                        (out - (static_cast<const S*>(result_.data) + sample * result_.sample_stride));
+        const FlipFinish<S, T> finish{(int)tile.count,
+                                      nest.loop[3].out_step,
+                                      channel,
+                                      result_signs + first,
+                                      flips.step,
+                                      image_pixels,
+                                      bias + first,
+                                      out,
+                                      base};
+        run_tile<S, T>(a, r_.depthwise, no_bias_, nest, row_taps, out, finish, upcoming, clock);
+      } else {
+        const PlainFinish<S, T> finish{(int)tile.count, nest.loop[3].out_step, channel};
+        run_tile<S, T>(a, r_.depthwise, bias, nest, row_taps, out, finish, upcoming, clock);
+      }
     }
     if (fill_skipped && weights.columns.list != nullptr)
-      fill_columns<S, T>(weights.columns, weights.columns.start[r_.groups], r_.columns_total, bias_,
+      fill_columns<S, T>(weights.columns, weights.columns.start[r_.groups], r_.columns_total, bias,
                          result_.channel_stride, loops, out);
   }
 
@@ -304,6 +328,8 @@ class Correlation {
   PanelSource<S, T> panels_;
   int32_t* panel_tables_;
   T* bias_;
+  const T* no_bias_;
+  int64_t padded_columns_;
   Axis axis_[3];
   SlabPlan slabs_;
   bool direct_;
@@ -311,15 +337,14 @@ class Correlation {
 };
 
 template <class S, class T>
-void forward_as(const ConvProblem& p, const Images& input, const Images& output, const void* bias,
-                const Parallel& pool) {
+void forward_as(const ConvProblem& p, const Images& input, const Images& output, const Parallel& pool) {
   const int64_t phase[3] = {0, 0, 0};
-  Correlation<S, T>(p, false, input, output, static_cast<const S*>(bias), pool).run(phase);
+  Correlation<S, T>(p, false, input, output, pool).run(phase);
 }
 
 template <class S, class T>
 void input_grad_as(const ConvProblem& p, const Images& grad_output, const Images& grad_input, const Parallel& pool) {
-  Correlation<S, T> correlation(p, true, grad_output, grad_input, nullptr, pool);
+  Correlation<S, T> correlation(p, true, grad_output, grad_input, pool);
   int64_t phase[3];
   for (phase[0] = 0; phase[0] < p.stride[0]; ++phase[0])
     for (phase[1] = 0; phase[1] < p.stride[1]; ++phase[1])
@@ -328,11 +353,10 @@ void input_grad_as(const ConvProblem& p, const Images& grad_output, const Images
 
 }  // namespace
 
-void correlate_forward(const ConvProblem& p, const Images& input, const Images& output, const void* bias,
-                       const Parallel& pool) {
-  if (p.dtype == kFloat32) return forward_as<float, float>(p, input, output, bias, pool);
-  if (p.dtype == kFloat64) return forward_as<double, double>(p, input, output, bias, pool);
-  return forward_as<BFloat16, float>(p, input, output, bias, pool);
+void correlate_forward(const ConvProblem& p, const Images& input, const Images& output, const Parallel& pool) {
+  if (p.dtype == kFloat32) return forward_as<float, float>(p, input, output, pool);
+  if (p.dtype == kFloat64) return forward_as<double, double>(p, input, output, pool);
+  return forward_as<BFloat16, float>(p, input, output, pool);
 }
 
 void correlate_input_grad(const ConvProblem& p, const Images& grad_output, const Images& grad_input,

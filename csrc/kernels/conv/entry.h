@@ -5,11 +5,10 @@
 
 BAYESOPS_ISA_BEGIN
 
-void correlate_forward(const ConvProblem&, const Images& input, const Images& output, const void* bias,
-                       const Parallel&);
+void correlate_forward(const ConvProblem&, const Images& input, const Images& output, const Parallel&);
 void correlate_input_grad(const ConvProblem&, const Images& grad_output, const Images& grad_input, const Parallel&);
 void correlate_weight_grad(const ConvProblem&, const Images& grad_output, const Images& input, void* grad_weight,
-                           const Parallel&);
+                           void* grad_sigma, const Parallel&);
 void masked_weight(const ConvProblem&, void* out, const Parallel&);
 
 BAYESOPS_ISA_END

@@ -123,10 +123,29 @@ static inline SlabPlan plan_slabs(const Axis* axes, int64_t images, int64_t byte
   return plan;
 }
 
-// A loop over results: how far one step moves in the staged slab and in the result.
+// A loop over results: how far one step moves in the staged slab, in the result, and in the count of the slab's
+// results.
 struct Loop {
-  int64_t count, in_step, out_step;
+  int64_t count, in_step, out_step, index_step;
 };
+
+// The loops over the images, planes, lines and pixels of a slab's results.
+static inline void slab_loops(const Axis* axis, int64_t images, const int64_t* pixel, int64_t image,
+                              const Images& result, Loop* loops) {
+  int64_t index_step = 1;
+  for (int a = 2; a >= 0; --a) {
+    loops[a + 1] = Loop{axis[a].count, axis[a].step * pixel[a], axis[a].out_step * result.axis_stride[a], index_step};
+    index_step *= axis[a].count;
+  }
+  loops[0] = Loop{images, image, result.example_stride, index_step};
+}
+// Where the first of those results is stored, after that of the slab's first image.
+static inline int64_t slab_offset(const Axis* axis, const SlabPlan& plan, const Slab& slab, const Images& result) {
+  int64_t offset = 0;
+  for (int a = 0; a < 3; ++a)
+    offset += (axis[a].out_first + (a == plan.axis ? slab.first * axis[a].out_step : 0)) * result.axis_stride[a];
+  return offset;
+}
 
 // The four loops over (image, depth, height, width) with neighbours merged where both sides allow, the one
 // whose consecutive results make up a tile, last: the one that cuts into the fullest tiles.
@@ -145,7 +164,7 @@ BAYESOPS_INLINE int64_t tile_cost(int64_t count, int64_t full) {
 static inline LoopNest nest_loops(const Loop* from, int64_t full) {
   LoopNest nest;
   int last = 3;
-  for (int i = 0; i < 4; ++i) nest.loop[i] = Loop{1, 0, 0};
+  for (int i = 0; i < 4; ++i) nest.loop[i] = Loop{1, 0, 0, 0};
   nest.loop[3] = from[3];
   for (int i = 2; i >= 0; --i) {
     Loop& inner = nest.loop[last];

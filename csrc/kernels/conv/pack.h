@@ -13,6 +13,22 @@ struct StripRows {
   int64_t offset;
 };
 
+// Elements [begin, end) of the strips of one vector of columns; load(i, k, bits) gives those of column i from k on.
+template <class T, class Load>
+BAYESOPS_INLINE void pack_vector(int columns, int64_t begin, int64_t end, const Load& load_row, const StripRows& rows,
+                                 T* panel, int64_t panel_step) {
+  constexpr int n = kLanes<T>;
+  for (int64_t k = begin; k < end; k += n) {
+    const int count = (int)(end - k < n ? end - k : n);
+    transpose_block<T>(
+        columns, count, [&](int i) { return load_row(i, k, low_bits(count)); },
+        [&](int i, Vec<T> w) {
+          const int64_t row = rows.row[k + i];
+          if (row >= 0) store(panel + (row + rows.offset) * panel_step, w);
+        });
+  }
+}
+
 // A strip: for each of `columns` panel columns, `length` consecutive weights from element(column) on.
 template <class S, class T, class Element>
 BAYESOPS_INLINE void pack_strip(const S* weight, int columns, int vectors, int64_t length, const Element& element,
@@ -22,15 +38,9 @@ BAYESOPS_INLINE void pack_strip(const S* weight, int columns, int vectors, int64
     const int here = columns - v * n < n ? columns - v * n : n;
     int64_t first[n];
     for (int i = 0; i < here; ++i) first[i] = element(v * n + i);
-    for (int64_t k = 0; k < length; k += n) {
-      const int count = (int)(length - k < n ? length - k : n);
-      transpose_block<T>(
-          here, count, [&](int i) { return load_as<T>(weight + first[i] + k, low_bits(count)); },
-          [&](int i, Vec<T> w) {
-            const int64_t row = rows.row[k + i];
-            if (row >= 0) store(panel + (row + rows.offset) * panel_step + v * n, w);
-          });
-    }
+    pack_vector<T>(
+        here, 0, length, [&](int i, int64_t k, uint32_t bits) { return load_as<T>(weight + first[i] + k, bits); }, rows,
+        panel + v * n, panel_step);
   }
 }
 

@@ -1,7 +1,7 @@
 // Where a set's panels come from: packed from the weights for one set alone, or masked copies of panels that are packed
-// once for many sets, or those panels themselves, masked by the tiles as they load them.
+// once for many sets, or those panels themselves, masked by the tiles as they load them; or Gaussian weights, drawn.
 #pragma once
-#include "kernels/conv/weight_set.h"
+#include "kernels/conv/drawn_panel.h"
 #include "kernels/counters.h"
 
 BAYESOPS_ISA_BEGIN
@@ -36,7 +36,7 @@ class PanelSource {
   void pack_for(int64_t sets, const Parallel& pool) {
     shared_ = nullptr;
     const bool skips = p_.mask.masked && !r_.depthwise && p_.mask.granularity >= kGranularityInChannel;
-    if (sets < 2 || skips) return;
+    if (sets < 2 || skips || p_.noise.drawn) return;
     const WeightSet all;
     shared_step_ = elements(all);
     const int64_t tile_count = max_tiles(r_, width_);
@@ -76,7 +76,11 @@ class PanelSource {
   }
 
   // The set's own panel for tile number `index`; `work` has room for row_elements().
-  void form(const WeightSet& set, const ColumnTile& tile, int64_t index, T* panel, int32_t* work) const {
+  void form(const WeightSet& set, int64_t sample, const ColumnTile& tile, int64_t index, T* panel,
+            int32_t* work) const {
+    if (p_.noise.drawn)
+      return draw_panel<S, T>(p_, r_, DrawnWeights<S, T>{weight_, static_cast<const S*>(p_.noise.sigma)}, sample, tile,
+                              rows_, panel, width_);
     if (shared_ != nullptr)
       return mask_panel<T>(p_, r_, set, shared_ + index * shared_step_, tile, rows_, panel, width_);
     const int32_t* rows = memory_rows_;

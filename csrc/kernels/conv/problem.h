@@ -31,6 +31,17 @@ struct MaskSource {
   int64_t given_example_stride = 0;
 };
 
+// Gaussian weights: weight + sigma * eps. eps of an element of the weight is that element of the stream's normals.
+struct NoiseSource {
+  bool drawn = false;
+  const void* sigma = nullptr;     // laid out as the weight
+  const int64_t* seeds = nullptr;  // one a sample
+  uint32_t stream = 0;
+  // Flipout: every example turns the signs of its input and output channels. They are elements of the logical tensor
+  // [examples, in_channels + out_channels] of the stream's signs.
+  bool flipped = false;
+};
+
 // A batch of images in any memory format; strides in elements. Axes: 0 depth, 1 height, 2 width.
 struct Images {
   void* data = nullptr;
@@ -47,10 +58,18 @@ struct ConvProblem {
   bool per_example;  // one mask for each example, not one for the batch
   int64_t groups, in_channels, out_channels;
   int64_t kernel[3], stride[3], pad_before[3], dilation[3];
-  const void* weight;                 // [out_channels, in_channels / groups, kernel...]
+  const void* weight;  // [out_channels, in_channels / groups, kernel...]; null: zeros, where noise is drawn
   bool weight_channels_last = false;  // in memory the kernel axes stand before the input channels
   MaskSource mask;
+  NoiseSource noise;
   double scale;  // on the masked weight: 1 / (1 - p) or 1
+  // Added to the result of a forward pass: [out_channels], or one for each sample.
+  const void* bias = nullptr;
+  int64_t bias_sample_stride = 0;
+  bool squared_input = false;  // gradient of a weight that multiplies squares
+  // With flipped signs the result is added to `base`, which is laid out as the result.
+  const void* base = nullptr;
+  int64_t base_sample_stride = 0;
 
   int64_t taps() const { return kernel[0] * kernel[1] * kernel[2]; }
   int64_t group_in() const { return in_channels / groups; }
@@ -61,12 +80,13 @@ struct ConvProblem {
 
 struct ConvKernels {
   // output = conv(input, weight * mask * scale) + bias
-  void (*forward)(const ConvProblem&, const Images& input, const Images& output, const void* bias, const Parallel&);
+  void (*forward)(const ConvProblem&, const Images& input, const Images& output, const Parallel&);
   // grad_input, one for each sample
   void (*input_grad)(const ConvProblem&, const Images& grad_output, const Images& grad_input, const Parallel&);
-  // grad_weight summed over samples and examples, in the computing type; `problem.weight` is not read
+  // grad_weight summed over samples and examples, in the computing type; `problem.weight` is not read. Where noise is
+  // drawn, grad_sigma too, and grad_weight may be null.
   void (*weight_grad)(const ConvProblem&, const Images& grad_output, const Images& input, void* grad_weight,
-                      const Parallel&);
+                      void* grad_sigma, const Parallel&);
   // weight * mask * scale for every sample (and example)
   void (*masked_weight)(const ConvProblem&, void* out, const Parallel&);
 };

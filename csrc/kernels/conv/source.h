@@ -1,6 +1,7 @@
 // The input side of a slab: where its pixels are, staged or in place, and the order of the taps over them.
 #pragma once
 #include "kernels/conv/geometry.h"
+#include "kernels/conv/masks.h"
 #include "kernels/counters.h"
 
 BAYESOPS_ISA_BEGIN
@@ -43,11 +44,50 @@ int64_t slab_elements(const Axis* whole, const SlabPlan& plan, int64_t channels)
   return elements + kLanes<T>;
 }
 
+// What happens to the pixels of a slab on their way: signs that turn the channels of each image (rows of `step`; null:
+// none), and squares.
+struct StageChange {
+  const float* signs;
+  int64_t step;
+  bool squared;
+};
+
+template <class T>
+void change_pixels(const StageChange& change, int64_t image, int64_t pixels, int64_t channels, T* pixel) {
+  if (change.squared) {
+    for (int64_t i = 0; i < pixels * channels; ++i) pixel[i] *= pixel[i];
+  }
+  if (change.signs == nullptr) return;
+  const float* sign = change.signs + image * change.step;
+  for (int64_t i = 0; i < pixels; ++i, pixel += channels)
+    for (int64_t c = 0; c < channels; ++c) pixel[c] *= (T)sign[c];
+}
+
+// The signs of a slab's images under Flipout, rows of `step`: those of the input channels, then of the output channels.
+struct FlipSigns {
+  const float* inputs;
+  const float* outputs;
+  int64_t step;
+};
+
+BAYESOPS_INLINE int64_t flip_step(const ConvProblem& p) {
+  return p.in_channels + p.out_channels + 2 * kLanes<float>;  // whole vectors are read
+}
+
+// `room` for flip_step() numbers an image.
+static inline FlipSigns draw_signs(const ConvProblem& p, int64_t sample, int64_t first_image, int64_t images,
+                                   float* room) {
+  const int64_t step = flip_step(p), total = p.in_channels + p.out_channels;
+  const Stream stream{(uint64_t)p.noise.seeds[sample], p.noise.stream};
+  for (int64_t n = 0; n < images; ++n) kFillKernels.signs(room + n * step, (first_image + n) * total, total, stream);
+  return FlipSigns{room, room + p.in_channels, step};
+}
+
 // Stages a slab into `room` unless it can be read in place or is what `staged` holds already.
 template <class S, class T>
 SlabView<T> open_slab(const Images& source, const Axis* axis, const SlabPlan& plan, const Slab& slab, int64_t sample,
-                      int64_t example, const ChannelList& channels, bool in_place, int64_t tag, T* room,
-                      Staged<T>& staged, PhaseClock& clock) {
+                      int64_t example, const ChannelList& channels, bool in_place, const StageChange& change,
+                      int64_t tag, T* room, Staged<T>& staged, PhaseClock& clock) {
   Window window;
   for (int a = 0; a < 3; ++a) {
     window.low[a] = axis[a].low() + (a == plan.axis ? slab.first * axis[a].step : 0);
@@ -55,7 +95,8 @@ SlabView<T> open_slab(const Images& source, const Axis* axis, const SlabPlan& pl
   }
   const S* image = static_cast<const S*>(source.data) + sample * source.sample_stride + example * source.example_stride;
   SlabView<T> view;
-  if (in_place) {
+  const bool changed = change.signs != nullptr || change.squared;
+  if (in_place && !changed) {
     view.x = reinterpret_cast<const T*>(image);
     for (int a = 0; a < 3; ++a) {
       view.pixel[a] = source.axis_stride[a];
@@ -69,12 +110,14 @@ SlabView<T> open_slab(const Images& source, const Axis* axis, const SlabPlan& pl
   view.pixel[0] = view.pixel[1] * window.extent[1];
   view.image = view.pixel[0] * window.extent[0];
   const bool selected = channels.list != nullptr;  // this set's own channels: nobody else's slab
-  const int64_t from_sample = source.sample_stride == 0 ? 0 : sample;
+  const int64_t from_sample = source.sample_stride == 0 && change.signs == nullptr ? 0 : sample;
   if (selected || staged.data == nullptr || staged.sample != from_sample || staged.tag != tag) {
     const int64_t images = slab.last_image - slab.first_image;
     clock.start();
-    for (int64_t n = 0; n < images; ++n)
+    for (int64_t n = 0; n < images; ++n) {
       stage_image<S, T>(image + n * source.example_stride, source, channels, window, room + n * view.image);
+      if (changed) change_pixels(change, n, window.pixels(), channels.count, room + n * view.image);
+    }
     clock.mark(kPhaseStage);
     staged = Staged<T>{room, selected ? -1 : from_sample, tag};
   }

@@ -12,68 +12,141 @@ struct ChannelOffsets {
   int64_t operator()(int64_t i) const { return (list != nullptr ? list[i] : first + i) * stride; }
 };
 
-// sums[p * kTileChannels + i] to out[p * pixel_step + channel(i)].
-template <class S, class T>
-void store_tile(const T* sums, int pixels, int count, S* out, int64_t pixel_step, const ChannelOffsets& channel) {
+// sums[p * kTileChannels + i] to out[p * pixel_step + channel(i)]; with kAdd, what stands there in `base` is added.
+template <class S, class T, bool kAdd = false>
+void store_tile(const T* sums, int pixels, int count, S* out, int64_t pixel_step, const ChannelOffsets& channel,
+                const S* base = nullptr) {
   constexpr int n = kLanes<T>;
   constexpr int row = kTileChannels<T>;
+  const auto put = [=](int64_t at, Vec<T> v, int here) {
+    if constexpr (kAdd) v += load_as<T>(base + at, low_bits(here));
+    store_as<T, S>(out + at, v, here);
+  };
   if (channel.list == nullptr && channel.stride == 1) {
     for (int p = 0; p < pixels; ++p)
       for (int i = 0; i < count; i += n)
-        store_as<T, S>(out + p * pixel_step + channel.first + i, load(sums + p * row + i),
-                       count - i < n ? count - i : n);
+        put(p * pixel_step + channel.first + i, load(sums + p * row + i), count - i < n ? count - i : n);
   } else if (pixel_step == 1) {
     for (int i = 0; i < count; i += n) {
       for (int p = 0; p < pixels; p += n) {
         const int here = pixels - p < n ? pixels - p : n;
         transpose_block<T>(
             here, count - i < n ? count - i : n, [&](int r) { return load(sums + (p + r) * row + i); },
-            [&](int c, Vec<T> v) { store_as<T, S>(out + channel(i + c) + p, v, here); });
+            [&](int c, Vec<T> v) { put(channel(i + c) + p, v, here); });
       }
     }
   } else {
     for (int i = 0; i < count; ++i)
-      for (int p = 0; p < pixels; ++p) out[channel(i) + p * pixel_step] = convert<S>(sums[p * row + i]);
+      for (int p = 0; p < pixels; ++p) {
+        const int64_t at = channel(i) + p * pixel_step;
+        T value = sums[p * row + i];
+        if constexpr (kAdd) value += convert<T>(base[at]);
+        out[at] = convert<S>(value);
+      }
   }
 }
 
-// Collects tiles that follow each other in the result, so that they are rearranged many pixels at a time.
+// The other way: out[p * kTileChannels + i] = from[p * pixel_step + channel(i)].
 template <class S, class T>
+void load_tile(const S* from, int pixels, int count, int64_t pixel_step, const ChannelOffsets& channel, T* out) {
+  constexpr int n = kLanes<T>;
+  constexpr int row = kTileChannels<T>;
+  if (channel.stride == 1) {
+    for (int p = 0; p < pixels; ++p)
+      for (int i = 0; i < count; i += n)
+        store(out + p * row + i, load_as<T>(from + p * pixel_step + channel.first + i, low_bits(count - i)));
+  } else if (pixel_step == 1) {
+    for (int i = 0; i < count; i += n)
+      for (int p = 0; p < pixels; p += n) {
+        const int here = pixels - p < n ? pixels - p : n;
+        transpose_block<T>(
+            count - i < n ? count - i : n, here,
+            [&](int c) { return load_as<T>(from + channel(i + c) + p, low_bits(here)); },
+            [&](int r, Vec<T> v) { store(out + (p + r) * row + i, v); });
+      }
+  } else {
+    for (int p = 0; p < pixels; ++p)
+      for (int i = 0; i < count; ++i) out[p * row + i] = convert<T>(from[p * pixel_step + channel(i)]);
+  }
+}
+
+// What becomes of the sums of a strip: they are stored.
+template <class S, class T>
+struct PlainFinish {
+  static constexpr bool kDirect = true;  // a tile may be written where it belongs by the inner loop itself
+  int channels;
+  int64_t pixel_step;
+  ChannelOffsets channel;
+
+  void operator()(T* sums, int pixels, const int64_t*, S* to) const {
+    store_tile<S, T>(sums, pixels, channels, to, pixel_step, channel);
+  }
+};
+
+// Flipout: the signs of the example are applied, the bias and what stands in `base` added.
+template <class S, class T>
+struct FlipFinish {
+  static constexpr bool kDirect = false;
+  int channels;
+  int64_t pixel_step;
+  ChannelOffsets channel;
+  const float* signs;  // rows of `sign_step`, one an image of the slab, at the tile's first channel
+  int64_t sign_step, image_pixels;
+  const T* bias;  // of the tile's channels
+  const S* out;
+  const S* base;  // what is added to out[i] stands in base[i]
+
+  void operator()(T* sums, int pixels, const int64_t* index, S* to) const {
+    for (int p = 0; p < pixels; ++p) {
+      const float* sign = signs + index[p] / image_pixels * sign_step;
+      for (int i = 0; i < channels; i += kLanes<T>) {
+        T* at = sums + p * kTileChannels<T> + i;
+        store(at, fused_multiply_add(load(at), load_floats<T>(sign + i), load(bias + i)));
+      }
+    }
+    store_tile<S, T, true>(sums, pixels, channels, to, pixel_step, channel, base + (to - out));
+  }
+};
+
+constexpr int kStripPixels = 64;
+
+// Collects tiles that follow each other in the result, so that they are worked on many pixels at a time.
+template <class S, class T, class Finish>
 class Strip {
  public:
-  Strip(int channels, int64_t pixel_step, const ChannelOffsets& channel)
-      : channels_(channels), pixel_step_(pixel_step), channel_(channel) {}
+  explicit Strip(const Finish& finish) : finish_(finish) {}
 
-  // Where the sums of the next tile go, [pixels][kTileChannels]; they belong at `to`.
-  T* room(int pixels, S* to) {
-    if (filled_ + pixels > kPixels || to != to_ + filled_ * pixel_step_) {
+  // Where the sums of the next tile go, [pixels][kTileChannels]; they belong at `to`, and are the slab's results
+  // number `index`, `index` + `index_step`, ...
+  T* room(int pixels, S* to, int64_t index, int64_t index_step) {
+    if (filled_ + pixels > kStripPixels || to != to_ + filled_ * finish_.pixel_step) {
       flush();
       to_ = to;
       expect();
     }
     T* here = sums_ + filled_ * kTileChannels<T>;
+    if (!Finish::kDirect)
+      for (int p = 0; p < pixels; ++p) index_[filled_ + p] = index + p * index_step;
     filled_ += pixels;
     return here;
   }
   // Fetches the lines that the strip will be written to while its sums are formed.
   void expect() const {
     constexpr int64_t kLine = 64;
-    if (pixel_step_ != 1) return;
-    for (int c = 0; c < channels_; ++c)
-      for (int64_t i = 0; i < kPixels * (int64_t)sizeof(S); i += kLine)
-        __builtin_prefetch(reinterpret_cast<const char*>(to_ + channel_(c)) + i, 1);
+    if (finish_.pixel_step != 1) return;
+    for (int c = 0; c < finish_.channels; ++c)
+      for (int64_t i = 0; i < kStripPixels * (int64_t)sizeof(S); i += kLine)
+        __builtin_prefetch(reinterpret_cast<const char*>(to_ + finish_.channel(c)) + i, 1);
   }
   void flush() {
-    if (filled_ > 0) store_tile<S, T>(sums_, filled_, channels_, to_, pixel_step_, channel_);
+    if (filled_ > 0) finish_(sums_, filled_, index_, to_);
     filled_ = 0;
   }
 
  private:
-  static constexpr int kPixels = 64;
-  alignas(64) T sums_[kPixels * kTileChannels<T>];
-  int channels_;
-  int64_t pixel_step_;
-  ChannelOffsets channel_;
+  alignas(64) T sums_[kStripPixels * kTileChannels<T>];
+  int64_t index_[kStripPixels];
+  const Finish& finish_;
   S* to_ = nullptr;
   int filled_ = 0;
 };

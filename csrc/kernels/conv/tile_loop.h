@@ -45,15 +45,76 @@ struct RowTaps {
   }
 };
 
+static inline bool by_rows_of_taps(const LoopNest& nest, const Axis* axis, bool depthwise) {
+  // With one tap along the depth, the runs of a row of taps stand together.
+  return nest.by_rows && axis[0].taps == 1 && !depthwise;
+}
+template <class T>
+RowTaps<T> row_taps_of(const LoopNest& nest, const Axis* axis, bool depthwise, const SlabPlan& plan, const Slab& slab,
+                       const Images& source, int64_t run_count) {
+  RowTaps<T> taps;
+  taps.use = by_rows_of_taps(nest, axis, depthwise);
+  taps.axis = axis[1];
+  taps.first = plan.axis == 1 ? slab.first : 0;
+  taps.size = source.size[1];
+  taps.runs = axis[1].taps > 0 ? run_count / axis[1].taps : 0;
+  return taps;
+}
+
+// How the results along the chosen loop are cut into tiles.
+struct Pieces {
+  int64_t count, shorter, longer;
+  explicit Pieces(int64_t results)
+      : count((results + kTilePixels - 1) / kTilePixels), shorter(results / count), longer(results % count) {}
+  int operator[](int64_t piece) const { return (int)(shorter + (piece < longer ? 1 : 0)); }
+};
+
+// Calls row(k) before each walk along the chosen loop, k counting loop[2], and piece(pixels, offset in the slab, offset
+// in the result, number of the first result) for every tile of it.
+template <class Row, class Piece>
+BAYESOPS_INLINE void for_pieces(const LoopNest& nest, const Row& row, const Piece& visit) {
+  const Loop& along = nest.loop[3];
+  const Pieces pieces(along.count);
+  for (int64_t i = 0; i < nest.loop[0].count; ++i)
+    for (int64_t j = 0; j < nest.loop[1].count; ++j)
+      for (int64_t k = 0; k < nest.loop[2].count; ++k) {
+        const auto at = [&](auto step) {
+          return i * (nest.loop[0].*step) + j * (nest.loop[1].*step) + k * (nest.loop[2].*step);
+        };
+        int64_t in = at(&Loop::in_step), out = at(&Loop::out_step), index = at(&Loop::index_step);
+        row(k);
+        for (int64_t piece = 0; piece < pieces.count; ++piece) {
+          const int pixels = pieces[piece];
+          visit(pixels, in, out, index);
+          in += pixels * along.in_step;
+          out += pixels * along.out_step;
+          index += pixels * along.index_step;
+        }
+      }
+}
+BAYESOPS_INLINE int64_t piece_count(const LoopNest& nest) {
+  return nest.loop[0].count * nest.loop[1].count * nest.loop[2].count * Pieces(nest.loop[3].count).count;
+}
+
+template <class T>
+BAYESOPS_INLINE void multiply_tile(const TileArguments<T>& a, bool depthwise, int pixels, int vectors) {
+  if (depthwise) {
+    depthwise_tile_function<T>(pixels)(a);
+  } else {
+    tile_function<T>(pixels, vectors, a.mask != nullptr)(a);
+  }
+}
+
 // All results of one tile of columns over a slab. `all` holds what the tiles share, for the first pixel of the slab;
 // `bias` has one number for each channel of the result.
-template <class S, class T>
-void run_tile(const TileArguments<T>& all, bool depthwise, int count, const T* bias, const ChannelOffsets& channel,
-              const LoopNest& nest, const RowTaps<T>& row_taps, S* out, Upcoming& upcoming, PhaseClock& clock) {
-  const int vectors = (count + kLanes<T> - 1) / kLanes<T>;
-  const bool in_place = stores_directly<S, T>(count, vectors, channel);
+template <class S, class T, class Finish>
+void run_tile(const TileArguments<T>& all, bool depthwise, const T* bias, const LoopNest& nest,
+              const RowTaps<T>& row_taps, S* out, const Finish& finish, Upcoming& upcoming, PhaseClock& clock) {
+  const int count = finish.channels, vectors = (count + kLanes<T> - 1) / kLanes<T>;
+  const ChannelOffsets& channel = finish.channel;
+  const bool in_place = Finish::kDirect && stores_directly<S, T>(count, vectors, channel);
   const Loop& along = nest.loop[3];
-  Strip<S, T> strip(count, along.out_step, channel);
+  Strip<S, T, Finish> strip(finish);
   alignas(64) T listed_bias[kTileChannels<T>];
   TileArguments<T> a = all;
   a.bias = bias + channel.first;
@@ -62,39 +123,28 @@ void run_tile(const TileArguments<T>& all, bool depthwise, int count, const T* b
     a.bias = listed_bias;
   }
   a.out_step = in_place ? along.out_step : kTileChannels<T>;
-  const int64_t pieces = (along.count + kTilePixels - 1) / kTilePixels;
-  const int64_t shorter = along.count / pieces, longer = along.count % pieces;
-  int64_t left = nest.loop[0].count * nest.loop[1].count * nest.loop[2].count * pieces;
-  for (int64_t i = 0; i < nest.loop[0].count; ++i)
-    for (int64_t j = 0; j < nest.loop[1].count; ++j)
-      for (int64_t k = 0; k < nest.loop[2].count; ++k) {
-        const int64_t in = i * nest.loop[0].in_step + j * nest.loop[1].in_step + k * nest.loop[2].in_step;
-        S* to = out + i * nest.loop[0].out_step + j * nest.loop[1].out_step + k * nest.loop[2].out_step;
+  a.pixel_step = along.in_step;
+  int64_t left = piece_count(nest);
+  for_pieces(
+      nest,
+      [&](int64_t row) {
+        if (row_taps.use) row_taps.narrow(row, all, a);
+      },
+      [&](int pixels, int64_t in, int64_t to, int64_t index) {
+        if (upcoming.bytes > 0) upcoming.fetch(left);
+        --left;
         a.x = all.x + in;
-        if (row_taps.use) row_taps.narrow(k, all, a);
-        a.pixel_step = along.in_step;
-        for (int64_t piece = 0; piece < pieces; ++piece) {
-          if (upcoming.bytes > 0) upcoming.fetch(left);
-          --left;
-          const int pixels = (int)(shorter + (piece < longer ? 1 : 0));
-          if constexpr (sizeof(S) == sizeof(T)) {
-            if (in_place) a.out = to + channel.first;
-          }
-          clock.start();
-          if (!in_place) {
-            a.out = strip.room(pixels, to);
-            clock.mark(kPhaseEpilogue);
-          }
-          if (depthwise) {
-            depthwise_tile_function<T>(pixels)(a);
-          } else {
-            tile_function<T>(pixels, vectors, a.mask != nullptr)(a);
-          }
-          clock.mark(kPhaseMultiply);
-          a.x += pixels * along.in_step;
-          to += pixels * along.out_step;
+        if constexpr (sizeof(S) == sizeof(T)) {
+          if (in_place) a.out = out + to + channel.first;
         }
-      }
+        clock.start();
+        if (!in_place) {
+          a.out = strip.room(pixels, out + to, index, along.index_step);
+          clock.mark(kPhaseEpilogue);
+        }
+        multiply_tile(a, depthwise, pixels, vectors);
+        clock.mark(kPhaseMultiply);
+      });
   clock.start();
   strip.flush();
   clock.mark(kPhaseEpilogue);

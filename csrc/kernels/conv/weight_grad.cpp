@@ -1,10 +1,12 @@
 // Gradient of the weight: for every tap, a product of input pixels and output gradients summed over pixels and images,
-// then masked, sample by sample (example by example where every example has its own mask).
+// then masked, sample by sample (example by example where every example has its own mask). Where the weight is
+// Gaussian, mu's gradient is that sum, and sigma's the sum of every sample's times its noise.
 //
 // The inner loop is that of conv/tiles.cpp with other roles: the reduction runs over pixels, the staged output gradient
 // is the panel, and the "pixels" of a tile are neighbouring input channels. Items (a set and a slab of its images) are
 // dealt to a number of partial sums that depends on the shapes only, and those are added in order: the result is the
 // same for every number of threads.
+#include "kernels/conv/drawn_panel.h"
 #include "kernels/conv/entry.h"
 #include "kernels/conv/microkernel.h"
 #include "kernels/conv/source.h"
@@ -17,13 +19,15 @@ namespace {
 template <class S, class T>
 class WeightGrad {
  public:
-  WeightGrad(const ConvProblem& problem, const Images& grad_output, const Images& input, T* grad_weight,
+  // `grad_sigma` where noise is drawn; then `grad_weight` may be null.
+  WeightGrad(const ConvProblem& problem, const Images& grad_output, const Images& input, T* grad_weight, T* grad_sigma,
              const Parallel& pool)
       : p_(problem),
         r_(roles_of(problem, false)),
         grad_(grad_output),
         input_(input),
         result_(grad_weight),
+        sigma_(grad_sigma),
         pool_(enough_threads(problem, image_pixels(grad_output), pool)) {
     tile_width_ = r_.depthwise ? kLanes<T> : kTileChannels<T>;
     tile_count_ = max_tiles(r_, tile_width_);
@@ -52,27 +56,43 @@ class WeightGrad {
     if (!empty && images > 0) {
       slabs_ = plan_slabs(axis_, images, (r_.reduced_total + tile_width_) * (int64_t)sizeof(T), 1);
       items = sets * slabs_.count();
-      in_place_ = !r_.depthwise && readable_in_place<S, T>(input_, axis_, r_.reduced_total);
+      in_place_ = !r_.depthwise && !p_.squared_input && !p_.noise.flipped &&
+                  readable_in_place<S, T>(input_, axis_, r_.reduced_total);
     }
+    // Every sample has its own noise: its sum is formed by itself, where there are several.
+    const bool by_sample = sigma_ != nullptr && sets > 1;
+    const int64_t slabs = slabs_.count();
+    if (by_sample) items = items > 0 ? sets : 0;
     // The number of partial sums is fixed by the shapes; how many threads share the tiles of one changes no result.
     constexpr int64_t kPartials = 8, kPartialBytes = 64 << 20;
-    const int64_t size = tile_count_ * block_;
-    int64_t partials = size > 0 ? kPartialBytes / (size * (int64_t)sizeof(T)) : 1;
+    const int64_t size = tile_count_ * block_, sums_size = by_sample ? 2 * size : size;
+    int64_t partials = size > 0 ? kPartialBytes / (sums_size * (int64_t)sizeof(T)) : 1;
     partials = partials > kPartials ? kPartials : partials < 1 ? 1 : partials;
     if (partials > items) partials = items;
     const int64_t wanted = partials > 0 ? (2 * pool_.threads + partials - 1) / partials : 1;
     const int64_t splits = wanted < tile_count_ ? wanted : tile_count_;
-    T* sums = scratch<T>(kScratchSharedPanel, partials * size + 1);
+    T* sums = scratch<T>(kScratchSharedPanel, partials * sums_size + 1);
     parallel_for(pool_, partials * splits, 1, [&](int64_t begin, int64_t end) {
       for (int64_t job = begin; job < end; ++job) {
         const int64_t partial = job / splits, split = job % splits;
-        add_items(items * partial / partials, items * (partial + 1) / partials, tile_count_ * split / splits,
-                  tile_count_ * (split + 1) / splits, sums + partial * size);
+        const int64_t first = items * partial / partials, last = items * (partial + 1) / partials;
+        const int64_t first_tile = tile_count_ * split / splits, last_tile = tile_count_ * (split + 1) / splits;
+        T* mine = sums + partial * sums_size;
+        if (by_sample) {
+          add_samples(first, last, slabs, first_tile, last_tile, mine, mine + size);
+        } else {
+          add_items(first, last, first_tile, last_tile, mine);
+        }
       }
     });
+    T* const to = result_ != nullptr || by_sample ? result_ : sigma_;
     parallel_for(pool_, tile_count_, 1, [&](int64_t begin, int64_t end) {
-      for (int64_t t = begin; t < end; ++t) write_tile(t, sums, partials, size);
+      for (int64_t t = begin; t < end; ++t) {
+        if (to != nullptr) write_tile(t, sums, partials, sums_size, to);
+        if (by_sample) write_tile(t, sums + size, partials, sums_size, sigma_);
+      }
     });
+    if (sigma_ != nullptr && !by_sample) multiply_noise(to);
   }
 
  private:
@@ -91,8 +111,52 @@ class WeightGrad {
     Axis axis[3];
     SlabView<T> view;
     const uint16_t* masks;  // kTileVectors words a row of every tile; null: nothing is masked
+    FlipSigns signs;
   };
   static constexpr int64_t kItems = 8;
+
+  // The sums of samples [first, last), without and with their noise.
+  void add_samples(int64_t first, int64_t last, int64_t slabs, int64_t first_tile, int64_t last_tile, T* sums,
+                   T* noisy) const {
+    const int64_t from = first_tile * block_, size = (last_tile - first_tile) * block_;
+    memset(sums + from, 0, (size_t)size * sizeof(T));
+    memset(noisy + from, 0, (size_t)size * sizeof(T));
+    T* sample_sums = scratch<T>(kScratchSampleSum, size) - from;
+    T* noise = scratch<T>(kScratchNoisePanel, block_);
+    int32_t* rows = scratch<int32_t>(kScratchTables, p_.weight_row() + 1);
+    strip_rows(p_, r_, WeightSet{}, 0, taps_, false, rows);
+    for (int64_t sample = first; sample < last; ++sample) {
+      add_items(sample * slabs, (sample + 1) * slabs, first_tile, last_tile, sample_sums);
+      PhaseClock clock;
+      for (int64_t t = first_tile; t < last_tile; ++t) {
+        draw_panel<S, T>(p_, r_, DrawnWeights<S, T>{nullptr, nullptr}, sample, tile(t), rows, noise, tile_width_);
+        const int64_t at = t * block_, columns = tile(t).count;
+        for (int64_t row = 0; row < block_; row += tile_width_)
+          for (int64_t c = 0; c < columns; c += kLanes<T>) {
+            const Vec<T> sum = load(sample_sums + at + row + c);
+            store(sums + at + row + c, load(sums + at + row + c) + sum);
+            store(noisy + at + row + c, fused_multiply_add(sum, load(noise + row + c), load(noisy + at + row + c)));
+          }
+      }
+      clock.mark(kPhaseDraw);
+    }
+  }
+
+  // One sample: sigma's gradient is that of the weight times the noise, element by element.
+  void multiply_noise(const T* grad) const {
+    constexpr int64_t kPiece = 1 << 14;
+    const int64_t count = p_.out_channels * p_.weight_row();
+    parallel_for(pool_, (count + kPiece - 1) / kPiece, 1, [&](int64_t begin, int64_t end) {
+      PhaseClock clock;
+      float* room = scratch<float>(kScratchNoise, noise_room(kPiece));
+      for (int64_t piece = begin; piece < end; ++piece) {
+        const int64_t first = piece * kPiece, here = count - first < kPiece ? count - first : kPiece;
+        const float* noise = draw_noise(p_.noise, 0, first, here, room);
+        for (int64_t i = 0; i < here; ++i) sigma_[first + i] = grad[first + i] * (T)noise[i];
+      }
+      clock.mark(kPhaseDraw);
+    });
+  }
 
   void add_items(int64_t first, int64_t last, int64_t first_tile, int64_t last_tile, T* sums) const {
     PhaseClock clock;
@@ -104,6 +168,8 @@ class WeightGrad {
     const int64_t tiles = last_tile - first_tile, mask_size = tiles * rows_ * kTileVectors;
     uint16_t* masks = scratch<uint16_t>(kScratchPanel, p_.mask.masked ? together * mask_size : 1);
     int64_t* run = scratch<int64_t>(kScratchSum, p_.taps());
+    float* signs = nullptr;
+    if (p_.noise.flipped) signs = scratch<float>(kScratchSigns, together * slabs_.most_images() * flip_step(p_));
     Item items[kItems];
     for (int64_t begin = first; begin < last; begin += together) {
       const int64_t count = last - begin < together ? last - begin : together;
@@ -117,9 +183,14 @@ class WeightGrad {
         item.example = p_.per_example ? set % p_.examples : item.slab.first_image;
         slab_axes(axis_, slabs_, item.slab, item.axis);
         const int64_t tag = p_.per_example ? item.example * slabs_.count() + slab : slab;
+        item.signs = FlipSigns{nullptr, nullptr, 0};
+        if (p_.noise.flipped)
+          item.signs = draw_signs(p_, item.sample, item.slab.first_image, item.slab.last_image - item.slab.first_image,
+                                  signs + i * slabs_.most_images() * flip_step(p_));
         item.view = open_slab<S, T>(input_, item.axis, slabs_, item.slab, item.sample, item.example,
-                                    ChannelList{nullptr, r_.reduced_total}, in_place_, tag, stage + i * slab_size,
-                                    staged, clock);
+                                    ChannelList{nullptr, r_.reduced_total}, in_place_,
+                                    StageChange{item.signs.inputs, item.signs.step, p_.squared_input}, tag,
+                                    stage + i * slab_size, staged, clock);
         item.masks = nullptr;
         if (p_.mask.masked) {
           if (set == masked_set) {
@@ -174,9 +245,14 @@ class WeightGrad {
     const S* grad = static_cast<const S*>(grad_.data) + item.sample * grad_.sample_stride +
                     item.example * grad_.example_stride + (tile.group * r_.columns + tile.first) * grad_.channel_stride;
     clock.start();
-    for (int64_t n = 0; n < images; ++n)
+    const float* signs = item.signs.outputs;
+    if (signs != nullptr) signs += tile.group * r_.columns + tile.first;
+    for (int64_t n = 0; n < images; ++n) {
       stage_image<S, T>(grad + n * grad_.example_stride, grad_, ChannelList{nullptr, columns}, window,
                         panel + n * pixels * columns);
+      if (signs != nullptr)
+        change_pixels(StageChange{signs, item.signs.step, false}, n, pixels, columns, panel + n * pixels * columns);
+    }
     clock.mark(kPhaseStage);
     int64_t next = 0;
     for (int64_t n = 0; n < images; ++n)
@@ -249,7 +325,7 @@ class WeightGrad {
   }
 
   // Adds the partial sums of a tile in order and writes them in the layout of the weight.
-  void write_tile(int64_t t, T* sums, int64_t partials, int64_t size) const {
+  void write_tile(int64_t t, T* sums, int64_t partials, int64_t size, T* result) const {
     constexpr int n = kLanes<T>;
     const ColumnTile columns = tile(t);
     const int64_t taps = p_.taps();
@@ -263,7 +339,7 @@ class WeightGrad {
         for (int64_t s = 0; s < partials; ++s) sum += load(block + s * size + row * tile_width_ + first);
         store(total + row * n, sum * scale);
       }
-      T* to = result_ + (columns.group * r_.columns + columns.first + first) * rows_;
+      T* to = result + (columns.group * r_.columns + columns.first + first) * rows_;
       for (int64_t c = 0; c < r_.reduced; ++c)
         for (int64_t tap = 0; tap < taps; tap += n) {
           const int count = (int)(taps - tap < n ? taps - tap : n);
@@ -279,6 +355,7 @@ class WeightGrad {
   const Images& grad_;
   const Images& input_;
   T* result_;
+  T* sigma_;
   const Parallel pool_;
   Axis axis_[3];
   TapOrder taps_;
@@ -290,14 +367,15 @@ class WeightGrad {
 }  // namespace
 
 void correlate_weight_grad(const ConvProblem& p, const Images& grad_output, const Images& input, void* grad_weight,
-                           const Parallel& pool) {
-  if (p.dtype == kFloat32) {
-    WeightGrad<float, float>(p, grad_output, input, static_cast<float*>(grad_weight), pool).run();
-  } else if (p.dtype == kFloat64) {
-    WeightGrad<double, double>(p, grad_output, input, static_cast<double*>(grad_weight), pool).run();
-  } else {
-    WeightGrad<BFloat16, float>(p, grad_output, input, static_cast<float*>(grad_weight), pool).run();
-  }
+                           void* grad_sigma, const Parallel& pool) {
+  const auto as = [&](auto storage, auto computed) {
+    using S = decltype(storage);
+    using T = decltype(computed);
+    WeightGrad<S, T>(p, grad_output, input, static_cast<T*>(grad_weight), static_cast<T*>(grad_sigma), pool).run();
+  };
+  if (p.dtype == kFloat32) return as(float{}, float{});
+  if (p.dtype == kFloat64) return as(double{}, double{});
+  as(BFloat16{}, float{});
 }
 
 BAYESOPS_ISA_END

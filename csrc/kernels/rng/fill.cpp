@@ -1,7 +1,7 @@
 // The random streams, many elements at a time: words through a small buffer, then bytes to bits or words to normals.
 #include "kernels/rng/fill.h"
 
-#include "kernels/rng/normal.h"
+#include "kernels/rng/normal_vectors.h"
 #include "kernels/simd/philox.h"
 
 BAYESOPS_ISA_BEGIN
@@ -160,55 +160,6 @@ void fill_signs(float* out, int64_t first, int64_t count, Stream s) {
   }
 }
 
-struct VectorMath {
-  using F = VFloat;
-  using I = VInt;
-  using U = VUint;
-  BAYESOPS_HD_MEMBER F constant(float x) { return F{} + x; }
-  BAYESOPS_HD_MEMBER F to_float(I i) { return __builtin_convertvector(i, F); }
-  BAYESOPS_HD_MEMBER F fma(F a, F b, F c) { return exact_fma(a, b, c); }
-  BAYESOPS_HD_MEMBER F sqrt(F a) { return square_root(a); }
-  BAYESOPS_HD_MEMBER I float_bits(F a) { return (I)a; }
-  BAYESOPS_HD_MEMBER F bits_float(I a) { return (F)a; }
-};
-
-// Two vectors of words in memory order become two vectors of normals in memory order.
-BAYESOPS_INLINE void normal_vectors(VUint a, VUint b, VFloat& z0, VFloat& z1) {
-  constexpr int n = kLanes<float>;
-  VUint even, odd;
-  VInt to_low, to_high;
-#if defined(__clang__)
-  for (int i = 0; i < n; ++i) {
-    even[i] = i < n / 2 ? a[2 * i] : b[2 * i - n];
-    odd[i] = i < n / 2 ? a[2 * i + 1] : b[2 * i + 1 - n];
-  }
-#else
-  VInt evens, odds;
-  for (int i = 0; i < n; ++i) {
-    evens[i] = 2 * i;
-    odds[i] = 2 * i + 1;
-  }
-  even = __builtin_shuffle(a, b, evens);
-  odd = __builtin_shuffle(a, b, odds);
-#endif
-  VFloat cosine, sine;
-  box_muller<VectorMath>(even, odd, cosine, sine);
-#if defined(__clang__)
-  for (int i = 0; i < n; ++i) {
-    z0[i] = i % 2 ? sine[i / 2] : cosine[i / 2];
-    z1[i] = i % 2 ? sine[n / 2 + i / 2] : cosine[n / 2 + i / 2];
-  }
-  (void)to_low, (void)to_high;
-#else
-  for (int i = 0; i < n; ++i) {
-    to_low[i] = i / 2 + (i % 2) * n;
-    to_high[i] = n / 2 + i / 2 + (i % 2) * n;
-  }
-  z0 = __builtin_shuffle(cosine, sine, to_low);
-  z1 = __builtin_shuffle(cosine, sine, to_high);
-#endif
-}
-
 void fill_normals(float* out, int64_t first, int64_t count, Stream s) {
   constexpr int n = kLanes<float>;
   static_assert(kWordsPerCall % (2 * n) == 0, "whole pairs of vectors");
@@ -229,9 +180,38 @@ void fill_normals(float* out, int64_t first, int64_t count, Stream s) {
   }
 }
 
+struct RowBlocks {
+  const uint64_t* first;
+  __attribute__((always_inline)) inline Lanes64 operator()(int u) const {
+    return add64(broadcast64(first[u]), ConsecutiveBlocks::lane_offsets());
+  }
+};
+
+void fill_normal_rows(float* out, const uint64_t* block, int64_t rows, Stream s) {
+  constexpr int n = kLanes<float>;
+  static_assert(kNormalRow == 4 * kLanes64 && kNormalRow == 2 * n, "a row is a vector of blocks, two of words");
+  alignas(64) uint32_t words[kWordsPerCall];
+  for (int64_t i = 0; i < rows; i += kPhiloxUnroll) {
+    const int here = rows - i < kPhiloxUnroll ? (int)(rows - i) : kPhiloxUnroll;
+    uint64_t first[kPhiloxUnroll] = {};
+    for (int u = 0; u < here; ++u) first[u] = block[i + u];
+    philox_many(words, s, kDomainNormal, RowBlocks{first});
+    for (int u = 0; u < here; ++u) {
+      VUint a, b;
+      memcpy(&a, words + u * kNormalRow, sizeof a);
+      memcpy(&b, words + u * kNormalRow + n, sizeof b);
+      VFloat z0, z1;
+      normal_vectors(a, b, z0, z1);
+      store(out + (i + u) * kNormalRow, z0);
+      store(out + (i + u) * kNormalRow + n, z1);
+    }
+  }
+}
+
 }  // namespace
 
 extern const FillKernels kFillKernels;
-const FillKernels kFillKernels = {fill_bernoulli_bits, fill_bernoulli_bytes, fill_signs, fill_normals, fill_words};
+const FillKernels kFillKernels = {fill_bernoulli_bits, fill_bernoulli_bytes, fill_signs,
+                                  fill_normals,        fill_normal_rows,     fill_words};
 
 BAYESOPS_ISA_END

@@ -15,6 +15,9 @@ struct FillKernels {
   // +1 or -1.
   void (*signs)(float* out, int64_t first, int64_t count, Stream s);
   void (*normals)(float* out, int64_t first, int64_t count, Stream s);
+  // Rows of normals of the machine's own length (kNormalRow): row i holds those from element 4 * block[i] on. For
+  // tiles, whose rows lie apart in the stream.
+  void (*normal_rows)(float* out, const uint64_t* block, int64_t rows, Stream s);
   // Raw words of a domain, one an element.
   void (*words)(uint32_t* out, int64_t first, int64_t count, Stream s, Domain domain);
 };

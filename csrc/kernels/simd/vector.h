@@ -45,6 +45,9 @@ using Vec = typename VectorOf<T>::V;
 template <class T>
 constexpr int kLanes = kVectorBytes / (int)sizeof(T);
 
+// Normals that one row of a tile of random numbers holds: two vectors of them.
+constexpr int kNormalRow = 2 * kVectorBytes / (int)sizeof(float);
+
 template <class T>
 BAYESOPS_INLINE Vec<T> load(const T* p) {
   Vec<T> v;
@@ -109,6 +112,30 @@ BAYESOPS_INLINE VFloat square_root(VFloat a) {
   for (int i = 0; i < kLanes<float>; ++i) r[i] = __builtin_sqrtf(a[i]);
   return r;
 #endif
+}
+
+BAYESOPS_INLINE VDouble square_root(VDouble a) {
+#if defined(BAYESOPS_AVX512)
+  return (VDouble)_mm512_sqrt_pd((__m512d)a);
+#elif defined(BAYESOPS_AVX2)
+  return (VDouble)_mm256_sqrt_pd((__m256d)a);
+#else
+  VDouble r;
+  for (int i = 0; i < kLanes<double>; ++i) r[i] = __builtin_sqrt(a[i]);
+  return r;
+#endif
+}
+
+// Floats (of a random stream) as a vector of the computing type.
+template <class T>
+BAYESOPS_INLINE Vec<T> load_floats(const float* p) {
+  if constexpr (sizeof(T) == sizeof(float)) {
+    return load(p);
+  } else {
+    Vec<T> v;
+    for (int i = 0; i < kLanes<T>; ++i) v[i] = p[i];
+    return v;
+  }
 }
 
 // All bits set in the lanes whose bit is set.

@@ -1,0 +1,80 @@
+// Panels of Gaussian weights: mu + sigma * eps comes into being on its way from the weights to the panel.
+#pragma once
+#include "kernels/conv/weight_set.h"
+#include "kernels/rng/fill.h"
+
+BAYESOPS_ISA_BEGIN
+
+// Room for `count` normals wherever they start, and for whole vectors read past their end.
+BAYESOPS_INLINE int64_t noise_room(int64_t count) { return count + 2 * kFillAlign; }
+
+// Normals [first, first + count) of a sample.
+static inline const float* draw_noise(const NoiseSource& noise, int64_t sample, int64_t first, int64_t count,
+                                      float* room) {
+  const int64_t start = fill_start(first);
+  kFillKernels.normals(room, start, first - start + count, Stream{(uint64_t)noise.seeds[sample], noise.stream});
+  return room + (first - start);
+}
+
+// A weight's mean may be left out; where sigma is left out, too, the panel holds the noise itself.
+template <class S, class T>
+struct DrawnWeights {
+  const S* mu;
+  const S* sigma;
+
+  BAYESOPS_HD_MEMBER Vec<T> load(const DrawnWeights& w, int64_t element, const float* noise, uint32_t bits) {
+    const Vec<T> eps = load_floats<T>(noise);
+    if (w.sigma == nullptr) return eps;
+    const Vec<T> sigma = load_as<T>(w.sigma + element, bits);
+    return w.mu != nullptr ? fused_multiply_add(sigma, eps, load_as<T>(w.mu + element, bits)) : sigma * eps;
+  }
+};
+
+// The panel of a tile for one sample. The strips of neighbouring columns are neighbours in the weight, so the noise of
+// the tile, or of a vector of its columns, is one range of the stream; long strips take it piece by piece.
+template <class S, class T>
+void draw_panel(const ConvProblem& p, const Roles& r, const DrawnWeights<S, T>& weights, int64_t sample,
+                const ColumnTile& tile, const int32_t* strip_row, T* panel, int64_t panel_step) {
+  constexpr int n = kLanes<T>;
+  constexpr int64_t kTileRange = 1 << 13, kVectorRange = 1 << 15, kPiece = 1024;
+  const int columns = (int)tile.count;
+  const int64_t length = strip_length(p, r);
+  const bool by_tile = columns * length <= kTileRange, by_vector = n * length <= kVectorRange;
+  const bool adjoin = columns_adjoin(p, r, WeightSet{});
+  float* room = scratch<float>(kScratchNoise, by_tile     ? noise_room(columns * length)
+                                              : by_vector ? noise_room(n * length)
+                                                          : n * noise_room(kPiece));
+  for_strips(p, r, WeightSet{}, tile, [&](const auto& element, int64_t offset) {
+    const StripRows rows{strip_row, offset};
+    const float* of_tile = by_tile ? draw_noise(p.noise, sample, element(0), columns * length, room) : nullptr;
+    if (adjoin && by_tile) {  // one tap: neighbouring columns are neighbouring weights
+      for (int c = 0; c < columns && strip_row[0] >= 0; c += n)
+        store(panel + (strip_row[0] + offset) * panel_step + c,
+              DrawnWeights<S, T>::load(weights, element(c), of_tile + c, low_bits(columns - c)));
+      return;
+    }
+    for (int c = 0; c < columns; c += n) {
+      const int here = columns - c < n ? columns - c : n;
+      const int64_t first = element(c);
+      const float* noise[n];
+      const int64_t piece = by_tile || by_vector ? length : kPiece;
+      for (int64_t begin = 0; begin < length; begin += piece) {
+        const int64_t end = begin + piece < length ? begin + piece : length;
+        const float* of_vector = by_tile ? of_tile + c * length : nullptr;
+        if (!by_tile && by_vector) of_vector = draw_noise(p.noise, sample, first, here * length, room);
+        for (int i = 0; i < here; ++i)
+          noise[i] = of_vector != nullptr ? of_vector + i * length
+                                          : draw_noise(p.noise, sample, first + i * length + begin, end - begin,
+                                                       room + i * noise_room(kPiece));
+        pack_vector<T>(
+            here, begin, end,
+            [&](int i, int64_t k, uint32_t bits) {
+              return DrawnWeights<S, T>::load(weights, first + i * length + k, noise[i] + (k - begin), bits);
+            },
+            rows, panel + c, panel_step);
+      }
+    }
+  });
+}
+
+BAYESOPS_ISA_END
