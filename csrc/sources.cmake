@@ -24,8 +24,11 @@ set(BAYESOPS_OPS_SOURCES
   csrc/ops/convolution.cpp
   csrc/ops/dropout.cpp
   csrc/ops/dropout_arguments.cpp
+  csrc/ops/gaussian_noise.cpp
+  csrc/ops/gaussian_weight_arguments.cpp
   csrc/ops/kernel_counters.cpp
   csrc/ops/library.cpp
+  csrc/ops/lrt_arguments.cpp
   csrc/ops/lrt_conv.cpp
   csrc/ops/masked_conv.cpp
   csrc/ops/random.cpp

@@ -6,7 +6,8 @@ one weight for several samples of shared images, the samples' output channels st
 ``g`` groups.
 
 Everywhere below, ``input`` is ``[N, I, *]`` (shared by all samples) or ``[S, N, I, *]``, ``weights`` is
-``[S or nothing, N if per_example, O, I / groups, *]``, and an output ``[S or nothing, N, O, *]`` as the weights have it.
+``[S or nothing, N if per_example, O, I / groups, *]``, and an output ``[S, N, O, *]``, or ``[N, O, *]`` where neither
+of them has samples. Where the input alone has samples, they are more examples of one weight.
 """
 
 from collections.abc import Sequence
@@ -31,6 +32,8 @@ class Geometry(NamedTuple):
 def convolve(input: Tensor, weights: Tensor, geometry: Geometry, *, per_example: bool = False) -> Tensor:
     """Return the convolution of each sample's (and example's) images with its own weight."""
     spatial = len(geometry.stride)
+    if _is_all_examples(input.shape, weights.shape, spatial, per_example):
+        return convolve(input.flatten(0, 1), weights, geometry).unflatten(0, input.shape[:2])
     samples = weights.shape[: weights.dim() - spatial - 2 - per_example]
     size = output_size(
         input.shape[input.dim() - spatial :], weights.shape[weights.dim() - spatial :],
@@ -57,6 +60,10 @@ def input_gradient(
     grad_output: Tensor, weights: Tensor, input_size: Sequence[int], geometry: Geometry, *, per_example: bool = False
 ) -> Tensor:
     """Return the gradient of the input: of its size, hence summed over the samples that share it."""
+    if _is_all_examples(input_size, weights.shape, len(geometry.stride), per_example):
+        samples, examples, *image = input_size
+        gradient = input_gradient(grad_output.flatten(0, 1), weights, [samples * examples, *image], geometry)
+        return gradient.unflatten(0, (samples, examples))
     if grad_output.numel() == 0 or weights.numel() == 0 or 0 in input_size:
         return grad_output.new_zeros(input_size)
     if len(geometry.stride) == 0:
@@ -72,6 +79,8 @@ def weight_gradients(
     grad_output: Tensor, input: Tensor, weights_size: Sequence[int], geometry: Geometry, *, per_example: bool = False
 ) -> Tensor:
     """Return the gradient of each sample's (and example's) weight: of the weights' size."""
+    if _is_all_examples(input.shape, weights_size, len(geometry.stride), per_example):
+        return weight_gradients(grad_output.flatten(0, 1), input.flatten(0, 1), weights_size, geometry)
     if grad_output.numel() == 0 or input.numel() == 0 or 0 in weights_size:
         return input.new_zeros(weights_size)
     if len(geometry.stride) == 0:
@@ -82,6 +91,10 @@ def weight_gradients(
     weights = input.new_empty(weights_size)  # its shape is all that is read
     gradient = _backward(grad_output, input, weights, geometry, folding, input_wanted=False)
     return folding.unfold_kernels(gradient, weights_size)
+
+
+def _is_all_examples(input_size: Sequence[int], weights_size: Sequence[int], spatial: int, per_example: bool) -> bool:
+    return len(input_size) == spatial + 3 and len(weights_size) == spatial + 2 + per_example
 
 
 def _linear(input: Tensor, weights: Tensor, per_example: bool) -> Tensor:

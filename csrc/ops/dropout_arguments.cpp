@@ -2,21 +2,6 @@
 
 namespace bayesops::ops {
 
-namespace {
-
-// The tensor itself where it already has these strides, a copy otherwise.
-Tensor with_strides(const Tensor& t, const Sizes& sizes, const Sizes& strides) {
-  bool same = true;
-  for (size_t i = 0; i < sizes.size(); ++i)
-    same = same && (sizes[i] <= 1 || t.stride(static_cast<int64_t>(i)) == strides[i]);
-  if (same) return t;
-  Tensor copy = empty_strided(sizes, strides, t.scalar_type(), t);
-  torch::stable::copy_(copy, t);
-  return copy;
-}
-
-}  // namespace
-
 DropoutArguments::DropoutArguments(const Tensor& given, const Tensor& seed, const std::optional<Tensor>& given_mask,
                                    double p, int64_t granularity, int64_t stream, bool shared_input)
     : seeds(read_seeds("dropout", seed)) {
@@ -46,12 +31,11 @@ DropoutArguments::DropoutArguments(const Tensor& given, const Tensor& seed, cons
   mask = read_mask(op, given_mask, base, kGranularityWeight, p, seeds, stream, false, problem.examples);
   problem.mask = mask.source;
 
-  input = with_strides(given, sizes, dense_strides(sizes, channel, problem.channels_last));
+  input = dense(given, channel, problem.channels_last);
   Sizes out_sizes = sizes;
   if (seeds.batched && shared_input) out_sizes.insert(out_sizes.begin(), seeds.count);
   const int64_t out_channel = channel + static_cast<int64_t>(out_sizes.size() - sizes.size());
-  out = empty_strided(out_sizes, dense_strides(out_sizes, out_channel, problem.channels_last), given.scalar_type(),
-                      given);
+  out = empty_dense(out_sizes, out_channel, problem.channels_last, given);
 }
 
 }  // namespace bayesops::ops

@@ -66,6 +66,21 @@ Sizes dense_strides(const Sizes& sizes, int64_t channel, bool channels_last) {
   return strides;
 }
 
+Tensor empty_dense(const Sizes& sizes, int64_t channel, bool channels_last, const Tensor& like) {
+  return empty_strided(sizes, dense_strides(sizes, channel, channels_last), like.scalar_type(), like);
+}
+
+Tensor dense(const Tensor& t, int64_t channel, bool channels_last) {
+  const Sizes sizes = sizes_of(t), strides = dense_strides(sizes, channel, channels_last);
+  bool same = true;
+  for (size_t i = 0; i < sizes.size(); ++i)
+    same = same && (sizes[i] <= 1 || t.stride(static_cast<int64_t>(i)) == strides[i]);
+  if (same) return t;
+  Tensor copy = empty_strided(sizes, strides, t.scalar_type(), t);
+  torch::stable::copy_(copy, t);
+  return copy;
+}
+
 bool is_channels_last(const Tensor& t, int64_t channel) {
   int64_t pixels = 1;
   for (int64_t i = channel + 1; i < t.dim(); ++i) pixels *= t.size(i);

@@ -28,6 +28,10 @@ Tensor empty_strided(const Sizes& sizes, const Sizes& strides, ScalarType dtype,
 Tensor empty(const Sizes& sizes, ScalarType dtype, const Tensor& like);
 // Strides of a contiguous tensor; with `channels_last`, dimension `channel` moves to the end of memory.
 Sizes dense_strides(const Sizes& sizes, int64_t channel, bool channels_last);
+// A tensor of `like`'s dtype with these strides.
+Tensor empty_dense(const Sizes& sizes, int64_t channel, bool channels_last, const Tensor& like);
+// The tensor itself where it has these strides already, a copy otherwise.
+Tensor dense(const Tensor& t, int64_t channel, bool channels_last);
 
 // True when a result should be channels last because its input is: several channels, several pixels, and neighbouring
 // channels next to each other in memory.

@@ -1,20 +1,11 @@
 // Masked weights and dropout as functors over a flat index: what a CUDA thread does, callable on the host as well.
-// Storage types other than float and double convert through float.
 #pragma once
 #include "kernels/conv/problem.h"
+#include "kernels/flat/compute_type.h"
 #include "kernels/flat/streams.h"
 #include "kernels/pointwise/dropout.h"
 
 namespace bayesops {
-
-template <class S>
-struct ComputeOf {
-  using T = float;
-};
-template <>
-struct ComputeOf<double> {
-  using T = double;
-};
 
 // A mask that is drawn, or given as bytes, by logical element.
 struct FlatMask {

@@ -42,6 +42,18 @@ struct FlatBernoulli {
   }
 };
 
+// The four normals of one Philox block.
+struct NormalBlock {
+  float z[4];
+};
+BAYESOPS_HD NormalBlock normal_block(Stream s, uint64_t block) {
+  const PhiloxBlock words = philox_block(s, kDomainNormal, block);
+  NormalBlock normals;
+  box_muller<ScalarMath>(words.word[0], words.word[1], normals.z[0], normals.z[1]);
+  box_muller<ScalarMath>(words.word[2], words.word[3], normals.z[2], normals.z[3]);
+  return normals;
+}
+
 struct FlatNormal {
   const int64_t* seeds;
   uint32_t stream;
@@ -50,12 +62,9 @@ struct FlatNormal {
   BAYESOPS_HD_MEMBER void run(const FlatNormal& f, int64_t index) {
     const int64_t per_sample = FlatBlocks::per_sample(f.blocks), sample = index / per_sample,
                   block = index % per_sample;
-    const PhiloxBlock words = philox_block(Stream{(uint64_t)f.seeds[sample], f.stream}, kDomainNormal, (uint64_t)block);
-    float z[4];
-    box_muller<ScalarMath>(words.word[0], words.word[1], z[0], z[1]);
-    box_muller<ScalarMath>(words.word[2], words.word[3], z[2], z[3]);
+    const NormalBlock normals = normal_block(Stream{(uint64_t)f.seeds[sample], f.stream}, (uint64_t)block);
     const int64_t first = block * 4;
-    for (int i = 0; i < 4 && first + i < f.blocks.count; ++i) f.out[sample * f.blocks.count + first + i] = z[i];
+    for (int i = 0; i < 4 && first + i < f.blocks.count; ++i) f.out[sample * f.blocks.count + first + i] = normals.z[i];
   }
 };
 

@@ -1,0 +1,181 @@
+"""The Gaussian convolutions as composites: our operators write the noise, the library's own convolutions do the rest.
+
+This is how the operators run on CUDA, as those of `_masked_conv_composite` do. It runs on any device, and the tests
+hold it on the CPU against the reference.
+
+- Weight sampling: `gaussian_weight` writes all samples' weights, and they make one convolution (`_sample_folding`).
+- Flipout: the convolution with the mean, once where the samples share the input, and that of the flipped input with
+  sigma * eps, its output flipped. Of gradients, too, the mean's part is taken once, from the sum over the samples.
+- Local reparameterisation: a convolution of means and one of variances; `lrt_epilogue` draws from both.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from bayesops.ops._layout import is_channels_last, with_layout
+from bayesops.ops._sample_folding import Geometry, convolve, input_gradient, weight_gradients
+
+# --- weight sampling --------------------------------------------------------------------------------------------------
+
+
+def sampled_conv(
+    input: Tensor, weight_mu: Tensor, weight_sigma: Tensor, bias: Tensor | None, seed: Tensor, stream: int,
+    *geometry: Any,
+) -> Tensor:  # fmt: skip
+    """Take and return what the operator ``bayesops::sampled_conv`` does."""
+    spatial = weight_mu.dim() - 2
+    weights = torch.ops.bayesops.gaussian_weight(weight_mu, weight_sigma, seed, stream)
+    output = _add_bias(convolve(input, weights, Geometry(*geometry)), bias, spatial)
+    return with_layout(output, spatial, is_channels_last(input, spatial))
+
+
+def sampled_conv_input_grad(
+    grad_output: Tensor, weight_mu: Tensor, weight_sigma: Tensor, seed: Tensor, input_size: Sequence[int], stream: int,
+    *geometry: Any,
+) -> Tensor:  # fmt: skip
+    """Take and return what the operator ``bayesops::sampled_conv_input_grad`` does."""
+    weights = torch.ops.bayesops.gaussian_weight(weight_mu, weight_sigma, seed, stream)
+    gradient = input_gradient(grad_output, weights, input_size, Geometry(*geometry))
+    return _laid_out_as(gradient, grad_output, weight_mu.dim() - 2)
+
+
+def sampled_conv_weight_grad(
+    grad_output: Tensor, input: Tensor, seed: Tensor, weight_size: Sequence[int], stream: int, *geometry: Any
+) -> tuple[Tensor, Tensor]:
+    """Take and return what the operator ``bayesops::sampled_conv_weight_grad`` does."""
+    gradients = weight_gradients(grad_output, input, [*seed.shape, *weight_size], Geometry(*geometry))
+    return gradients.sum_to_size(weight_size).contiguous(), _sigma_gradient(gradients, seed, weight_size, stream)
+
+
+# --- Flipout ----------------------------------------------------------------------------------------------------------
+
+
+def flipout_conv(
+    input: Tensor, weight_mu: Tensor, weight_sigma: Tensor, bias: Tensor | None, seed: Tensor, stream: int,
+    *geometry: Any,
+) -> Tensor:  # fmt: skip
+    """Take and return what the operator ``bayesops::flipout_conv`` does."""
+    spatial = weight_mu.dim() - 2
+    flip_input, flip_output = _signs(input, input.shape, weight_mu.shape, seed, stream)
+    deviation = torch.ops.bayesops.gaussian_weight(None, weight_sigma, seed, stream)
+    mean = _add_bias(convolve(input, weight_mu, Geometry(*geometry)), bias, spatial)
+    output = torch.addcmul(mean, flip_output, convolve(input * flip_input, deviation, Geometry(*geometry)))
+    return with_layout(output, spatial, is_channels_last(input, spatial))
+
+
+def flipout_conv_input_grad(
+    grad_output: Tensor, weight_mu: Tensor, weight_sigma: Tensor, seed: Tensor, input_size: Sequence[int], stream: int,
+    *geometry: Any,
+) -> Tensor:  # fmt: skip
+    """Take and return what the operator ``bayesops::flipout_conv_input_grad`` does."""
+    spatial = weight_mu.dim() - 2
+    flip_input, flip_output = _signs(grad_output, input_size, weight_mu.shape, seed, stream)
+    deviation = torch.ops.bayesops.gaussian_weight(None, weight_sigma, seed, stream)
+    flipped_size = [*seed.shape, *input_size[-spatial - 2 :]]  # flipped, no sample's input is another's
+    of_flipped = input_gradient(grad_output * flip_output, deviation, flipped_size, Geometry(*geometry))
+    of_mean = input_gradient(_as_shared(grad_output, input_size), weight_mu, input_size, Geometry(*geometry))
+    gradient = of_mean + (of_flipped * flip_input).sum_to_size(input_size)
+    return _laid_out_as(gradient, grad_output, spatial)
+
+
+def flipout_conv_weight_grad(
+    grad_output: Tensor, input: Tensor, seed: Tensor, weight_size: Sequence[int], stream: int, *geometry: Any
+) -> tuple[Tensor, Tensor]:
+    """Take and return what the operator ``bayesops::flipout_conv_weight_grad`` does."""
+    flip_input, flip_output = _signs(input, input.shape, weight_size, seed, stream)
+    grad_mu = weight_gradients(_as_shared(grad_output, input.shape), input, weight_size, Geometry(*geometry))
+    gradients = weight_gradients(
+        grad_output * flip_output, input * flip_input, [*seed.shape, *weight_size], Geometry(*geometry)
+    )
+    return grad_mu.contiguous(), _sigma_gradient(gradients, seed, weight_size, stream)
+
+
+# --- local reparameterisation -----------------------------------------------------------------------------------------
+
+
+def lrt_conv(
+    input: Tensor, weight_mu: Tensor, weight_var: Tensor, bias_mu: Tensor | None, bias_var: Tensor | None,
+    seed: Tensor, stream: int, *geometry: Any,
+) -> Tensor:  # fmt: skip
+    """Take and return what the operator ``bayesops::lrt_conv`` does."""
+    return lrt_conv_std(input, weight_mu, weight_var, bias_mu, bias_var, seed, stream, *geometry)[0]
+
+
+def lrt_conv_std(
+    input: Tensor, weight_mu: Tensor, weight_var: Tensor, bias_mu: Tensor | None, bias_var: Tensor | None,
+    seed: Tensor, stream: int, *geometry: Any,
+) -> tuple[Tensor, Tensor]:  # fmt: skip
+    """Take and return what the operator ``bayesops::lrt_conv_std`` does."""
+    spatial = weight_mu.dim() - 2
+    mean = _add_bias(convolve(input, weight_mu, Geometry(*geometry)), bias_mu, spatial)
+    variance = _add_bias(convolve(input.square(), weight_var, Geometry(*geometry)), bias_var, spatial)
+    # The operator's results lie in memory as the mean does.
+    mean = with_layout(mean, spatial, is_channels_last(input, spatial))
+    return torch.ops.bayesops.lrt_epilogue(mean, variance, seed, stream, spatial)
+
+
+def lrt_conv_input_grad(
+    grad_mean: Tensor, grad_variance: Tensor, input: Tensor, weight_mu: Tensor, weight_var: Tensor, *geometry: Any
+) -> Tensor:
+    """Take and return what the operator ``bayesops::lrt_conv_input_grad`` does."""
+    of_mean = input_gradient(grad_mean, weight_mu, input.shape, Geometry(*geometry))
+    of_squares = input_gradient(grad_variance, weight_var, input.shape, Geometry(*geometry))
+    return _laid_out_as(torch.addcmul(of_mean, input, of_squares, value=2), grad_mean, weight_mu.dim() - 2)
+
+
+def lrt_conv_weight_grad(
+    grad_mean: Tensor, grad_variance: Tensor, input: Tensor, weight_size: Sequence[int], *geometry: Any
+) -> tuple[Tensor, Tensor]:
+    """Take and return what the operator ``bayesops::lrt_conv_weight_grad`` does."""
+    grad_mu = weight_gradients(grad_mean, input, weight_size, Geometry(*geometry))
+    grad_var = weight_gradients(grad_variance, input.square(), weight_size, Geometry(*geometry))
+    return grad_mu.contiguous(), grad_var.contiguous()
+
+
+# --- what they share --------------------------------------------------------------------------------------------------
+
+
+def _add_bias(output: Tensor, bias: Tensor | None, spatial: int) -> Tensor:
+    """Add a bias ``[O]``, or one for each sample ``[S, O]``."""
+    if bias is None:
+        return output
+    return output + bias.reshape(*bias.shape[:-1], 1, -1, *[1] * spatial)
+
+
+def _laid_out_as(gradient: Tensor, grad_output: Tensor, spatial: int) -> Tensor:
+    """Give an input's gradient the memory format of the incoming one, unless it is a sum over samples."""
+    summed = gradient.dim() < grad_output.dim()
+    return with_layout(gradient, spatial, not summed and is_channels_last(grad_output, spatial))
+
+
+def _as_shared(grad_output: Tensor, input_size: Sequence[int]) -> Tensor:
+    """Sum an output's gradient over samples that share the input."""
+    return grad_output.sum(0) if grad_output.dim() > len(input_size) else grad_output
+
+
+def _sigma_gradient(gradients: Tensor, seed: Tensor, weight_size: Sequence[int], stream: int) -> Tensor:
+    """Sum the samples' gradients, each times its noise; the noise is float32, and so are the terms at least."""
+    noise = torch.ops.bayesops.random_normal(seed, weight_size, stream)
+    return (gradients * noise).sum_to_size(weight_size).to(gradients.dtype).contiguous()
+
+
+def _signs(
+    like: Tensor, input_size: Sequence[int], weight_size: Sequence[int], seed: Tensor, stream: int
+) -> tuple[Tensor, Tensor]:
+    """Flipout's signs of inputs ``[S or nothing, N, I, 1...]`` and of outputs ``[S or nothing, N, O, 1...]``."""
+    spatial = len(weight_size) - 2
+    examples, inputs = input_size[-spatial - 2], input_size[-spatial - 1]
+    signs = torch.ops.bayesops.random_signs(seed, [examples, inputs + weight_size[0]], stream)
+    signs = signs.to(like.dtype).reshape(*signs.shape, *[1] * spatial)
+    return signs.narrow(seed.dim() + 1, 0, inputs), signs.narrow(seed.dim() + 1, inputs, weight_size[0])
+
+
+for _composite in (
+    sampled_conv, sampled_conv_input_grad, sampled_conv_weight_grad,
+    flipout_conv, flipout_conv_input_grad, flipout_conv_weight_grad,
+    lrt_conv, lrt_conv_std, lrt_conv_input_grad, lrt_conv_weight_grad,
+):  # fmt: skip
+    torch.library.impl(f"bayesops::{_composite.__name__}", "cuda", _composite)

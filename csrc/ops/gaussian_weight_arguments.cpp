@@ -1,0 +1,26 @@
+#include "ops/gaussian_weight_arguments.h"
+
+namespace bayesops::ops {
+
+GaussianWeightArguments::GaussianWeightArguments(const std::optional<Tensor>& given_mu, const Tensor& given_sigma,
+                                                 const Tensor& seed, int64_t given_stream)
+    : seeds(read_seeds("gaussian_weight", seed)),
+      stream(static_cast<uint32_t>(given_stream)),
+      dtype(dtype_of("gaussian_weight", "sigma", given_sigma)),
+      sigma(torch::stable::contiguous(given_sigma)) {
+  const char* op = "gaussian_weight";
+  check_stream(op, given_stream);
+  check_same_device(op, given_sigma, "seed", seed);
+  if (given_mu.has_value()) {
+    check_same_device(op, given_sigma, "mu", *given_mu);
+    STD_TORCH_CHECK(given_mu->scalar_type() == given_sigma.scalar_type(), op, ": mu must have the dtype of sigma");
+    STD_TORCH_CHECK(sizes_of(*given_mu) == sizes_of(given_sigma), op, ": mu must have the shape of sigma, ",
+                    describe(sizes_of(given_sigma)), ", not ", describe(sizes_of(*given_mu)));
+    mu = torch::stable::contiguous(*given_mu);
+  }
+  Sizes sizes = sizes_of(given_sigma);
+  if (seeds.batched) sizes.insert(sizes.begin(), seeds.count);
+  out = empty(sizes, given_sigma.scalar_type(), given_sigma);
+}
+
+}  // namespace bayesops::ops

@@ -1,0 +1,63 @@
+// The checks and shapes of the pointwise steps of local reparameterisation, lrt_epilogue and lrt_variance_grad, on
+// every device. (Those of its convolutions are in convolution.h.)
+#pragma once
+#include "kernels/flat/gaussian.h"
+#include "ops/tensors.h"
+
+namespace bayesops::ops {
+
+// The noise of an output [N, O, *]: element (n, pixel, o), channels fastest, of each sample's normals.
+struct OutputNoise {
+  // `statistic` (a mean or a standard deviation) is [N, O, *], with seeds [S] shared by all samples, or [S, N, O, *].
+  OutputNoise(const char* op, const char* name, const Tensor& statistic, const Tensor& seed, int64_t stream,
+              int64_t spatial);
+
+  // The sizes of one value for each sample.
+  Sizes output() const;
+  // Where channels are in the statistic and in what has one value for each sample.
+  int64_t statistic_channel() const { return seeds.batched && !shared ? 2 : 1; }
+  int64_t output_channel() const { return seeds.batched ? 2 : 1; }
+
+  Seeds seeds;
+  uint32_t stream;
+  bool shared;  // samples share the statistic
+  int64_t samples, examples, channels, pixels;
+  Sizes sizes;  // [N, O, *]
+};
+
+struct LrtEpilogueArguments {
+  LrtEpilogueArguments(const Tensor& mean, const Tensor& variance, const Tensor& seed, int64_t stream, int64_t spatial);
+
+  template <class S>
+  FlatLrtEpilogue<S> functor() const {
+    return {noise.seeds.data,
+            noise.stream,
+            noise.samples,
+            FlatActivation{noise.examples, noise.channels, noise.pixels},
+            noise.shared,
+            channels_last,
+            static_cast<const S*>(mean.data_ptr()),
+            static_cast<const S*>(variance.data_ptr()),
+            static_cast<S*>(out.data_ptr()),
+            static_cast<S*>(std.data_ptr())};
+  }
+
+  OutputNoise noise;
+  DType dtype;
+  bool channels_last;
+  Tensor mean, variance;  // dense, laid out alike
+  Tensor out, std;        // laid out as they are
+};
+
+struct LrtVarianceGradArguments {
+  LrtVarianceGradArguments(const Tensor& grad_output, const Tensor& std, const Tensor& seed, int64_t stream,
+                           int64_t spatial);
+
+  OutputNoise noise;
+  DType dtype;
+  bool grad_channels_last, std_channels_last;
+  Tensor grad_output, std;  // dense
+  Tensor out;               // like std
+};
+
+}  // namespace bayesops::ops

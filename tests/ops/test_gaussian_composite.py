@@ -1,0 +1,125 @@
+"""The composites that CUDA runs, here on the CPU against the references: values, gradients, memory formats."""
+
+import pytest
+import torch
+
+from bayesops import random
+from bayesops.ops import _gaussian_composite as composite
+from bayesops.ops._arguments import padding_pairs, per_dim
+from bayesops.ops._layout import is_channels_last
+from bayesops.reference.flipout_conv import flipout_conv
+from bayesops.reference.lrt_conv import lrt_conv
+from bayesops.reference.sampled_conv import sampled_conv
+
+SEEDS = torch.tensor([3, -8, 21])
+STREAM = 5
+REFERENCES = {"sampled_conv": sampled_conv, "flipout_conv": flipout_conv}
+
+
+@pytest.fixture(params=["one-draw", "shared-input", "input-per-sample"])
+def sharing(request):
+    return request.param
+
+
+@pytest.fixture
+def seed(sharing):
+    return SEEDS[0] if sharing == "one-draw" else SEEDS
+
+
+@pytest.fixture
+def lead(sharing):
+    return (3, 2) if sharing == "input-per-sample" else (2,)
+
+
+def native_options(problem):
+    """The options of the operators, from those of the public functions."""
+    dims = problem.spatial
+    stride = per_dim("", "", problem.options.get("stride", 1), dims, 1)
+    dilation = per_dim("", "", problem.options.get("dilation", 1), dims, 1)
+    padding = padding_pairs("", problem.options.get("padding", 0), problem.weight[2:], stride, dilation)
+    return stride, padding, dilation, problem.options.get("groups", 1)
+
+
+def inverse_softplus(sigma):
+    return sigma + torch.log(-torch.expm1(-sigma))
+
+
+def leaves(*tensors):
+    return [t.detach().requires_grad_() for t in tensors]
+
+
+def assert_laid_out_as(images, like, spatial):
+    """Channels last where `like` is: several channels, several pixels, neighbouring channels side by side."""
+    if is_channels_last(like, spatial):
+        images = images.movedim(-spatial - 1, -1)
+    assert images.is_contiguous()
+
+
+@pytest.mark.parametrize("name", REFERENCES)
+def test_drawn_weights(problem, layout, name, sharing, seed, lead):
+    """Forward and gradients, in float64, of the families that draw a weight for each sample."""
+    input, mu, bias = problem.tensors(torch.float64, lead)
+    sigma = torch.rand_like(mu) + 0.1
+    input, mu, rho = leaves(layout(input, problem.spatial), mu, inverse_softplus(sigma))
+    expected = REFERENCES[name](input, mu, rho, bias, seed=seed, stream=STREAM, **problem.options)
+    cotangent = layout(torch.randn_like(expected), problem.spatial)
+    gradients = torch.autograd.grad(expected, (input, mu, rho), cotangent)
+
+    with torch.no_grad():
+        options = (STREAM, *native_options(problem))
+        ours = getattr(composite, name)(input, mu, sigma, bias, seed, *options)
+        grad_input = getattr(composite, f"{name}_input_grad")(cotangent, mu, sigma, seed, input.shape, *options)
+        grad_mu, grad_sigma = getattr(composite, f"{name}_weight_grad")(cotangent, input, seed, mu.shape, *options)
+    torch.testing.assert_close(ours, expected)
+    torch.testing.assert_close(grad_input, gradients[0])
+    torch.testing.assert_close(grad_mu, gradients[1])
+    torch.testing.assert_close(grad_sigma * torch.sigmoid(rho), gradients[2])
+    assert_laid_out_as(ours, input, problem.spatial)
+    summed = sharing == "shared-input"  # over the samples: then it is contiguous
+    assert_laid_out_as(grad_input, mu if summed else cotangent, problem.spatial)
+    assert grad_mu.is_contiguous()
+    assert grad_sigma.is_contiguous()
+
+
+@pytest.mark.parametrize("name", REFERENCES)
+def test_bias_for_each_sample(problem, name, seed, lead):
+    """A bias that is drawn comes with one row a sample."""
+    input, mu, bias = problem.tensors(torch.float64, lead)
+    sigma, bias_rho = torch.rand_like(mu) + 0.1, torch.randn_like(bias)
+    drawn = bias + torch.nn.functional.softplus(bias_rho) * random.normal(seed, bias.shape, STREAM ^ 0x80000000)
+    ours = getattr(composite, name)(input, mu, sigma, drawn, seed, STREAM, *native_options(problem))
+    plain = REFERENCES[name](
+        input, mu, inverse_softplus(sigma), bias, bias_rho, seed=seed, stream=STREAM, **problem.options
+    )
+    torch.testing.assert_close(ours, plain)
+
+
+def test_local_reparameterisation(problem, layout, seed, lead):
+    """Forward, standard deviation and gradients in float64."""
+    input, mu, bias = problem.tensors(torch.float64, lead)
+    var, bias_var = torch.rand_like(mu) + 0.1, torch.rand_like(bias) + 0.1
+    input, mu, var, bias, bias_var = leaves(layout(input, problem.spatial), mu, var, bias, bias_var)
+    expected = lrt_conv(input, mu, var, bias, bias_var, seed=seed, stream=STREAM, **problem.options)
+    cotangent = layout(torch.randn_like(expected), problem.spatial)
+    wanted = torch.autograd.grad(expected, (input, mu, var, bias, bias_var), cotangent)
+
+    geometry = native_options(problem)
+    with torch.no_grad():
+        output, std = composite.lrt_conv_std(input, mu, var, bias, bias_var, seed, STREAM, *geometry)
+        assert torch.equal(composite.lrt_conv(input, mu, var, bias, bias_var, seed, STREAM, *geometry), output)
+        # Noise and its gradients, as the backward pass has them from the standard deviation.
+        channels_last = [*expected.shape[-problem.spatial - 2 : -problem.spatial - 1]]
+        channels_last += [*expected.shape[expected.dim() - problem.spatial :], mu.shape[0]]
+        noise = random.normal(seed, channels_last, STREAM).movedim(-1, seed.dim() + 1)
+        grad_mean, grad_variance = (g.sum_to_size(std.shape) for g in (cotangent, cotangent * noise / (2 * std)))
+        grad_input = composite.lrt_conv_input_grad(grad_mean, grad_variance, input, mu, var, *geometry)
+        grad_mu, grad_var = composite.lrt_conv_weight_grad(grad_mean, grad_variance, input, mu.shape, *geometry)
+    torch.testing.assert_close(output, expected)
+    assert std.dim() == input.dim()
+    torch.testing.assert_close(grad_input, wanted[0])
+    torch.testing.assert_close(grad_mu, wanted[1])
+    torch.testing.assert_close(grad_var, wanted[2])
+    for images, like in ((output, input), (std, input), (grad_input, grad_mean)):
+        assert_laid_out_as(images, like, problem.spatial)
+    assert grad_mu.is_contiguous()
+    assert grad_var.is_contiguous()
