@@ -11,18 +11,14 @@ from torch.nn.modules.conv import _ConvNd
 from torch.nn.modules.utils import _pair, _single, _triple
 
 from bayesops import ops
-from bayesops.ops._arguments import check_probability, check_stream, wrong_value
+from bayesops.nn._padding import pad_input
+from bayesops.nn._stochastic import Stochastic
+from bayesops.ops._arguments import check_probability, wrong_value
 from bayesops.ops.masked_conv import GRANULARITIES
-from bayesops.sampling import layer_seed
 
 
-class _Bernoulli(nn.Module):
-    """The options of the mask, which all layers of the family have.
-
-    `stream` (None, or an int to be set by the user) says which stream of the seed the layer draws from.
-    """
-
-    stream: int | None
+class _Bernoulli(Stochastic):
+    """The options of the mask, which all layers of the family have."""
 
     def _set_mask_options(self, p: float, granularity: str, rescale: bool, per_example: bool) -> None:
         name = type(self).__name__
@@ -32,14 +28,9 @@ class _Bernoulli(nn.Module):
         self.granularity = granularity
         self.rescale = rescale
         self.per_example = per_example
-        self.stream = None
 
     def _mask_options(self, input: Tensor, mask: Tensor | None) -> dict[str, Any]:
-        seed, stream = None, 0
-        if mask is None:
-            if self.stream is not None:
-                check_stream(type(self).__name__, self.stream)
-            seed, stream = layer_seed(self, self.stream, input.device)
+        seed, stream = self._draw_from(input.device) if mask is None else (None, 0)
         return {
             "p": self.p, "seed": seed, "mask": mask, "granularity": self.granularity, "rescale": self.rescale,
             "per_example": self.per_example, "stream": stream,
@@ -51,7 +42,12 @@ class _Bernoulli(nn.Module):
             text += ", rescale=False"
         if self.per_example:
             text += ", per_example=True"
-        return text if self.stream is None else f"{text}, stream={self.stream}"
+        return text + self._stochastic_repr()
+
+    def _mean_weight(self) -> Tensor:
+        """Return the mean of the masked weight (weight scaling: Srivastava et al., "Dropout", 2014, section 7.1)."""
+        weight: Any = self.weight
+        return weight if self.rescale else weight * (1 - self.p) ** (2 if self.granularity == "channel" else 1)
 
 
 class _BernoulliConv(_Bernoulli, _ConvNd):
@@ -63,6 +59,7 @@ class _BernoulliConv(_Bernoulli, _ConvNd):
 
     _to_tuple: Callable[[Any], tuple[int, ...]]
     _operator: Callable[..., Tensor]
+    _plain_operator: Callable[..., Tensor]
 
     def __init__(
         self,
@@ -97,10 +94,10 @@ class _BernoulliConv(_Bernoulli, _ConvNd):
 
         True is kept. The mask's shape goes by the granularity, see `bayesops.ops.masked_conv2d`.
         """
-        padding: str | int | tuple[int, ...] = self.padding
-        if self.padding_mode != "zeros":
-            input = functional.pad(input, self._reversed_padding_repeated_twice, mode=self.padding_mode)
-            padding = 0
+        input, padding = pad_input(self, input)
+        if self._uses_mean and mask is None:
+            plain, weight = type(self)._plain_operator, self._mean_weight()
+            return plain(input, weight, self.bias, self.stride, padding, self.dilation, self.groups)
         return type(self)._operator(
             input, self.weight, self.bias, **self._mask_options(input, mask), stride=self.stride, padding=padding,
             dilation=self.dilation, groups=self.groups,
@@ -116,6 +113,7 @@ class BernoulliConv1d(_BernoulliConv):
 
     _to_tuple = staticmethod(_single)
     _operator = staticmethod(ops.masked_conv1d)
+    _plain_operator = staticmethod(functional.conv1d)
 
 
 class BernoulliConv2d(_BernoulliConv):
@@ -145,6 +143,7 @@ class BernoulliConv2d(_BernoulliConv):
 
     _to_tuple = staticmethod(_pair)
     _operator = staticmethod(ops.masked_conv2d)
+    _plain_operator = staticmethod(functional.conv2d)
 
 
 class BernoulliConv3d(_BernoulliConv):
@@ -152,6 +151,7 @@ class BernoulliConv3d(_BernoulliConv):
 
     _to_tuple = staticmethod(_triple)
     _operator = staticmethod(ops.masked_conv3d)
+    _plain_operator = staticmethod(functional.conv3d)
 
 
 class BernoulliLinear(_Bernoulli):
@@ -195,6 +195,8 @@ class BernoulliLinear(_Bernoulli):
 
     def forward(self, input: Tensor, mask: Tensor | None = None) -> Tensor:
         """Map ``[*, I]`` to ``[*, O]`` with one draw of the weight, or under a given bool `mask` (True = kept)."""
+        if self._uses_mean and mask is None:
+            return functional.linear(input, self._mean_weight(), self.bias)
         return ops.masked_linear(input, self.weight, self.bias, **self._mask_options(input, mask))
 
     def extra_repr(self) -> str:

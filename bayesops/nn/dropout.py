@@ -1,14 +1,14 @@
 """Dropout that stays on at prediction."""
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from bayesops import ops
+from bayesops.nn._stochastic import Stochastic
 from bayesops.ops._arguments import check_probability, check_stream, wrong_value
 from bayesops.ops.dropout import GRANULARITIES
-from bayesops.sampling import layer_seed
 
 
-class Dropout(nn.Module):
+class Dropout(Stochastic):
     """Dropout in training *and* at prediction: Monte Carlo dropout; `eval` does not switch it off.
 
     Parameters
@@ -41,12 +41,13 @@ class Dropout(nn.Module):
         """Drop, by a draw or by a given bool `mask` (True = kept): ``[N, C, *]``, or ``[N, C]`` for channels."""
         if mask is not None:
             return ops.dropout(input, p=self.p, seed=None, mask=mask, granularity=self.granularity)
-        seed, stream = layer_seed(self, self.stream, input.device)
+        if self._uses_mean:
+            return input
+        seed, stream = self._draw_from(input.device)
         images = input if input.dim() >= 2 else input.reshape(1, -1)
         output = ops.dropout(images, p=self.p, seed=seed, granularity=self.granularity, stream=stream)
         return output if input.dim() >= 2 else output.reshape(input.shape)
 
     def extra_repr(self) -> str:
         """Show the constructor's arguments."""
-        stream = "" if self.stream is None else f", stream={self.stream}"
-        return f"p={self.p}, granularity={self.granularity!r}{stream}"
+        return f"p={self.p}, granularity={self.granularity!r}{self._stochastic_repr()}"

@@ -1,0 +1,13 @@
+"""Padding that no convolution operator knows: done before the call."""
+
+from typing import Any
+
+from torch import Tensor
+from torch.nn import functional
+
+
+def pad_input(layer: Any, input: Tensor) -> tuple[Tensor, str | int | tuple[int, ...]]:
+    """Pad `input` where `layer.padding_mode` is not zeros; return it, and the padding that is left to the operator."""
+    if layer.padding_mode == "zeros":
+        return input, layer.padding
+    return functional.pad(input, layer._reversed_padding_repeated_twice, mode=layer.padding_mode), 0
