@@ -39,10 +39,13 @@ set(BAYESOPS_OPS_SOURCES
 # CUDA kernels and registrations, and the checks that they share with the CPU: _C_cuda.
 set(BAYESOPS_CUDA_SOURCES
   csrc/cuda/dropout.cu
+  csrc/cuda/gaussian.cu
   csrc/cuda/masked_weight.cu
   csrc/cuda/random.cu
   csrc/ops/convolution.cpp
   csrc/ops/dropout_arguments.cpp
+  csrc/ops/gaussian_weight_arguments.cpp
+  csrc/ops/lrt_arguments.cpp
   csrc/ops/tensors.cpp
 )
 

@@ -53,6 +53,20 @@ struct LrtVarianceGradArguments {
   LrtVarianceGradArguments(const Tensor& grad_output, const Tensor& std, const Tensor& seed, int64_t stream,
                            int64_t spatial);
 
+  template <class S>
+  FlatVarianceGrad<S> functor() const {
+    return {noise.seeds.data,
+            noise.stream,
+            noise.samples,
+            FlatActivation{noise.examples, noise.channels, noise.pixels},
+            noise.shared,
+            grad_channels_last,
+            std_channels_last,
+            static_cast<const S*>(grad_output.data_ptr()),
+            static_cast<const S*>(std.data_ptr()),
+            static_cast<S*>(out.data_ptr())};
+  }
+
   OutputNoise noise;
   DType dtype;
   bool grad_channels_last, std_channels_last;

@@ -1,6 +1,7 @@
 // What CUDA threads run, run by the host: each functor over its whole flat index range, one index after another.
 // test_flat_functors.py compiles this file and compares with the CPU operators. The functors are filled in as in
 // csrc/cuda/*.cu.
+#include "kernels/flat/gaussian.h"
 #include "kernels/flat/masking.h"
 #include "kernels/flat/streams.h"
 
@@ -73,6 +74,52 @@ void run_dropout(const Mask* mask, const Activations* a, const S* input, double 
   run(f, FlatDropout<S>::total(f));
 }
 
+template <class S>
+void run_gaussian_weight(const int64_t* seeds, int64_t samples, int64_t count, int64_t stream, const S* mu,
+                         const S* sigma, S* out) {
+  const FlatGaussianWeight<S> f{seeds, (uint32_t)stream, FlatBlocks{samples, count, 4}, mu, sigma, out};
+  run(f, FlatGaussianWeight<S>::total(f));
+}
+
+// An output [N, O, *] of each sample, and a mean or standard deviation that the samples may share. The layout of the
+// gradient is looked at where there is one.
+struct Noise {
+  const int64_t* seeds;
+  int64_t stream, samples, examples, channels, pixels, shared, channels_last, grad_channels_last;
+
+  FlatActivation activation() const { return FlatActivation{examples, channels, pixels}; }
+};
+
+template <class S>
+void run_lrt_epilogue(const Noise* n, const S* mean, const S* variance, S* out, S* std) {
+  const FlatLrtEpilogue<S> f{n->seeds,
+                             (uint32_t)n->stream,
+                             n->samples,
+                             n->activation(),
+                             n->shared != 0,
+                             n->channels_last != 0,
+                             mean,
+                             variance,
+                             out,
+                             std};
+  run(f, FlatLrtEpilogue<S>::total(f));
+}
+
+template <class S>
+void run_variance_grad(const Noise* n, const S* grad, const S* std, S* out) {
+  const FlatVarianceGrad<S> f{n->seeds,
+                              (uint32_t)n->stream,
+                              n->samples,
+                              n->activation(),
+                              n->shared != 0,
+                              n->grad_channels_last != 0,
+                              n->channels_last != 0,
+                              grad,
+                              std,
+                              out};
+  run(f, FlatVarianceGrad<S>::total(f));
+}
+
 }  // namespace
 
 extern "C" {
@@ -110,6 +157,32 @@ void flat_dropout_float32(const Mask* mask, const Activations* a, const float* i
 
 void flat_dropout_float64(const Mask* mask, const Activations* a, const double* input, double scale, double* out) {
   run_dropout(mask, a, input, scale, out);
+}
+
+void flat_gaussian_weight_float32(const int64_t* seeds, int64_t samples, int64_t count, int64_t stream, const float* mu,
+                                  const float* sigma, float* out) {
+  run_gaussian_weight(seeds, samples, count, stream, mu, sigma, out);
+}
+
+void flat_gaussian_weight_float64(const int64_t* seeds, int64_t samples, int64_t count, int64_t stream,
+                                  const double* mu, const double* sigma, double* out) {
+  run_gaussian_weight(seeds, samples, count, stream, mu, sigma, out);
+}
+
+void flat_lrt_epilogue_float32(const Noise* n, const float* mean, const float* variance, float* out, float* std) {
+  run_lrt_epilogue(n, mean, variance, out, std);
+}
+
+void flat_lrt_epilogue_float64(const Noise* n, const double* mean, const double* variance, double* out, double* std) {
+  run_lrt_epilogue(n, mean, variance, out, std);
+}
+
+void flat_variance_grad_float32(const Noise* n, const float* grad, const float* std, float* out) {
+  run_variance_grad(n, grad, std, out);
+}
+
+void flat_variance_grad_float64(const Noise* n, const double* grad, const double* std, double* out) {
+  run_variance_grad(n, grad, std, out);
 }
 
 }  // extern "C"

@@ -1,4 +1,5 @@
-"""What each CUDA thread computes, computed on the host: the same bits as the CPU operators, and nothing else written.
+"""What each CUDA thread computes, computed on the host: the same bits as the CPU operators (or, for arithmetic on
+normals, as the same steps in PyTorch), and nothing else written.
 
 The functors of csrc/kernels/flat are compiled here by the host's compiler, so this needs neither nvcc nor a GPU.
 """
@@ -12,6 +13,7 @@ import subprocess
 from ctypes import c_double, c_int64, c_void_p
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -40,6 +42,12 @@ SIGNATURES = {
     "flat_masked_weight_float64": [c_void_p, c_void_p, c_void_p, c_double, c_void_p],
     "flat_dropout_float32": [c_void_p, c_void_p, c_void_p, c_double, c_void_p],
     "flat_dropout_float64": [c_void_p, c_void_p, c_void_p, c_double, c_void_p],
+    "flat_gaussian_weight_float32": [*STREAM_ARGUMENTS, c_int64, *[c_void_p] * 3],
+    "flat_gaussian_weight_float64": [*STREAM_ARGUMENTS, c_int64, *[c_void_p] * 3],
+    "flat_lrt_epilogue_float32": [c_void_p] * 5,
+    "flat_lrt_epilogue_float64": [c_void_p] * 5,
+    "flat_variance_grad_float32": [c_void_p] * 4,
+    "flat_variance_grad_float64": [c_void_p] * 4,
 }
 
 
@@ -65,6 +73,15 @@ class Activations(ctypes.Structure):
         (name, c_int64)
         for name in ("samples", "examples", "channels", "pixels", "shared_input", "channels_last", "whole_channels")
     ]
+
+
+class Noise(ctypes.Structure):
+    _fields_ = [("seeds", c_void_p)] + [
+        (name, c_int64)
+        for name in (
+            "stream", "samples", "examples", "channels", "pixels", "shared", "channels_last", "grad_channels_last"
+        )
+    ]  # fmt: skip
 
 
 def compiler():
@@ -289,3 +306,80 @@ def test_dropout_with_a_given_mask(functors, seed, name, whole_channels, shared_
     lead = seed.shape if not same_for_all else ()
     mask = torch.rand(*lead, 2, *(image[:1] if whole_channels else image)) < 0.6
     check_dropout(functors, image, torch.float32, seed, mask, 0.25, whole_channels, shared_input, channels_last)
+
+
+@pytest.mark.parametrize("with_mu", [False, True])
+@pytest.mark.parametrize("shape", COUNTS, ids=str)
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_gaussian_weight(functors, seed, dtype, shape, with_mu):
+    mu, sigma = torch.randn(shape, dtype=dtype), torch.rand(shape, dtype=dtype)
+    deviation = sigma * torch.ops.bayesops.random_normal(seed, shape, STREAM).to(dtype)
+    out = Output(mu + deviation if with_mu else deviation)
+    function = getattr(functors, f"flat_gaussian_weight_{str(dtype).removeprefix('torch.')}")
+    function(
+        seed.data_ptr(),
+        seed.numel(),
+        math.prod(shape),
+        STREAM,
+        mu.data_ptr() if with_mu else None,
+        sigma.data_ptr(),
+        out.pointer,
+    )
+    out.check()
+
+
+def as_stored(images, channels_last):
+    """Images ``[..., C, pixels]`` as they lie in memory."""
+    return (images.transpose(-1, -2) if channels_last else images).contiguous()
+
+
+def noise_of(seed, image, shared, channels_last, grad_channels_last=False):
+    """The functors' argument, and eps ``[S or nothing, 2, C, pixels]``: two examples of shape `image`."""
+    channels, pixels = image[0], math.prod(image[1:])
+    noise = Noise(seed.data_ptr(), STREAM, seed.numel(), 2, channels, pixels, shared, channels_last, grad_channels_last)
+    eps = torch.ops.bayesops.random_normal(seed, (2, pixels, channels), STREAM)
+    return noise, eps.transpose(-1, -2)
+
+
+# Channels in fours are worked on in another order than those that are not.
+QUADS = {"quads": (4, 7, 5), "many quads": (72, 13), "quads, one pixel": (12, 1)}
+
+
+@pytest.mark.parametrize("channels_last", [False, True])
+@pytest.mark.parametrize("shared", [False, True])
+@pytest.mark.parametrize("name", IMAGES | QUADS)
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_lrt_epilogue(functors, seed, dtype, name, shared, channels_last):
+    shared = shared and seed.dim() == 1
+    noise, eps = noise_of(seed, (IMAGES | QUADS)[name], shared, channels_last)
+    size = eps.shape[-3:] if shared else eps.shape
+    mean, variance = torch.randn(size, dtype=dtype), torch.rand(size, dtype=dtype)
+    variance.view(-1)[::7], variance.view(-1)[3::7], variance.view(-1)[5::7] = 0, -1e-9, math.nan
+    # NumPy's root, rounded as IEEE 754 wants it: PyTorch's may be one bit off.
+    deviation = torch.from_numpy(np.sqrt(torch.where(variance < 0, 0, variance).numpy()))
+    out, std = Output(as_stored(mean + deviation * eps, channels_last)), Output(as_stored(deviation, channels_last))
+    means, variances = as_stored(mean, channels_last), as_stored(variance, channels_last)
+    function = getattr(functors, f"flat_lrt_epilogue_{str(dtype).removeprefix('torch.')}")
+    function(ctypes.byref(noise), means.data_ptr(), variances.data_ptr(), out.pointer, std.pointer)
+    out.check()
+    std.check()
+
+
+@pytest.mark.parametrize("grad_channels_last", [False, True])
+@pytest.mark.parametrize("channels_last", [False, True])
+@pytest.mark.parametrize("shared", [False, True])
+@pytest.mark.parametrize("name", IMAGES | QUADS)
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_variance_grad(functors, seed, dtype, name, shared, channels_last, grad_channels_last):
+    shared = shared and seed.dim() == 1
+    noise, eps = noise_of(seed, (IMAGES | QUADS)[name], shared, channels_last, grad_channels_last)
+    grad, std = torch.randn(eps.shape, dtype=dtype), torch.rand(eps.shape[-3:] if shared else eps.shape, dtype=dtype)
+    std.view(-1)[::7] = 0
+    terms = grad * eps
+    # Added one after another, as the device does.
+    sums = sum(terms.unbind(0), torch.zeros_like(std)) if shared else terms
+    out = Output(as_stored(torch.where(std == 0, 0, sums / (2 * std)), channels_last))
+    grads, stds = as_stored(grad, grad_channels_last), as_stored(std, channels_last)
+    function = getattr(functors, f"flat_variance_grad_{str(dtype).removeprefix('torch.')}")
+    function(ctypes.byref(noise), grads.data_ptr(), stds.data_ptr(), out.pointer)
+    out.check()
