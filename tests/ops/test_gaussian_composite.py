@@ -125,3 +125,72 @@ def test_local_reparameterisation(problem, layout, seed, lead):
         assert_laid_out_as(images, like, problem.spatial)
     assert grad_mu.is_contiguous()
     assert grad_var.is_contiguous()
+
+
+def gradients(function, tensors, cotangent):
+    """The output and the gradients of all tensors, for a cotangent that is rounded to their dtype."""
+    tensors = leaves(*tensors)
+    output = function(*tensors)
+    return output, *torch.autograd.grad(output, tensors, cotangent.to(output.dtype))
+
+
+@pytest.mark.parametrize("name", REFERENCES)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+def test_rounding_of_drawn_weights(problem, name, dtype, seed, lead, assert_as_exact_as_torch):
+    input, mu, bias = problem.tensors(dtype, lead)
+    rho = torch.randn(mu.shape).to(dtype)
+    sigma = torch.nn.functional.softplus(rho)
+
+    def reference(input, mu, rho, bias):
+        return REFERENCES[name](input, mu, rho, bias, seed=seed, stream=STREAM, **problem.options)
+
+    cotangent = torch.randn_like(reference(input, mu, rho, bias))
+    plain = gradients(reference, (input, mu, rho, bias), cotangent)
+    exact = gradients(reference, (input.double(), mu.double(), rho.double(), bias.double()), cotangent)
+    options = (STREAM, *native_options(problem))
+    grad_mu, grad_sigma = getattr(composite, f"{name}_weight_grad")(cotangent, input, seed, mu.shape, *options)
+    ours = (
+        getattr(composite, name)(input, mu, sigma, bias, seed, *options),
+        getattr(composite, f"{name}_input_grad")(cotangent, mu, sigma, seed, input.shape, *options),
+        grad_mu,
+        grad_sigma * torch.sigmoid(rho),
+    )
+    for triple in zip(ours, plain[:4], exact[:4], strict=True):
+        if triple[0].numel() > 1:  # the error of a single sum is a matter of luck
+            assert_as_exact_as_torch(*triple)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+def test_rounding_of_local_reparameterisation(problem, dtype, seed, lead, assert_as_exact_as_torch):
+    input, mu, bias = problem.tensors(dtype, lead)
+    var = (torch.rand(mu.shape) + 0.1).to(dtype)
+    tensors = (input, mu, var, bias, bias.square())
+
+    def reference(*tensors):
+        return lrt_conv(*tensors, seed=seed, stream=STREAM, **problem.options)
+
+    plain, exact = reference(*tensors), reference(*(t.double() for t in tensors))
+    assert_as_exact_as_torch(composite.lrt_conv(*tensors, seed, STREAM, *native_options(problem)), plain, exact)
+
+
+@pytest.mark.parametrize("spatial", [0, 2])
+@pytest.mark.parametrize("lead", [(0,), (3, 0)], ids=str)
+def test_no_examples(lead, spatial):
+    """Nothing goes in: nothing comes out, and gradients of weights are zero."""
+    image, window, pixels = [5] * spatial, [3] * spatial, [4] * spatial
+    geometry = ([1] * spatial, [1, 0] * spatial, [1] * spatial, 1)
+    input, mu = torch.randn(*lead, 4, *image), torch.randn(6, 4, *window)
+    sigma, bias, zeros = torch.rand_like(mu), torch.randn(6), torch.zeros_like(mu)
+    for name in REFERENCES:
+        output = getattr(composite, name)(input, mu, sigma, bias, SEEDS, STREAM, *geometry)
+        assert output.shape == (3, 0, 6, *pixels)
+        grads = (output, mu, sigma, SEEDS, input.shape, STREAM, *geometry)
+        assert getattr(composite, f"{name}_input_grad")(*grads).shape == input.shape
+        for grad in getattr(composite, f"{name}_weight_grad")(output, input, SEEDS, mu.shape, STREAM, *geometry):
+            assert torch.equal(grad, zeros)
+    output, std = composite.lrt_conv_std(input, mu, sigma, bias, bias.square(), SEEDS, STREAM, *geometry)
+    assert output.shape == (3, 0, 6, *pixels)
+    assert std.shape == (*lead, 6, *pixels)
+    assert composite.lrt_conv_input_grad(std, std, input, mu, sigma, *geometry).shape == input.shape
+    for grad in composite.lrt_conv_weight_grad(std, std, input, mu.shape, *geometry):
+        assert torch.equal(grad, zeros)
