@@ -3,12 +3,15 @@
 # Compiled once per instruction set.
 set(BAYESOPS_KERNEL_SOURCES
   csrc/kernels/conv/correlate.cpp
+  csrc/kernels/conv/local_reparam.cpp
   csrc/kernels/conv/masked_weight.cpp
   csrc/kernels/conv/tiles.cpp
   csrc/kernels/conv/weight_grad.cpp
   csrc/kernels/isa_table.cpp
   csrc/kernels/machine/probe.cpp
   csrc/kernels/pointwise/dropout.cpp
+  csrc/kernels/pointwise/sample_gaussian.cpp
+  csrc/kernels/pointwise/variance_grad.cpp
   csrc/kernels/rng/fill.cpp
 )
 
@@ -32,6 +35,8 @@ set(BAYESOPS_OPS_SOURCES
   csrc/ops/lrt_conv.cpp
   csrc/ops/masked_conv.cpp
   csrc/ops/random.cpp
+  csrc/ops/sample_gaussian.cpp
+  csrc/ops/sample_gaussian_arguments.cpp
   csrc/ops/sampled_conv.cpp
   csrc/ops/tensors.cpp
 )
@@ -42,10 +47,12 @@ set(BAYESOPS_CUDA_SOURCES
   csrc/cuda/gaussian.cu
   csrc/cuda/masked_weight.cu
   csrc/cuda/random.cu
+  csrc/cuda/sample_gaussian.cu
   csrc/ops/convolution.cpp
   csrc/ops/dropout_arguments.cpp
   csrc/ops/gaussian_weight_arguments.cpp
   csrc/ops/lrt_arguments.cpp
+  csrc/ops/sample_gaussian_arguments.cpp
   csrc/ops/tensors.cpp
 )
 

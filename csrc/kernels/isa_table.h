@@ -2,7 +2,7 @@
 #pragma once
 #include "kernels/conv/problem.h"
 #include "kernels/machine/probe.h"
-#include "kernels/pointwise/dropout.h"
+#include "kernels/pointwise/kernels.h"
 #include "kernels/rng/fill.h"
 
 namespace bayesops {

@@ -2,9 +2,9 @@
 
 namespace bayesops::ops {
 
-Convolution::Convolution(const char* op, const Sizes& weight, const Sizes& input, const Tensor& seed,
+Convolution::Convolution(const char* op, const Sizes& weight, const Sizes& input, const Seeds& seeds,
                          const std::optional<Tensor>& mask, const ConvArguments& a)
-    : op_(op), axes_(static_cast<int64_t>(weight.size()) - 2), seeds_(read_seeds(op, seed)) {
+    : op_(op), axes_(static_cast<int64_t>(weight.size()) - 2), seeds_(seeds) {
   STD_TORCH_CHECK(axes_ >= 0 && axes_ <= 3, op, ": weight must have 2 to 5 dimensions, not shape ", describe(weight));
   sampled_ = input.size() == weight.size() + 1;
   STD_TORCH_CHECK(input.size() == weight.size() || (sampled_ && seeds_.batched), op, ": input must have ",
@@ -97,6 +97,13 @@ void Convolution::check_output(const Tensor& grad_output) const {
   const Sizes wanted = batched() ? with_samples(output_) : output_;
   STD_TORCH_CHECK(sizes_of(grad_output) == wanted, op_, ": grad_output must have shape ", describe(wanted), ", not ",
                   describe(sizes_of(grad_output)));
+}
+
+void check_parameter(const char* op, const char* name, const Tensor& t, const Tensor& images, const Sizes& sizes) {
+  check_same_device(op, images, name, t);
+  check_same_dtype(op, images, name, t);
+  STD_TORCH_CHECK(sizes_of(t) == sizes, op, ": ", name, " must have shape ", describe(sizes), ", not ",
+                  describe(sizes_of(t)));
 }
 
 DenseWeight::DenseWeight(const Tensor& weight) : tensor(weight), channels_last(false) {

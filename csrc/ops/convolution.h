@@ -14,11 +14,26 @@ struct ConvArguments {
   int64_t groups;
 };
 
+// Those of a convolution that masks nothing.
+struct Geometry {
+  int64_t stream;
+  Sizes stride, padding, dilation;
+  int64_t groups;
+
+  ConvArguments unmasked() const { return {0.0, 0, false, false, stream, stride, padding, dilation, groups}; }
+};
+
+// Checks that a parameter has the given shape, and the dtype and device of the images.
+void check_parameter(const char* op, const char* name, const Tensor& t, const Tensor& images, const Sizes& sizes);
+
 // A convolution with 0 (linear) to 3 spatial axes, seen as one with three.
 class Convolution {
  public:
   // `input` is [N, C, axes...], shared by all samples, or [S, N, C, axes...].
   Convolution(const char* op, const Sizes& weight, const Sizes& input, const Tensor& seed,
+              const std::optional<Tensor>& mask, const ConvArguments& arguments)
+      : Convolution(op, weight, input, read_seeds(op, seed), mask, arguments) {}
+  Convolution(const char* op, const Sizes& weight, const Sizes& input, const Seeds& seeds,
               const std::optional<Tensor>& mask, const ConvArguments& arguments);
 
   ConvProblem& problem() { return problem_; }

@@ -10,21 +10,6 @@ namespace {
 // Which of the two families an operator belongs to, and its name in messages.
 enum Family { kSampled, kFlipout };
 
-struct Geometry {
-  int64_t stream;
-  Sizes stride, padding, dilation;
-  int64_t groups;
-
-  ConvArguments unmasked() const { return {0.0, 0, false, false, stream, stride, padding, dilation, groups}; }
-};
-
-void check_parameter(const char* op, const char* name, const Tensor& t, const Tensor& images, const Sizes& sizes) {
-  check_same_device(op, images, name, t);
-  check_same_dtype(op, images, name, t);
-  STD_TORCH_CHECK(sizes_of(t) == sizes, op, ": ", name, " must have shape ", describe(sizes), ", not ",
-                  describe(sizes_of(t)));
-}
-
 // A Gaussian weight as the kernels take it.
 struct GaussianWeight {
   GaussianWeight(const char* op, const Tensor& images, const Tensor& mean, const Tensor& deviation)

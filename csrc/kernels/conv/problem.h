@@ -89,6 +89,15 @@ struct ConvKernels {
                       void* grad_sigma, const Parallel&);
   // weight * mask * scale for every sample (and example)
   void (*masked_weight)(const ConvProblem&, void* out, const Parallel&);
+  // output = mean + sqrt(variance) * eps, and std = sqrt(variance) unless null. The problems differ in weight and bias
+  // alone, the noise is that of `mean`. `draws` samples of the output share each sample of the input. False, with a
+  // result that means nothing, if a weight of `variance` is negative.
+  bool (*local_reparam)(const ConvProblem& mean, const ConvProblem& variance, int64_t draws, const Images& input,
+                        const Images& output, const Images* std, const Parallel&);
+  // The input's gradient from those of mean and variance; grad_input is laid out as the input.
+  void (*local_reparam_input_grad)(const ConvProblem& mean, const ConvProblem& variance, const Images& grad_mean,
+                                   const Images& grad_variance, const Images& input, const Images& grad_input,
+                                   const Parallel&);
 };
 
 }  // namespace bayesops

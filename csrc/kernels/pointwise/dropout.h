@@ -16,8 +16,4 @@ struct DropoutProblem {
   MaskSource mask;  // given masks are contiguous, channels first
 };
 
-struct PointwiseKernels {
-  void (*dropout)(const DropoutProblem&, const void* input, void* output, const Parallel&);
-};
-
 }  // namespace bayesops

@@ -1,10 +1,15 @@
 // The entry points that every instruction set provides; gathered in isa_table.cpp.
 #pragma once
-#include "kernels/pointwise/dropout.h"
+#include "kernels/pointwise/kernels.h"
 #include "kernels/simd/isa.h"
 
 BAYESOPS_ISA_BEGIN
 
 void dropout(const DropoutProblem&, const void* input, void* output, const Parallel&);
+void sample_gaussian(const SampleGaussianProblem&, void* weights, double* log_q, double* log_prior, double* partial,
+                     const Parallel&);
+void sample_gaussian_gradient(const SampleGaussianProblem&, const void* grad_weights, const double* grad_log_q,
+                              const double* grad_log_prior, void* grad_mu, void* grad_spread, const Parallel&);
+void variance_grad(const VarianceGradProblem&, const void* grad, const void* std, void* out, const Parallel&);
 
 BAYESOPS_ISA_END

@@ -1,0 +1,123 @@
+// Local reparameterisation (Kingma, Salimans and Welling, 2015): the convolution of means and that of variances over
+// one reading of the input, and noise that is drawn where their sums are.
+#include "kernels/conv/entry.h"
+#include "kernels/conv/paired.h"
+#include "kernels/conv/tile_noise.h"
+
+BAYESOPS_ISA_BEGIN
+
+namespace {
+
+// out = mean + sqrt(variance) * eps for every draw; the standard deviation is stored where it is wanted.
+template <class S, class T>
+struct DrawFinish {
+  int64_t pixel_step;
+  const ConvProblem& p;
+  SlabResult<S> at;
+  int64_t draws, draw_stride;
+  S* std;  // of the slab's first result, or null
+  TileNoise noise;
+
+  void operator()(T* mean, T* variance, int pixels, const int64_t* index, S* to) {
+    constexpr int n = kLanes<T>, row = kTileChannels<T>;
+    const int count = (int)at.count;
+    for (int i = 0; i < pixels * row; i += n) store(variance + i, square_root(load(variance + i)));
+    if (std != nullptr) store_tile<S, T>(variance, pixels, count, std + (to - at.out), pixel_step, at.channel);
+    int64_t pixel[kStripPixels];
+    for (int i = 0; i < pixels; ++i) pixel[i] = at.first_pixel + index[i];
+    alignas(64) T sums[kStripPixels * kTileChannels<T>];
+    for (int64_t draw = 0; draw < draws; ++draw) {
+      const uint64_t seed = (uint64_t)p.noise.seeds[at.sample * draws + draw];
+      noise.draw(Stream{seed, p.noise.stream}, pixel, pixels);
+      for (int i = 0; i < pixels; ++i) {
+        const float* eps = noise.row(i);
+        for (int c = 0; c < count; c += n) {
+          const int k = i * row + c;
+          store(sums + k, fused_multiply_add(load(variance + k), load_floats<T>(eps + c), load(mean + k)));
+        }
+      }
+      store_tile<S, T>(sums, pixels, count, to + draw * draw_stride, pixel_step, at.channel);
+    }
+  }
+};
+
+template <class S, class T>
+bool forward_as(const ConvProblem& mean, const ConvProblem& variance, int64_t draws, const Images& input,
+                const Images& output, const Images* std, const Parallel& pool) {
+  const int64_t phase[3] = {0, 0, 0};
+  // Samples of the result are draws of one input, or of one input each.
+  Images result = output;
+  if (draws != 1) result.sample_stride = 0;
+  PairedCorrelation<S, T> correlation(mean, variance, false, input, nullptr, result, pool);
+  return correlation.run(phase, true, [&](const SlabResult<S>& at) {
+    S* to = nullptr;
+    if (std != nullptr)
+      to = static_cast<S*>(std->data) + at.sample * std->sample_stride +
+           (at.out - (static_cast<S*>(result.data) + at.sample * result.sample_stride));
+    return DrawFinish<S, T>{at.pixel_step,
+                            mean,
+                            at,
+                            draws,
+                            output.sample_stride,
+                            to,
+                            TileNoise(mean.out_channels, at.first, (int)at.count, kStripPixels)};
+  });
+}
+
+// grad_input = (gradient through the mean) + 2 * input * (gradient through the variance).
+template <class S, class T>
+struct InputGradFinish {
+  int64_t pixel_step;
+  SlabResult<S> at;
+  const S* input;  // laid out as the result
+
+  void operator()(T* mean, T* variance, int pixels, const int64_t*, S* to) const {
+    constexpr int n = kLanes<T>, row = kTileChannels<T>;
+    const int count = (int)at.count;
+    alignas(64) T x[kStripPixels * kTileChannels<T>];
+    load_tile<S, T>(input + (to - at.out), pixels, count, pixel_step, at.channel, x);
+    for (int i = 0; i < pixels; ++i)
+      for (int c = 0; c < count; c += n) {
+        const int k = i * row + c;
+        store(mean + k, fused_multiply_add(load(x + k) + load(x + k), load(variance + k), load(mean + k)));
+      }
+    store_tile<S, T>(mean, pixels, count, to, pixel_step, at.channel);
+  }
+};
+
+template <class S, class T>
+void input_grad_as(const ConvProblem& mean, const ConvProblem& variance, const Images& grad_mean,
+                   const Images& grad_variance, const Images& input, const Images& grad_input, const Parallel& pool) {
+  PairedCorrelation<S, T> correlation(mean, variance, true, grad_mean, &grad_variance, grad_input, pool);
+  const auto finish = [&](const SlabResult<S>& at) {
+    const S* x = static_cast<const S*>(input.data) + (at.out - static_cast<const S*>(grad_input.data));
+    return InputGradFinish<S, T>{at.pixel_step, at, x};
+  };
+  int64_t phase[3];
+  for (phase[0] = 0; phase[0] < mean.stride[0]; ++phase[0])
+    for (phase[1] = 0; phase[1] < mean.stride[1]; ++phase[1])
+      for (phase[2] = 0; phase[2] < mean.stride[2]; ++phase[2]) correlation.run(phase, false, finish);
+}
+
+}  // namespace
+
+bool local_reparam(const ConvProblem& mean, const ConvProblem& variance, int64_t draws, const Images& input,
+                   const Images& output, const Images* std, const Parallel& pool) {
+  if (mean.dtype == kFloat32) return forward_as<float, float>(mean, variance, draws, input, output, std, pool);
+  if (mean.dtype == kFloat64) return forward_as<double, double>(mean, variance, draws, input, output, std, pool);
+  return forward_as<BFloat16, float>(mean, variance, draws, input, output, std, pool);
+}
+
+void local_reparam_input_grad(const ConvProblem& mean, const ConvProblem& variance, const Images& grad_mean,
+                              const Images& grad_variance, const Images& input, const Images& grad_input,
+                              const Parallel& pool) {
+  const auto as = [&](auto storage, auto computed) {
+    input_grad_as<decltype(storage), decltype(computed)>(mean, variance, grad_mean, grad_variance, input, grad_input,
+                                                         pool);
+  };
+  if (mean.dtype == kFloat32) return as(float{}, float{});
+  if (mean.dtype == kFloat64) return as(double{}, double{});
+  as(BFloat16{}, float{});
+}
+
+BAYESOPS_ISA_END

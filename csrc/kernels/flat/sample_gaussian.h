@@ -1,0 +1,134 @@
+// Gaussian weights with their log q and log prior as functors: what a CUDA thread does, callable on the host as well.
+#pragma once
+#include "kernels/flat/compute_type.h"
+#include "kernels/flat/streams.h"
+#include "kernels/pointwise/sample_gaussian.h"
+
+namespace bayesops {
+
+template <class T>
+struct ElementaryOf {
+  using Math = ScalarElementary;
+};
+template <>
+struct ElementaryOf<double> {
+  using Math = DoubleElementary;
+};
+
+// Calls Functor::run_as<Spread, Prior>(functor, index) with the types that a problem asks for.
+template <class Math, class Functor>
+BAYESOPS_HD void run_by_kind(const Functor& f, bool alpha, PriorKind prior, int64_t index) {
+  switch (prior) {
+    case kPriorNone:
+      return alpha ? Functor::template run_as<AlphaSpread<Math>, NoPrior<Math>>(f, index)
+                   : Functor::template run_as<SoftplusSpread<Math>, NoPrior<Math>>(f, index);
+    case kPriorGaussian:
+      return alpha ? Functor::template run_as<AlphaSpread<Math>, GaussianPrior<Math>>(f, index)
+                   : Functor::template run_as<SoftplusSpread<Math>, GaussianPrior<Math>>(f, index);
+    case kPriorLaplace:
+      return alpha ? Functor::template run_as<AlphaSpread<Math>, LaplacePrior<Math>>(f, index)
+                   : Functor::template run_as<SoftplusSpread<Math>, LaplacePrior<Math>>(f, index);
+    case kPriorMixture:
+      return alpha ? Functor::template run_as<AlphaSpread<Math>, MixturePrior<Math>>(f, index)
+                   : Functor::template run_as<SoftplusSpread<Math>, MixturePrior<Math>>(f, index);
+  }
+}
+
+// Index i of a sample takes eight blocks of four elements. Neighbouring indices take neighbouring blocks, and every
+// index writes its own share of the two sums: which threads ran does not show in the order of the additions.
+template <class S>
+struct FlatSampleGaussian {
+  static constexpr int64_t kRow = 256, kRows = 8;  // blocks
+
+  SampleGaussianProblem problem;
+  S* weights;
+  double* partial;  // [log q, log prior][samples][indices of a sample]
+
+  BAYESOPS_HD_MEMBER int64_t per_sample(const SampleGaussianProblem& p) {
+    constexpr int64_t kElements = 4 * kRow * kRows;
+    return (p.elements + kElements - 1) / kElements * kRow;
+  }
+  BAYESOPS_HD_MEMBER int64_t total(const SampleGaussianProblem& p) { return p.samples * per_sample(p); }
+
+  template <class Spread, class Prior>
+  BAYESOPS_HD_MEMBER void run_as(const FlatSampleGaussian& f, int64_t index) {
+    using T = typename ComputeOf<S>::T;
+    const SampleGaussianProblem& p = f.problem;
+    const Prior prior = Prior::of(p.prior);
+    const S *mu = static_cast<const S*>(p.mu), *spread = static_cast<const S*>(p.spread);
+    const int64_t indices = per_sample(p), sample = index / indices, place = index % indices;
+    const Stream stream{(uint64_t)p.seeds[sample], p.stream};
+    double log_q = 0, log_prior = 0;
+    for (int64_t row = 0; row < kRows; ++row) {
+      const int64_t first = 4 * ((place / kRow * kRows + row) * kRow + place % kRow);
+      if (first >= p.elements) break;
+      const NormalBlock normals = normal_block(stream, (uint64_t)first / 4);
+      for (int i = 0; i < 4 && first + i < p.elements; ++i) {
+        const T m = (T)mu[first + i], r = (T)spread[first + i], z = (T)normals.z[i];
+        const Spread s = Spread::of(m, r);
+        const T w = m + s.sigma * z;
+        f.weights[sample * p.elements + first + i] = (S)w;
+        log_q += -0.5 * (double)(z * z) - (double)Spread::log_sigma(s, r) - kLogSqrt2Pi;
+        log_prior += (double)Prior::log_density(prior, w) + p.prior.constant;
+      }
+    }
+    f.partial[index] = log_q;
+    f.partial[total(p) + index] = log_prior;
+  }
+
+  BAYESOPS_HD_MEMBER void run(const FlatSampleGaussian& f, int64_t index) {
+    run_by_kind<typename ElementaryOf<typename ComputeOf<S>::T>::Math>(f, f.problem.alpha, f.problem.prior.kind, index);
+  }
+};
+
+// The gradient of one block of four elements, over all samples.
+template <class S>
+struct FlatSampleGaussianGradient {
+  SampleGaussianProblem problem;
+  const S* grad_weights;  // null: zeros, as the two below
+  const double *grad_log_q, *grad_log_prior;
+  S *grad_mu, *grad_spread;
+
+  BAYESOPS_HD_MEMBER int64_t total(const SampleGaussianProblem& p) { return (p.elements + 3) / 4; }
+
+  template <class Spread, class Prior>
+  BAYESOPS_HD_MEMBER void run_as(const FlatSampleGaussianGradient& f, int64_t index) {
+    using T = typename ComputeOf<S>::T;
+    const SampleGaussianProblem& p = f.problem;
+    const Prior prior = Prior::of(p.prior);
+    const S *mu = static_cast<const S*>(p.mu), *spread = static_cast<const S*>(p.spread);
+    const int64_t first = index * 4, count = p.elements - first < 4 ? p.elements - first : 4;
+    T sigma[4], kept[4], of_mu[4] = {}, of_sigma[4] = {};
+    for (int i = 0; i < count; ++i) {
+      const Spread s = Spread::of((T)mu[first + i], (T)spread[first + i]);
+      sigma[i] = s.sigma;
+      kept[i] = Spread::kept(s);
+    }
+    double sum_log_q = 0;
+    for (int64_t sample = 0; sample < p.samples; ++sample) {
+      const NormalBlock normals = normal_block(Stream{(uint64_t)p.seeds[sample], p.stream}, (uint64_t)index);
+      const T prior_factor = f.grad_log_prior == nullptr ? T(0) : (T)f.grad_log_prior[sample];
+      if (f.grad_log_q != nullptr) sum_log_q += f.grad_log_q[sample];
+      for (int i = 0; i < count; ++i) {
+        const T z = (T)normals.z[i];
+        T g = f.grad_weights == nullptr ? T(0) : (T)f.grad_weights[sample * p.elements + first + i];
+        if constexpr (Prior::kAny) g += prior_factor * Prior::slope(prior, (T)mu[first + i] + sigma[i] * z);
+        of_mu[i] += g;
+        of_sigma[i] += g * z;
+      }
+    }
+    const T grad_log_q = (T)sum_log_q;
+    for (int i = 0; i < count; ++i) {
+      if constexpr (Spread::kOfMean) of_mu[i] += Spread::of_mean(kept[i], (T)mu[first + i], of_sigma[i], -grad_log_q);
+      f.grad_mu[first + i] = (S)of_mu[i];
+      f.grad_spread[first + i] = (S)((of_sigma[i] * sigma[i] - grad_log_q) * Spread::log_slope(kept[i]));
+    }
+  }
+
+  BAYESOPS_HD_MEMBER void run(const FlatSampleGaussianGradient& f, int64_t index) {
+    const PriorKind prior = f.grad_log_prior == nullptr ? kPriorNone : f.problem.prior.kind;
+    run_by_kind<typename ElementaryOf<typename ComputeOf<S>::T>::Math>(f, f.problem.alpha, prior, index);
+  }
+};
+
+}  // namespace bayesops

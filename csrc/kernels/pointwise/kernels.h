@@ -1,0 +1,20 @@
+// The pointwise kernels of one instruction set.
+#pragma once
+#include "kernels/pointwise/dropout.h"
+#include "kernels/pointwise/sample_gaussian.h"
+#include "kernels/pointwise/variance_grad.h"
+
+namespace bayesops {
+
+struct PointwiseKernels {
+  void (*dropout)(const DropoutProblem&, const void* input, void* output, const Parallel&);
+  void (*variance_grad)(const VarianceGradProblem&, const void* grad, const void* std, void* out, const Parallel&);
+  // weights [samples, elements]; log_q, log_prior [samples]; `partial` has room for 2 * samples * pieces numbers.
+  void (*sample_gaussian)(const SampleGaussianProblem&, void* weights, double* log_q, double* log_prior,
+                          double* partial, const Parallel&);
+  // Cotangents of the three, any of them null for zeros; gradients of mu and spread.
+  void (*sample_gaussian_gradient)(const SampleGaussianProblem&, const void* grad_weights, const double* grad_log_q,
+                                   const double* grad_log_prior, void* grad_mu, void* grad_spread, const Parallel&);
+};
+
+}  // namespace bayesops
