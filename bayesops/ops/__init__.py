@@ -6,6 +6,27 @@ Every one takes its randomness as a `seed`, and works under autograd (any order)
 
 from bayesops.ops import _gaussian_composite  # noqa: F401  registers the Gaussian convolutions for CUDA
 from bayesops.ops.dropout import dropout
+from bayesops.ops.flipout_conv import flipout_conv1d, flipout_conv2d, flipout_conv3d, flipout_linear
+from bayesops.ops.lrt_conv import lrt_conv1d, lrt_conv2d, lrt_conv3d, lrt_linear
 from bayesops.ops.masked_conv import masked_conv1d, masked_conv2d, masked_conv3d, masked_linear
+from bayesops.ops.sampled_conv import sampled_conv1d, sampled_conv2d, sampled_conv3d, sampled_linear
 
-__all__ = ["dropout", "masked_conv1d", "masked_conv2d", "masked_conv3d", "masked_linear"]
+__all__ = [
+    "dropout",
+    "flipout_conv1d",
+    "flipout_conv2d",
+    "flipout_conv3d",
+    "flipout_linear",
+    "lrt_conv1d",
+    "lrt_conv2d",
+    "lrt_conv3d",
+    "lrt_linear",
+    "masked_conv1d",
+    "masked_conv2d",
+    "masked_conv3d",
+    "masked_linear",
+    "sampled_conv1d",
+    "sampled_conv2d",
+    "sampled_conv3d",
+    "sampled_linear",
+]

@@ -12,6 +12,8 @@ from torch.autograd.function import _SingleLevelFunction
 # The dtypes that the compiled operators compute in under autocast; float16 has no CPU kernel.
 _AUTOCAST_DTYPES = {"cpu": (torch.bfloat16, torch.float32), "cuda": (torch.bfloat16, torch.float16, torch.float32)}
 
+Outputs = Any  # a Tensor, or a tuple of them: what the operator returns
+
 # Implementations live as long as their library object.
 _libraries: list[torch.library.Library] = []
 
@@ -21,9 +23,14 @@ def batch_first(value: Any, dim: int | None) -> Any:
     return value if dim is None else value.movedim(dim, 0)
 
 
+def batched(tensor: Tensor, dim: int | None, size: int) -> Tensor:
+    """Move the batch dimension to the front, or expand over a batch of `size` what is not batched."""
+    return tensor.expand(size, *tensor.shape) if dim is None else tensor.movedim(dim, 0)
+
+
 def vmap_by_loop(
     op: OpOverload, batch_size: int, in_dims: Sequence[int | None], args: Sequence[Any]
-) -> tuple[Tensor, int]:
+) -> tuple[Outputs, Any]:
     """Make one call for each element of the batch: the vmap rule that is always right."""
     if batch_size == 0:
         raise ValueError(f"{op}: vmap over a batch of size 0 is only supported where the seed alone is batched")
@@ -31,37 +38,52 @@ def vmap_by_loop(
         op(*[arg.select(dim, i) if isinstance(dim, int) else arg for arg, dim in zip(args, in_dims, strict=True)])
         for i in range(batch_size)
     ]
-    return torch.stack(results), 0
+    if isinstance(results[0], Tensor):
+        return torch.stack(results), 0
+    outputs = tuple(torch.stack(output) for output in zip(*results, strict=True))
+    return outputs, (0,) * len(outputs)
 
 
 def register_autograd(
-    op: OpOverload, setup_context: Callable[[Any, tuple, Tensor], None], backward: Callable[..., tuple]
+    op: OpOverload,
+    setup_context: Callable[[Any, tuple, Outputs], None],
+    backward: Callable[..., tuple],
+    *,
+    saving: OpOverload | None = None,
 ) -> None:
     """Give `op` a derivative, as `torch.library.register_autograd` does, that `torch.func.grad` can take, too.
 
     That one makes an ordinary `torch.autograd.Function`, which functorch refuses. A kernel of the dispatcher is
     called for each level of the transforms by itself, so all it needs is a function that records on the level it is on.
+
+    `saving` takes the arguments of `op`, and returns what it returns followed by what the backward pass needs besides.
+    It runs in the place of `op` where a gradient is wanted; `setup_context` and `backward` then see all its outputs, so
+    that what was saved is differentiated, too.
     """
+    recorded = op if saving is None else saving
 
     class Derivative(_SingleLevelFunction):
-        apply: Callable[..., Tensor]
+        apply: Callable[..., Outputs]
 
         @staticmethod
-        def forward(*args: Any) -> Tensor:
-            return _below_autograd(op, args[-1], args[:-1])
+        def forward(*args: Any) -> Outputs:
+            # A function's forward pass switches recording off: for this level, but here for those around it as well.
+            with torch.enable_grad():
+                return _below_autograd(recorded, args[-1], args[:-1])
 
         @staticmethod
-        def setup_context(ctx: Any, inputs: tuple, output: Tensor) -> None:
+        def setup_context(ctx: Any, inputs: tuple, output: Outputs) -> None:
             setup_context(ctx, inputs[:-1], output)
 
         @staticmethod
-        def backward(ctx: Any, grad: Tensor) -> tuple:
-            return *backward(ctx, grad), None
+        def backward(ctx: Any, *grads: Tensor | None) -> tuple:
+            return *backward(ctx, *grads), None
 
-    def kernel(keyset: torch._C.DispatchKeySet, *args: Any) -> Tensor:
+    def kernel(keyset: torch._C.DispatchKeySet, *args: Any) -> Outputs:
         if torch.is_grad_enabled() and any(isinstance(arg, Tensor) and arg.requires_grad for arg in args):
             with enable_single_level_autograd_function():
-                return Derivative.apply(*args, keyset)
+                outputs = Derivative.apply(*args, keyset)
+            return outputs if saving is None else outputs[0]
         return _below_autograd(op, keyset, args)
 
     library = torch.library.Library(op.namespace, "FRAGMENT")
@@ -69,7 +91,7 @@ def register_autograd(
     _libraries.append(library)
 
 
-def _below_autograd(op: OpOverload, keyset: torch._C.DispatchKeySet, args: Sequence[Any]) -> Tensor:
+def _below_autograd(op: OpOverload, keyset: torch._C.DispatchKeySet, args: Sequence[Any]) -> Outputs:
     with torch._C._AutoDispatchBelowAutograd():
         return op.redispatch(keyset & torch._C._after_autograd_keyset, *args)
 

@@ -10,8 +10,6 @@ windows or output channels. A mask for each training point (`per_example`): Kend
 need in Bayesian deep learning for computer vision?", 2017, section 2.1.
 """
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor
 
@@ -19,19 +17,24 @@ from bayesops.ops import _masked_conv_rules  # noqa: F401  registers fake, autog
 from bayesops.ops._arguments import (
     Seed,
     check_floating,
-    check_like_input,
     check_mask,
     check_probability,
     check_stream,
-    padding_pairs,
-    per_dim,
     seed_tensor,
     wrong_value,
 )
+from bayesops.ops._conv_arguments import (
+    IntPerDim,
+    Padding,
+    check_input_shape,
+    check_shape,
+    check_weight,
+    flatten_rows,
+    has_rows_per_sample,
+    unflatten_rows,
+    window,
+)
 from bayesops.ops._dispatch import call
-
-IntPerDim = int | Sequence[int]
-Padding = int | Sequence[int] | str
 
 GRANULARITIES = {"weight": 0, "kernel": 1, "in_channel": 2, "out_channel": 3, "channel": 4}
 
@@ -203,25 +206,18 @@ def masked_linear(
     """
     operator = "masked_linear"
     check_floating(operator, "input", input)
-    if input.dim() == 0:
-        wrong_value(operator, "input", "of at least one dimension, [*, I]", "shape ()")
-    per_sample = isinstance(seed, Tensor) and seed.dim() == 1 and input.dim() >= 3
+    per_sample = has_rows_per_sample(input, seed)
     if seed is None and mask is not None and isinstance(mask, Tensor):
         base_dims = 2 if granularity in ("weight", "kernel") else 1
         per_sample = input.dim() >= 3 and mask.dim() == base_dims + per_example + 1
-    kept = 2 if per_sample else 1  # leading dimensions of the flattened input
-    if per_example and input.dim() != kept + 1:
+    rows, leading = flatten_rows(operator, input, per_sample)
+    if per_example and leading is not None:
         wanted = "[N, I] or [S, N, I] where per_example is true"
         wrong_value(operator, "input", wanted, f"shape {tuple(input.shape)}")
-    if input.dim() == kept + 1:
-        rows, leading = input, None
-    else:
-        leading = input.shape[kept - 1 : -1]
-        rows = input.reshape(*input.shape[: kept - 1], leading.numel(), input.shape[-1])
     output = _masked_conv(
         operator, 0, rows, weight, bias, p, seed, mask, granularity, rescale, per_example, stream, 1, 0, 1, 1
     )
-    return output if leading is None else output.reshape(*output.shape[:-2], *leading, output.shape[-1])
+    return unflatten_rows(output, leading)
 
 
 def _masked_conv(
@@ -249,67 +245,20 @@ def _masked_conv(
     if code < 0:
         wrong_value(operator, "granularity", f"one of {', '.join(map(repr, GRANULARITIES))}", repr(granularity))
     check_floating(operator, "input", input)
-    check_like_input(operator, "weight", weight, input)
-    _check_weight(operator, dims, weight, bias, input, groups)
-    if dims:
-        stride = per_dim(operator, "stride", stride, dims, 1)
-        dilation = per_dim(operator, "dilation", dilation, dims, 1)
-        padding = padding_pairs(operator, padding, weight.shape[2:], stride, dilation)
-        _check_window(operator, input, weight, padding, dilation)
-    else:
-        stride, padding, dilation = [], [], []
+    check_weight(operator, "weight", dims, weight, input, groups)
+    if bias is not None:
+        check_shape(operator, "bias", bias, weight.shape[:1], input)
+    stride, padding, dilation = window(operator, dims, input, weight, stride, padding, dilation)
     if mask is None:
         seed = seed_tensor(operator, seed, input.device)
     else:
         seed = _check_mask_and_seed(operator, dims, input, weight, mask, seed, code, per_example, groups)
         mask = mask.contiguous()
-    _check_input_shape(operator, dims, input, seed, weight.shape[1] * groups)
+    check_input_shape(operator, dims, input, seed, weight.shape[1] * groups)
     return call(
         _operator, input, weight, bias, seed, mask, p, code, rescale, per_example, stream, stride, padding, dilation,
         groups,
     )  # fmt: skip
-
-
-def _check_weight(operator: str, dims: int, weight: Tensor, bias: Tensor | None, input: Tensor, groups: int) -> None:
-    if weight.dim() != dims + 2:
-        window = "".join(f", k{d}" for d in range(dims))
-        wrong_value(operator, "weight", f"of shape [O, I / groups{window}]", f"shape {tuple(weight.shape)}")
-    if not isinstance(groups, int) or groups < 1 or weight.shape[0] % groups:
-        wrong_value(operator, "groups", f"a positive divisor of the {weight.shape[0]} output channels", groups)
-    if bias is not None:
-        check_like_input(operator, "bias", bias, input)
-        if bias.dim() != 1 or bias.shape[0] != weight.shape[0]:
-            wrong_value(operator, "bias", f"of shape ({weight.shape[0]},)", f"shape {tuple(bias.shape)}")
-
-
-def _check_window(
-    operator: str, input: Tensor, weight: Tensor, padding: Sequence[int], dilation: Sequence[int]
-) -> None:
-    """Check that the window fits into the padded input."""
-    if input.dim() < weight.dim():
-        return  # reported by _check_input_shape
-    for d in range(weight.dim() - 2):
-        room = input.shape[d - weight.dim() + 2] + padding[2 * d] + padding[2 * d + 1]
-        reach = dilation[d] * (weight.shape[d + 2] - 1) + 1
-        if room < reach:
-            wanted = f"at least {reach} long with its padding in spatial dimension {d} (the reach of the window)"
-            wrong_value(operator, "input", wanted, room)
-
-
-def _check_input_shape(operator: str, dims: int, input: Tensor, seed: Tensor, channels: int) -> None:
-    per_sample = input.dim() == dims + 3
-    if per_sample and seed.dim() == 0:
-        wanted = f"of {dims + 2} dimensions where seed is one draw (for an input a sample, seed must be [S])"
-        wrong_value(operator, "input", wanted, f"shape {tuple(input.shape)}")
-    if not per_sample and input.dim() != dims + 2:
-        space = "".join(f", {'DHW'[3 - dims + d] if dims > 1 else 'L'}" for d in range(dims))
-        wrong_value(operator, "input", f"of shape [N, I{space}] or [S, N, I{space}]", f"shape {tuple(input.shape)}")
-    if input.shape[-dims - 1] != channels:
-        got = f"{input.shape[-dims - 1]} in shape {tuple(input.shape)}"
-        wrong_value(operator, "input", f"of {channels} channels (weight.shape[1] * groups)", got)
-    if per_sample and input.shape[0] != seed.shape[0]:
-        wanted = f"of first dimension {seed.shape[0]}, the number of seeds"
-        wrong_value(operator, "input", wanted, f"shape {tuple(input.shape)}")
 
 
 def _check_mask_and_seed(
@@ -328,7 +277,7 @@ def _check_mask_and_seed(
     base = (tuple(weight.shape), tuple(weight.shape[:2]), (inputs,), (outputs,), (inputs + outputs,))[granularity]
     if per_example:
         if input.dim() < dims + 2:
-            _check_input_shape(operator, dims, input, torch.zeros((), dtype=torch.int64), weight.shape[1] * groups)
+            check_input_shape(operator, dims, input, torch.zeros((), dtype=torch.int64), weight.shape[1] * groups)
         base = (input.shape[-dims - 2], *base)
     if seed is not None:
         seed = seed_tensor(operator, seed, input.device)

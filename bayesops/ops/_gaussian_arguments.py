@@ -1,0 +1,113 @@
+"""From a Gaussian posterior's parameters to the arguments of the compiled convolutions: checks, sigma, bias draws."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch._ops import OpOverload
+from torch.nn import functional
+
+from bayesops.ops._arguments import (
+    Seed,
+    check_floating,
+    check_like_input,
+    check_stream,
+    seed_tensor,
+    wrong_type,
+    wrong_value,
+)
+from bayesops.ops._conv_arguments import IntPerDim, Padding, check_input_shape, check_shape, check_weight, window
+from bayesops.ops._dispatch import call
+
+# A layer's weights and biases draw from streams of their own: this bit of the stream's number says which.
+BIAS_STREAM = 0x80000000
+
+
+def sampled_weight_conv(
+    op: OpOverload,
+    operator: str,
+    dims: int,
+    input: Tensor,
+    weight_mu: Tensor,
+    weight_rho: Tensor | None,
+    bias_mu: Tensor | None,
+    bias_rho: Tensor | None,
+    weight_log_alpha: Tensor | None,
+    seed: Seed,
+    stream: int,
+    stride: IntPerDim,
+    padding: Padding,
+    dilation: IntPerDim,
+    groups: int,
+) -> Tensor:
+    """Check, compute the weight's standard deviation, draw the bias, and call `op`: sampled_conv or flipout_conv."""
+    seed, *geometry = check_convolution(
+        operator, dims, input, weight_mu, bias_mu, seed, stream, stride, padding, dilation, groups
+    )
+    sigma = _weight_sigma(operator, weight_mu, weight_rho, weight_log_alpha, input)
+    if bias_rho is None:
+        bias = bias_mu
+    else:
+        bias_mu = check_bias_spread(operator, "bias_rho", bias_rho, bias_mu, input)
+        bias = _draw_bias(bias_mu, bias_rho, seed, stream)
+    return call(op, input, weight_mu, sigma, bias, seed, stream, *geometry, groups)
+
+
+def check_convolution(
+    operator: str,
+    dims: int,
+    input: Tensor,
+    weight_mu: Tensor,
+    bias_mu: Tensor | None,
+    seed: Seed,
+    stream: int,
+    stride: IntPerDim,
+    padding: Padding,
+    dilation: IntPerDim,
+    groups: int,
+) -> tuple[Tensor, list[int], list[int], list[int]]:
+    """Check what all estimators have in common; return the seed's tensor, and stride, padding, dilation as lists."""
+    check_stream(operator, stream)
+    check_floating(operator, "input", input)
+    check_weight(operator, "weight_mu", dims, weight_mu, input, groups)
+    if bias_mu is not None:
+        check_shape(operator, "bias_mu", bias_mu, weight_mu.shape[:1], input)
+    geometry = window(operator, dims, input, weight_mu, stride, padding, dilation)
+    seed = seed_tensor(operator, seed, input.device)
+    check_input_shape(operator, dims, input, seed, weight_mu.shape[1] * groups)
+    return seed, *geometry
+
+
+def check_bias_spread(operator: str, argument: str, spread: Tensor, bias_mu: Tensor | None, input: Tensor) -> Tensor:
+    """Check the bias's rho or variance, which needs a mean: return it."""
+    if bias_mu is None:
+        wrong_type(operator, "bias_mu", f"a tensor where '{argument}' is given", "None")
+    check_shape(operator, argument, spread, bias_mu.shape, input)
+    return bias_mu
+
+
+def _weight_sigma(operator: str, mu: Tensor, rho: Tensor | None, log_alpha: Tensor | None, input: Tensor) -> Tensor:
+    """``softplus(rho)`` or ``sqrt(alpha) |mu|``, whichever is given."""
+    if rho is not None and log_alpha is None:
+        check_shape(operator, "weight_rho", rho, mu.shape, input)
+        return functional.softplus(rho)
+    if rho is not None or log_alpha is None:
+        got = "neither" if rho is None else "both"
+        wrong_type(operator, "weight_rho", "given, or else 'weight_log_alpha'", got)
+    check_like_input(operator, "weight_log_alpha", log_alpha, input)
+    if not _broadcasts(log_alpha.shape, mu.shape):
+        wanted = f"of a shape that broadcasts to {tuple(mu.shape)}"
+        wrong_value(operator, "weight_log_alpha", wanted, f"shape {tuple(log_alpha.shape)}")
+    return torch.exp(log_alpha / 2) * mu.abs()
+
+
+def _broadcasts(shape: Sequence[int], target: Sequence[int]) -> bool:
+    if len(shape) > len(target):
+        return False
+    return all(size in (1, wanted) for size, wanted in zip(reversed(shape), reversed(target), strict=False))
+
+
+def _draw_bias(mu: Tensor, rho: Tensor, seed: Tensor, stream: int) -> Tensor:
+    """``[O]``, or ``[S, O]`` where `seed` is ``[S]``."""
+    eps = torch.ops.bayesops.random_normal.default(seed, list(mu.shape), stream ^ BIAS_STREAM)
+    return (mu + functional.softplus(rho) * eps).to(mu.dtype)
