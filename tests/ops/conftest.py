@@ -1,12 +1,17 @@
 """What the operator tests share: convolution problems, memory layouts, and the rule by which errors are judged."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import pytest
 import torch
 
 from bayesops import ops
+from bayesops.ops._arguments import padding_pairs, per_dim
+from bayesops.reference.flipout_conv import flipout_conv
+from bayesops.reference.lrt_conv import lrt_conv
+from bayesops.reference.sampled_conv import sampled_conv
 
 OPERATORS = {0: ops.masked_linear, 1: ops.masked_conv1d, 2: ops.masked_conv2d, 3: ops.masked_conv3d}
 
@@ -34,6 +39,47 @@ class Problem:
         weight = torch.randn(self.weight, dtype=torch.float64, device=device) * scale
         bias = torch.randn(self.weight[0], dtype=torch.float64, device=device)
         return input.to(dtype), weight.to(dtype), bias.to(dtype)
+
+    def geometry(self):
+        """Stride, padding, dilation and groups as the native operators take them."""
+        stride = per_dim("", "stride", self.options.get("stride", 1), self.spatial, 1)
+        dilation = per_dim("", "dilation", self.options.get("dilation", 1), self.spatial, 1)
+        padding = padding_pairs("", self.options.get("padding", 0), self.weight[2:], stride, dilation)
+        return stride, padding, dilation, self.options.get("groups", 1)
+
+
+@dataclass(frozen=True)
+class Estimator:
+    """A family of Gaussian convolutions: its operators, and what they mean."""
+
+    name: str
+    reference: Callable
+
+    def operator(self, problem):
+        """Return the public function for `problem`."""
+        return getattr(ops, f"{self.name}_conv{problem.spatial}d" if problem.spatial else f"{self.name}_linear")
+
+    def tensors(self, problem, dtype=torch.float32, lead=(3,)):
+        """Input, weight_mu, weight_rho, bias_mu and bias_rho; of local reparameterisation variances in rho's place."""
+        input, weight_mu, bias_mu = problem.tensors(dtype, lead)
+        weight_sigma = (0.2 + torch.rand(problem.weight, dtype=torch.float64)) / math.sqrt(
+            math.prod(problem.weight[1:])
+        )
+        bias_sigma = 0.2 + torch.rand(problem.weight[0], dtype=torch.float64)
+        spreads = [s.square() if self.name == "lrt" else s.expm1().log() for s in (weight_sigma, bias_sigma)]
+        return input, weight_mu, spreads[0].to(dtype), bias_mu, spreads[1].to(dtype)
+
+
+ESTIMATORS = {
+    "sampled": Estimator("sampled", sampled_conv),
+    "flipout": Estimator("flipout", flipout_conv),
+    "lrt": Estimator("lrt", lrt_conv),
+}
+
+
+@pytest.fixture(params=ESTIMATORS, ids=str, scope="session")  # stateless: hypothesis asks for a wider scope
+def estimator(request):
+    return ESTIMATORS[request.param]
 
 
 PROBLEMS = {

@@ -163,6 +163,24 @@ class TestVmap:
             torch.testing.assert_close(a, b)
 
 
+def test_second_functional_gradient():
+    """`torch.func.grad` of `torch.func.grad` is what backward of backward is."""
+    input, weight = torch.randn(2, 3, dtype=torch.float64), torch.randn(4, 3, dtype=torch.float64)
+
+    def loss(input, weight):
+        return bo.ops.masked_linear(bo.ops.dropout(input, p=0.3, seed=2), weight, p=0.3, seed=1).square().sum()
+
+    def penalty(gradients):
+        return sum(gradient.square().sum() for gradient in gradients)
+
+    nested = torch.func.grad(lambda *args: penalty(torch.func.grad(loss, (0, 1))(*args)), (0, 1))(input, weight)
+    leaves = input.requires_grad_(), weight.requires_grad_()
+    direct = torch.autograd.grad(penalty(torch.autograd.grad(loss(*leaves), leaves, create_graph=True)), leaves)
+    for pair in zip(nested, direct, strict=True):
+        assert pair[1].abs().sum() > 0
+        torch.testing.assert_close(*pair)
+
+
 def small_model():
     return nn.Sequential(
         bo.nn.BernoulliConv2d(1, 4, 3, padding=1, p=0.2), nn.ReLU(), nn.MaxPool2d(2), bo.nn.Dropout(0.3, "channel"),
