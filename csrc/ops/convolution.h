@@ -37,6 +37,7 @@ class Convolution {
               const std::optional<Tensor>& mask, const ConvArguments& arguments);
 
   ConvProblem& problem() { return problem_; }
+  const ConvProblem& problem() const { return problem_; }
   int64_t axes() const { return axes_; }
   bool sampled() const { return sampled_; }        // the input has one batch of images a sample
   bool batched() const { return seeds_.batched; }  // the output has one batch of images a sample

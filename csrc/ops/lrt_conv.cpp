@@ -62,6 +62,28 @@ bool any_below_zero(const Tensor& values, DType dtype) {
   return false;
 }
 
+// Samples that have images of their own are more examples: their axis and that of examples become one. A tensor in
+// which that cannot be is copied.
+struct FoldedImages {
+  FoldedImages(const Tensor& t, const Convolution& conv, bool sampled) : tensor(t) {
+    const bool folds = !sampled || t.size(0) <= 1 || t.size(1) <= 1 || t.stride(0) == t.size(1) * t.stride(1);
+    if (!folds) tensor = torch::stable::contiguous(t);
+    images = images_of(tensor, sampled, conv.axes());
+    if (!sampled) return;
+    if (t.size(1) == 1) images.example_stride = images.sample_stride;
+    images.sample_stride = 0;
+  }
+  Tensor tensor;
+  Images images;
+};
+
+ConvProblem folded(const Convolution& conv) {
+  ConvProblem problem = conv.problem();
+  if (conv.sampled()) problem.examples *= problem.samples;
+  problem.samples = 1;
+  return problem;
+}
+
 struct Output {
   Tensor out;
   std::optional<Tensor> std;
@@ -73,29 +95,30 @@ Output forward(const char* op, const Tensor& input, const Tensor& mu, const Tens
   Moments moments(op, input, mu, var);
   moments.add_biases(op, input, bias_mu, bias_var);
   Convolution conv(op, sizes_of(mu), sizes_of(input), seed, std::nullopt, geometry.unmasked());
-  const int64_t channel = conv.sampled() ? 2 : 1;
-  const DType dtype = dtype_of(op, "input", input);
-  STD_TORCH_CHECK(!moments.bias_var.has_value() || !any_below_zero(*moments.bias_var, dtype), op,
+  const bool sampled = conv.sampled();
+  const int64_t channel = sampled ? 2 : 1;
+  conv.problem().dtype = dtype_of(op, "input", input);
+  STD_TORCH_CHECK(!moments.bias_var.has_value() || !any_below_zero(*moments.bias_var, conv.problem().dtype), op,
                   ": bias_var must not be negative");
   Output result{conv.allocate(conv.output(), conv.batched(), input, channel), std::nullopt};
-  if (with_std) result.std = conv.allocate(conv.output(), conv.sampled(), input, channel);
+  if (with_std) result.std = conv.allocate(conv.output(), sampled, input, channel);
   if (result.out.numel() == 0) {
     if (with_std) torch::stable::zero_(*result.std);
     return result;
   }
-  ConvProblem& problem = conv.problem();
-  problem.dtype = dtype;
+  // Samples that share their input share its mean and variance: they are draws of one result.
+  const bool shared = conv.batched() && !sampled;
+  ConvProblem problem = folded(conv);
   problem.noise.seeds = problem.mask.seeds;
   problem.noise.stream = problem.mask.stream;
-  // Samples that share their input share its mean and variance: they are draws of one sample.
-  const bool shared = conv.batched() && !conv.sampled();
-  const int64_t draws = shared ? problem.samples : 1;
-  if (shared) problem.samples = 1;
-  Images std{};
-  if (with_std) std = images_of(*result.std, conv.sampled(), conv.axes());
-  const bool valid = kernels().conv.local_reparam(
-      moments.mean(problem), moments.variance(problem), draws, images_of(input, conv.sampled(), conv.axes()),
-      images_of(result.out, conv.batched(), conv.axes()), with_std ? &std : nullptr, pool());
+  const FoldedImages images(input, conv, sampled);
+  const Images outputs =
+      shared ? images_of(result.out, true, conv.axes()) : FoldedImages(result.out, conv, sampled).images;
+  std::optional<FoldedImages> std;
+  if (with_std) std.emplace(*result.std, conv, sampled);
+  const bool valid = kernels().conv.local_reparam(moments.mean(problem), moments.variance(problem),
+                                                  shared ? conv.problem().samples : 1, conv.problem().examples,
+                                                  images.images, outputs, with_std ? &std->images : nullptr, pool());
   STD_TORCH_CHECK(valid, op, ": weight_var must not be negative");
   return result;
 }
@@ -157,10 +180,12 @@ Tensor lrt_conv_input_grad(const Tensor grad_mean, const Tensor grad_variance, c
     return grad;
   }
   check_parameter(op, "input", input, grad_mean, sizes_of(input));
-  const Tensor x = laid_out_as(input, grad);
-  const auto images = [&](const Tensor& t) { return images_of(t, conv.sampled(), conv.axes()); };
-  kernels().conv.local_reparam_input_grad(moments.mean(conv.problem()), moments.variance(conv.problem()),
-                                          images(grad_mean), images(grad_variance), images(x), images(grad), pool());
+  const bool sampled = conv.sampled();
+  const ConvProblem problem = folded(conv);
+  const FoldedImages of_mean(grad_mean, conv, sampled), of_variance(grad_variance, conv, sampled);
+  const FoldedImages x(laid_out_as(input, grad), conv, sampled), out(grad, conv, sampled);
+  kernels().conv.local_reparam_input_grad(moments.mean(problem), moments.variance(problem), of_mean.images,
+                                          of_variance.images, x.images, out.images, pool());
   return grad;
 }
 
@@ -175,11 +200,14 @@ std::tuple<Tensor, Tensor> lrt_conv_weight_grad(const Tensor grad_mean, const Te
   const ScalarType computed = dtype == kFloat64 ? ScalarType::Double : ScalarType::Float;
   Tensor of_mu = empty(weight_size, computed, input), of_var = empty(weight_size, computed, input);
   if (of_mu.numel() > 0) {
-    const auto images = [&](const Tensor& t) { return images_of(t, conv.sampled(), conv.axes()); };
-    ConvProblem squares = conv.problem();
+    const bool sampled = conv.sampled();
+    const ConvProblem plain = folded(conv);
+    ConvProblem squares = plain;
     squares.squared_input = true;
-    kernels().conv.weight_grad(conv.problem(), images(grad_mean), images(input), of_mu.data_ptr(), nullptr, pool());
-    kernels().conv.weight_grad(squares, images(grad_variance), images(input), of_var.data_ptr(), nullptr, pool());
+    const FoldedImages x(input, conv, sampled), of_mean(grad_mean, conv, sampled);
+    const FoldedImages of_variance(grad_variance, conv, sampled);
+    kernels().conv.weight_grad(plain, of_mean.images, x.images, of_mu.data_ptr(), nullptr, pool());
+    kernels().conv.weight_grad(squares, of_variance.images, x.images, of_var.data_ptr(), nullptr, pool());
   }
   if (dtype != kBFloat16) return {of_mu, of_var};
   return {torch::stable::to(of_mu, ScalarType::BFloat16), torch::stable::to(of_var, ScalarType::BFloat16)};

@@ -8,14 +8,15 @@ BAYESOPS_ISA_BEGIN
 
 namespace {
 
-// out = mean + sqrt(variance) * eps for every draw; the standard deviation is stored where it is wanted.
+// out = mean + sqrt(variance) * eps; the standard deviation is stored where it is wanted.
 template <class S, class T>
 struct DrawFinish {
   int64_t pixel_step;
-  const ConvProblem& p;
+  const NoiseSource& source;
   SlabResult<S> at;
-  int64_t draws, draw_stride;
-  S* std;  // of the slab's first result, or null
+  int64_t draws, draw_stride;  // all draws share mean and variance
+  int64_t sample_pixels;       // with one draw: pixels of all examples that a seed serves
+  S* std;                      // of the slab's first result, or null
   TileNoise noise;
 
   void operator()(T* mean, T* variance, int pixels, const int64_t* index, S* to) {
@@ -27,38 +28,44 @@ struct DrawFinish {
     for (int i = 0; i < pixels; ++i) pixel[i] = at.first_pixel + index[i];
     alignas(64) T sums[kStripPixels * kTileChannels<T>];
     for (int64_t draw = 0; draw < draws; ++draw) {
-      const uint64_t seed = (uint64_t)p.noise.seeds[at.sample * draws + draw];
-      noise.draw(Stream{seed, p.noise.stream}, pixel, pixels);
-      for (int i = 0; i < pixels; ++i) {
-        const float* eps = noise.row(i);
-        for (int c = 0; c < count; c += n) {
-          const int k = i * row + c;
-          store(sums + k, fused_multiply_add(load(variance + k), load_floats<T>(eps + c), load(mean + k)));
+      for (int first = 0, last; first < pixels; first = last) {
+        const int64_t sample = draws == 1 ? pixel[first] / sample_pixels : draw;
+        last = draws == 1 ? end_of_sample(pixel, first, pixels, sample) : pixels;
+        if (draws == 1)
+          for (int i = first; i < last; ++i) pixel[i] -= sample * sample_pixels;
+        noise.draw(Stream{(uint64_t)source.seeds[sample], source.stream}, pixel + first, last - first);
+        for (int i = first; i < last; ++i) {
+          const float* eps = noise.row(i - first);
+          for (int c = 0; c < count; c += n) {
+            const int k = i * row + c;
+            store(sums + k, fused_multiply_add(load(variance + k), load_floats<T>(eps + c), load(mean + k)));
+          }
         }
       }
       store_tile<S, T>(sums, pixels, count, to + draw * draw_stride, pixel_step, at.channel);
     }
   }
+
+  int end_of_sample(const int64_t* pixel, int first, int pixels, int64_t sample) const {
+    int last = first + 1;
+    while (last < pixels && pixel[last] >= sample * sample_pixels && pixel[last] < (sample + 1) * sample_pixels) ++last;
+    return last;
+  }
 };
 
 template <class S, class T>
-bool forward_as(const ConvProblem& mean, const ConvProblem& variance, int64_t draws, const Images& input,
-                const Images& output, const Images* std, const Parallel& pool) {
+bool forward_as(const ConvProblem& mean, const ConvProblem& variance, int64_t draws, int64_t examples,
+                const Images& input, const Images& output, const Images* std, const Parallel& pool) {
   const int64_t phase[3] = {0, 0, 0};
-  // Samples of the result are draws of one input, or of one input each.
-  Images result = output;
-  if (draws != 1) result.sample_stride = 0;
-  PairedCorrelation<S, T> correlation(mean, variance, false, input, nullptr, result, pool);
+  PairedCorrelation<S, T> correlation(mean, variance, false, input, nullptr, output, pool);
   return correlation.run(phase, true, [&](const SlabResult<S>& at) {
-    S* to = nullptr;
-    if (std != nullptr)
-      to = static_cast<S*>(std->data) + at.sample * std->sample_stride +
-           (at.out - (static_cast<S*>(result.data) + at.sample * result.sample_stride));
+    S* to = std != nullptr ? static_cast<S*>(std->data) + (at.out - static_cast<S*>(output.data)) : nullptr;
     return DrawFinish<S, T>{at.pixel_step,
-                            mean,
+                            mean.noise,
                             at,
                             draws,
                             output.sample_stride,
+                            examples * image_pixels(output),
                             to,
                             TileNoise(mean.out_channels, at.first, (int)at.count, kStripPixels)};
   });
@@ -101,11 +108,14 @@ void input_grad_as(const ConvProblem& mean, const ConvProblem& variance, const I
 
 }  // namespace
 
-bool local_reparam(const ConvProblem& mean, const ConvProblem& variance, int64_t draws, const Images& input,
-                   const Images& output, const Images* std, const Parallel& pool) {
-  if (mean.dtype == kFloat32) return forward_as<float, float>(mean, variance, draws, input, output, std, pool);
-  if (mean.dtype == kFloat64) return forward_as<double, double>(mean, variance, draws, input, output, std, pool);
-  return forward_as<BFloat16, float>(mean, variance, draws, input, output, std, pool);
+bool local_reparam(const ConvProblem& mean, const ConvProblem& variance, int64_t draws, int64_t examples,
+                   const Images& input, const Images& output, const Images* std, const Parallel& pool) {
+  const auto as = [&](auto storage, auto computed) {
+    return forward_as<decltype(storage), decltype(computed)>(mean, variance, draws, examples, input, output, std, pool);
+  };
+  if (mean.dtype == kFloat32) return as(float{}, float{});
+  if (mean.dtype == kFloat64) return as(double{}, double{});
+  return as(BFloat16{}, float{});
 }
 
 void local_reparam_input_grad(const ConvProblem& mean, const ConvProblem& variance, const Images& grad_mean,

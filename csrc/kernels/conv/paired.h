@@ -42,7 +42,6 @@ class PairedStrip {
 // Where a slab's results are: what a finish is made from.
 template <class S>
 struct SlabResult {
-  int64_t sample;
   int64_t first_pixel;   // of the slab's first result, counted over all images
   int64_t pixel_step;    // from one result of a strip to the next, in memory
   int64_t first, count;  // channels of the tile
@@ -53,7 +52,8 @@ struct SlabResult {
 template <class S, class T>
 class PairedCorrelation {
  public:
-  // `second_source` null: the squares of the first one's pixels. Problems differ in weight and bias alone.
+  // `second_source` null: the squares of the first one's pixels. Problems differ in weight and bias alone; samples are
+  // more examples.
   PairedCorrelation(const ConvProblem& first, const ConvProblem& second, bool backward, const Images& source,
                     const Images* second_source, const Images& result, const Parallel& pool)
       : p_(first),
@@ -72,7 +72,7 @@ class PairedCorrelation {
   // what takes the sums. False if check_second is set and a weight of the second problem is negative.
   template <class MakeFinish>
   bool run(const int64_t* phase, bool check_second, const MakeFinish& make_finish) {
-    if (p_.samples == 0 || p_.examples == 0 || r_.columns_total == 0) return true;
+    if (p_.examples == 0 || r_.columns_total == 0) return true;
     for (int a = 0; a < 3; ++a) {
       if (r_.backward) {
         input_grad_axis(axis_[a], p_, a, result_.size[a], phase[a]);
@@ -90,32 +90,32 @@ class PairedCorrelation {
     list_tiles(r_, WeightSet{}, width_, tiles_);
     const int64_t pixel_bytes = 2 * r_.reduced_total * (int64_t)sizeof(T);
     slabs_ = plan_slabs(axis_, p_.examples, pixel_bytes, 1);
-    if (p_.samples * slabs_.count() == 1 && tile_count_ % pool_.threads == 0) {
+    if (slabs_.count() == 1 && tile_count_ % pool_.threads == 0) {
       // One small slab: every thread packs the panels of its own tiles and uses them while they are in its cache.
       parallel_for(pool_, pool_.threads, 1, [&](int64_t begin, int64_t end) {
         PhaseClock clock;
         T* room = scratch<T>(kScratchPanel, 2 * step_);
         for (int64_t share = begin; share < end; ++share)
-          run_slab(0, 0, tile_count_ * share / pool_.threads, tile_count_ * (share + 1) / pool_.threads, room, true,
+          run_slab(0, tile_count_ * share / pool_.threads, tile_count_ * (share + 1) / pool_.threads, room, true,
                    make_finish, clock);
       });
       return negative_ == 0;
     }
-    if (p_.samples % pool_.threads != 0) slabs_ = plan_slabs(axis_, p_.examples, pixel_bytes, pool_.threads);
+    slabs_ = plan_slabs(axis_, p_.examples, pixel_bytes, pool_.threads);
     T* panels = scratch<T>(kScratchSourcePanel, tile_count_ * 2 * step_);
     parallel_for(pool_, tile_count_, 1, [&](int64_t begin, int64_t end) {
       PhaseClock clock;
       for (int64_t t = begin; t < end; ++t) form(t, panels + t * 2 * step_);
       clock.mark(kPhasePack);
     });
-    const int64_t slabs = slabs_.count(), jobs = p_.samples * slabs;
-    const int64_t shares = jobs >= pool_.threads ? 1 : (pool_.threads + jobs - 1) / jobs;
+    const int64_t slabs = slabs_.count();
+    const int64_t shares = slabs >= pool_.threads ? 1 : (pool_.threads + slabs - 1) / slabs;
     const int64_t splits = shares < tile_count_ ? shares : tile_count_;
-    parallel_for(pool_, jobs * splits, 1, [&](int64_t begin, int64_t end) {
+    parallel_for(pool_, slabs * splits, 1, [&](int64_t begin, int64_t end) {
       PhaseClock clock;
       for (int64_t job = begin; job < end; ++job) {
-        const int64_t split = job % splits, slab = job / splits % slabs, sample = job / splits / slabs;
-        run_slab(sample, slab, tile_count_ * split / splits, tile_count_ * (split + 1) / splits, panels, false,
+        const int64_t split = job % splits;
+        run_slab(job / splits, tile_count_ * split / splits, tile_count_ * (split + 1) / splits, panels, false,
                  make_finish, clock);
       }
     });
@@ -161,7 +161,7 @@ class PairedCorrelation {
   }
 
   template <class MakeFinish>
-  void run_slab(int64_t sample, int64_t slab_index, int64_t first_tile, int64_t last_tile, T* panels, bool pack,
+  void run_slab(int64_t slab_index, int64_t first_tile, int64_t last_tile, T* panels, bool pack,
                 const MakeFinish& make_finish, PhaseClock& clock) {
     if (first_tile == last_tile) return;
     const Slab slab = slabs_[slab_index];
@@ -172,11 +172,11 @@ class PairedCorrelation {
     T* room = scratch<T>(kScratchStage, 2 * size);
     const ChannelList channels{nullptr, r_.reduced_total};
     Staged<T> nothing;
-    const SlabView<T> view = open_slab<S, T>(source_, axis, slabs_, slab, sample, slab.first_image, channels, false,
+    const SlabView<T> view = open_slab<S, T>(source_, axis, slabs_, slab, 0, slab.first_image, channels, false,
                                              StageChange{nullptr, 0, false}, 0, room, nothing, clock);
     if (second_source_ != nullptr) {
       nothing = Staged<T>{};
-      open_slab<S, T>(*second_source_, axis, slabs_, slab, sample, slab.first_image, channels, false,
+      open_slab<S, T>(*second_source_, axis, slabs_, slab, 0, slab.first_image, channels, false,
                       StageChange{nullptr, 0, false}, 0, room + size, nothing, clock);
     } else {
       clock.start();
@@ -186,8 +186,8 @@ class PairedCorrelation {
 
     Loop loops[4];
     slab_loops(axis, images, view.pixel, view.image, result_, loops);
-    S* out = static_cast<S*>(result_.data) + sample * result_.sample_stride +
-             slab.first_image * result_.example_stride + slab_offset(axis, slabs_, slab, result_);
+    S* out = static_cast<S*>(result_.data) + slab.first_image * result_.example_stride +
+             slab_offset(axis, slabs_, slab, result_);
     const LoopNest nest = nest_loops(loops, kTilePixels);
     const bool merged = axis[2].adjacent && r_.groups == 1 && !r_.depthwise && view.pixel[2] == r_.reduced_total;
     int64_t* run = scratch<int64_t>(kScratchColumns, p_.taps());
@@ -222,7 +222,7 @@ class PairedCorrelation {
       }
       const int64_t first = tile.group * r_.columns + tile.first;
       all.x = view.x + (r_.depthwise ? tile.first : tile.group * r_.reduced);
-      auto finish = make_finish(SlabResult<S>{sample, first_pixel, nest.loop[3].out_step, first, tile.count,
+      auto finish = make_finish(SlabResult<S>{first_pixel, nest.loop[3].out_step, first, tile.count,
                                               ChannelOffsets{nullptr, first, result_.channel_stride}, out});
       run_tiles(all, panel, size, tile, first, nest, row_taps, out, finish, upcoming, clock);
     }

@@ -90,10 +90,11 @@ struct ConvKernels {
   // weight * mask * scale for every sample (and example)
   void (*masked_weight)(const ConvProblem&, void* out, const Parallel&);
   // output = mean + sqrt(variance) * eps, and std = sqrt(variance) unless null. The problems differ in weight and bias
-  // alone, the noise is that of `mean`. `draws` samples of the output share each sample of the input. False, with a
-  // result that means nothing, if a weight of `variance` is negative.
-  bool (*local_reparam)(const ConvProblem& mean, const ConvProblem& variance, int64_t draws, const Images& input,
-                        const Images& output, const Images* std, const Parallel&);
+  // alone, the noise is that of `mean`. Either `draws` samples of the output share the input, or (draws = 1) there is a
+  // seed for every `examples` of the images, which are all samples' examples one after the other. False, with a result
+  // that means nothing, if a weight of `variance` is negative.
+  bool (*local_reparam)(const ConvProblem& mean, const ConvProblem& variance, int64_t draws, int64_t examples,
+                        const Images& input, const Images& output, const Images* std, const Parallel&);
   // The input's gradient from those of mean and variance; grad_input is laid out as the input.
   void (*local_reparam_input_grad)(const ConvProblem& mean, const ConvProblem& variance, const Images& grad_mean,
                                    const Images& grad_variance, const Images& input, const Images& grad_input,
