@@ -37,17 +37,15 @@ struct SoftplusSpread {
   BAYESOPS_HD_MEMBER SoftplusSpread of(F, F rho) {
     SoftplusSpread s;
     s.negative = rho < F{};
-    s.t = Math::exp(-Math::absolute(rho));
+    s.t = Math::exp_minus(Math::absolute(rho));
     // torch's softplus is the identity above 20: in double precision that shows.
     if constexpr (sizeof(typename Math::Element) == sizeof(double)) s.t = Math::select(rho > 20.0, 0.0, s.t);
     const F ratio = Math::log1p_over(s.t);
-    s.sigma = Math::select(s.negative, F{}, rho) + s.t * ratio;
+    s.sigma = Math::fma(s.t, ratio, Math::at_least(rho, F{}));
     s.base = Math::select(s.negative, ratio, s.sigma);
     return s;
   }
-  BAYESOPS_HD_MEMBER F log_sigma(const SoftplusSpread& s, F rho) {
-    return Math::select(s.negative, rho, F{}) + Math::log(s.base);
-  }
+  BAYESOPS_HD_MEMBER F log_sigma(const SoftplusSpread& s, F rho) { return Math::at_most(rho, F{}) + Math::log(s.base); }
   // What is kept of a weight beside sigma, for its gradient: d log sigma / d rho = sigmoid(rho) / sigma, without a
   // quotient of vanishing numbers.
   BAYESOPS_HD_MEMBER F kept(const SoftplusSpread& s) {
@@ -144,17 +142,18 @@ struct MixturePrior {
     const double gap = sizeof(typename Math::Element) == sizeof(float) && law.gap > kMost ? kMost : law.gap;
     return MixturePrior{Math::constant(law.wide), Math::constant(gap), Math::constant(law.log_odds)};
   }
-  BAYESOPS_HD_MEMBER F odds(const MixturePrior& p, F square) { return square * p.gap + p.log_odds; }
+  BAYESOPS_HD_MEMBER F odds(const MixturePrior& p, F square) { return Math::fma(square, p.gap, p.log_odds); }
   BAYESOPS_HD_MEMBER F log_density(const MixturePrior& p, F w) {
     const F square = w * w, d = odds(p, square);
-    const F t = Math::exp(-Math::absolute(d));
-    return Math::select(d < F{}, -d, F{}) + t * Math::log1p_over(t) - square * p.wide;
+    const F t = Math::exp_minus(Math::absolute(d));
+    const F wide = Math::fma(square, -p.wide, Math::at_least(-d, F{}));
+    return Math::fma(t, Math::log1p_over(t), wide);
   }
   BAYESOPS_HD_MEMBER F slope(const MixturePrior& p, F w) {
     const F d = odds(p, w * w);
-    const F t = Math::exp(-Math::absolute(d));
+    const F t = Math::exp_minus(Math::absolute(d));
     const F narrow = Math::select(d < F{}, Math::constant(1), t) / (t + Math::constant(1));  // its responsibility
-    return w * Math::constant(-2) * (p.wide + p.gap * narrow);
+    return w * Math::constant(-2) * Math::fma(p.gap, narrow, p.wide);
   }
 };
 

@@ -13,55 +13,84 @@ extern const FillKernels kFillKernels;
 
 namespace {
 
+#define BAYESOPS_INLINED __attribute__((always_inline))
+
 constexpr int64_t kPiece = kGaussianPiece;
 constexpr int64_t kGrainElements = 1 << 14;
 
-// Sixteen sums in double precision: element i of a piece goes to sum i % 16, whatever the width of a vector is, so that
-// every instruction set adds in the same order.
-constexpr int kSums = 16;
-
-// Single precision, a vector at a time.
+// Single precision, several vectors at a time.
 struct FloatLanes {
   using Math = VectorElementary;
   using T = float;
-  using F = VFloat;
-  static constexpr int n = kLanes<float>;
+  using F = Math::F;
+  static constexpr int n = kChains * kLanes<float>;
+
+  // Calls each(vector, offset) for the vectors of `v`.
+  template <class Each>
+  BAYESOPS_HD_MEMBER void vectors(VFloat& v, int offset, const Each& each) {
+    each(v, offset);
+  }
+  template <class V, class Each>
+  BAYESOPS_HD_MEMBER void vectors(Pair<V>& v, int offset, const Each& each) {
+    vectors(v.low, offset, each);
+    vectors(v.high, offset + (int)(sizeof(V) / sizeof(float)), each);
+  }
+  // How many of the `count` first elements the vector at `offset` holds.
+  BAYESOPS_HD_MEMBER int within(int count, int offset) {
+    const int left = count - offset;
+    return left < 0 ? 0 : left < kLanes<float> ? left : kLanes<float>;
+  }
 
   template <class S>
   BAYESOPS_HD_MEMBER F read(const S* p, int count) {
-    if constexpr (sizeof(S) == sizeof(T)) {
-      if (count == n) return load(p);
-    }
-    return load_as<T>(p, low_bits(count));
+    F all;
+    vectors(all, 0, [=](VFloat& v, int offset) {
+      if constexpr (sizeof(S) == sizeof(T)) {
+        if (count == n) {
+          v = load(p + offset);
+          return;
+        }
+      }
+      v = load_as<T>(p + offset, low_bits(within(count, offset)));
+    });
+    return all;
   }
   template <class S>
-  BAYESOPS_HD_MEMBER void write(S* p, F v, int count) {
-    store_as<T, S>(p, v, count);
+  BAYESOPS_HD_MEMBER void write(S* p, F all, int count) {
+    vectors(all, 0, [=](VFloat& v, int offset) { store_as<T, S>(p + offset, v, within(count, offset)); });
   }
-  BAYESOPS_HD_MEMBER F noise(const float* p) { return load(p); }
-  // The first lanes, and zeros.
-  BAYESOPS_HD_MEMBER F only(F v, int count) {
-    return count == n ? v : (F)((VInt)v & lane_mask<float>(low_bits(count)));
+  BAYESOPS_HD_MEMBER F noise(const float* p) { return read(p, n); }
+  // The first elements, and zeros.
+  BAYESOPS_HD_MEMBER F only(F all, int count) {
+    if (count < n)
+      vectors(all, 0, [=](VFloat& v, int offset) {
+        v = (VFloat)((VInt)v & lane_mask<float>(low_bits(within(count, offset))));
+      });
+    return all;
   }
 
+  // Sixteen sums in double precision: element i of a piece goes to sum i % 16, however many are worked on at a time, so
+  // that every instruction set adds in the same order.
   struct Sums {
-    static constexpr int kWide = kLanes<double>;
-    VDouble sum[kSums / kWide] = {};
-    // Elements i to i + n of sixteen.
-    BAYESOPS_HD_MEMBER void add(Sums& s, int i, F v) {
+    static constexpr int kCount = 16, kWide = kLanes<double>;
+    VDouble sum[kCount / kWide] = {};
+    BAYESOPS_HD_MEMBER void add(Sums& s, int64_t i, F all) {
+      vectors(all, 0, [&](VFloat& v, int offset) {
+        const int at = (n % kCount == 0 ? offset : (int)(i + offset)) % kCount;
 #if defined(BAYESOPS_AVX512)
-      s.sum[i / kWide] += (VDouble)_mm512_cvtps_pd(_mm512_castps512_ps256((__m512)v));
-      s.sum[i / kWide + 1] += (VDouble)_mm512_cvtps_pd(_mm512_extractf32x8_ps((__m512)v, 1));
+        s.sum[at / kWide] += (VDouble)_mm512_cvtps_pd(_mm512_castps512_ps256((__m512)v));
+        s.sum[at / kWide + 1] += (VDouble)_mm512_cvtps_pd(_mm512_extractf32x8_ps((__m512)v, 1));
 #elif defined(BAYESOPS_AVX2)
-      s.sum[i / kWide] += (VDouble)_mm256_cvtps_pd(_mm256_castps256_ps128((__m256)v));
-      s.sum[i / kWide + 1] += (VDouble)_mm256_cvtps_pd(_mm256_extractf128_ps((__m256)v, 1));
+        s.sum[at / kWide] += (VDouble)_mm256_cvtps_pd(_mm256_castps256_ps128((__m256)v));
+        s.sum[at / kWide + 1] += (VDouble)_mm256_cvtps_pd(_mm256_extractf128_ps((__m256)v, 1));
 #else
-      for (int k = 0; k < n; ++k) s.sum[(i + k) / kWide][k % kWide] += (double)v[k];
+        for (int k = 0; k < kLanes<float>; ++k) s.sum[(at + k) / kWide][k % kWide] += (double)v[k];
 #endif
+      });
     }
     BAYESOPS_HD_MEMBER double total(const Sums& s) {
       double total = 0;
-      for (int k = 0; k < kSums; ++k) total += s.sum[k / kWide][k % kWide];
+      for (int k = 0; k < kCount; ++k) total += s.sum[k / kWide][k % kWide];
       return total;
     }
   };
@@ -81,22 +110,18 @@ struct DoubleLanes {
 
   struct Sums {
     double sum = 0;
-    BAYESOPS_HD_MEMBER void add(Sums& s, int, F v) { s.sum += v; }
+    BAYESOPS_HD_MEMBER void add(Sums& s, int64_t, F v) { s.sum += v; }
     BAYESOPS_HD_MEMBER double total(const Sums& s) { return s.sum; }
   };
 };
 
-// Calls step(i, lane, count): a vector at element i, which is `lane` of its sixteen and has `count` elements.
+// Calls step(i, count) for elements i to i + count, as many as are worked on at a time.
 template <class Lanes, class Step>
-BAYESOPS_INLINE void each_vector(int64_t count, const Step& step) {
+BAYESOPS_INLINE void each_step(int64_t count, const Step& step) {
   constexpr int n = Lanes::n;
   int64_t i = 0;
-  for (; i + kSums <= count; i += kSums) {
-#pragma GCC unroll 16
-    for (int lane = 0; lane < kSums; lane += n) step(i + lane, lane, n);
-  }
-  for (int lane = 0; i + lane < count; lane += n)
-    step(i + lane, lane, (int)(count - i - lane < n ? count - i - lane : n));
+  for (; i + n <= count; i += n) step(i, n);
+  if (i < count) step(i, (int)(count - i));
 }
 
 template <class Lanes, class S, template <class> class SpreadOf, template <class> class PriorOf>
@@ -190,11 +215,11 @@ class SampleGaussian {
   // Returns the sum of log sigma.
   double standard_deviations(int64_t first, int64_t count, T* sigma) const {
     Sums logs;
-    each_vector<Lanes>(count, [&](int64_t i, int lane, int here) {
+    each_step<Lanes>(count, [&](int64_t i, int here) BAYESOPS_INLINED {
       const F spread = Lanes::read(spread_ + first + i, here);
       const Spread s = Spread::of(Lanes::read(mu_ + first + i, here), spread);
       Lanes::write(sigma + i, s.sigma, Lanes::n);
-      Sums::add(logs, lane, Lanes::only(Spread::log_sigma(s, spread), here));
+      Sums::add(logs, i, Lanes::only(Spread::log_sigma(s, spread), here));
     });
     return Sums::total(logs);
   }
@@ -202,17 +227,17 @@ class SampleGaussian {
   void draw_piece(int64_t first, int64_t count, const T* sigma, const float* eps, S* weights, Sums& squares,
                   Sums& prior) const {
     [[maybe_unused]] const Prior law = Prior::of(p_.prior);
-    each_vector<Lanes>(count, [&](int64_t i, int lane, int here) {
+    each_step<Lanes>(count, [&](int64_t i, int here) BAYESOPS_INLINED {
       const F z = Lanes::noise(eps + i);
       const F w = Lanes::read(mu_ + first + i, here) + Lanes::read(sigma + i, Lanes::n) * z;
       Lanes::write(weights + i, w, here);
-      Sums::add(squares, lane, Lanes::only(z * z, here));
-      if constexpr (Prior::kAny) Sums::add(prior, lane, Lanes::only(Prior::log_density(law, w), here));
+      Sums::add(squares, i, Lanes::only(z * z, here));
+      if constexpr (Prior::kAny) Sums::add(prior, i, Lanes::only(Prior::log_density(law, w), here));
     });
   }
 
   void slopes(int64_t first, int64_t count, Room& room) const {
-    each_vector<Lanes>(count, [&](int64_t i, int, int here) {
+    each_step<Lanes>(count, [&](int64_t i, int here) BAYESOPS_INLINED {
       const Spread s = Spread::of(Lanes::read(mu_ + first + i, here), Lanes::read(spread_ + first + i, here));
       Lanes::write(room.sigma + i, s.sigma, Lanes::n);
       Lanes::write(room.kept + i, Spread::kept(s), Lanes::n);
@@ -223,7 +248,7 @@ class SampleGaussian {
   void gather(int64_t first, int64_t count, const S* grad_weights, T grad_log_prior, Room& room) const {
     [[maybe_unused]] const Prior law = Prior::of(p_.prior);
     [[maybe_unused]] const F prior_factor = F{} + grad_log_prior;
-    each_vector<Lanes>(count, [&](int64_t i, int, int here) {
+    each_step<Lanes>(count, [&](int64_t i, int here) BAYESOPS_INLINED {
       const F z = Lanes::noise(room.eps + i);
       F g = grad_weights == nullptr ? F{} : Lanes::read(grad_weights + i, here);
       if constexpr (Prior::kAny) {
@@ -241,14 +266,14 @@ class SampleGaussian {
   }
 
   static void clear(int64_t count, Room& room) {
-    each_vector<Lanes>(count, [&](int64_t i, int, int) {
+    each_step<Lanes>(count, [&](int64_t i, int) BAYESOPS_INLINED {
       Lanes::write(room.of_mu + i, F{}, Lanes::n);
       Lanes::write(room.of_sigma + i, F{}, Lanes::n);
     });
   }
 
   void finish(int64_t first, int64_t count, T grad_log_q, const Room& room, S* grad_mu, S* grad_spread) const {
-    each_vector<Lanes>(count, [&](int64_t i, int, int here) {
+    each_step<Lanes>(count, [&](int64_t i, int here) BAYESOPS_INLINED {
       const F kept = Lanes::read(room.kept + i, Lanes::n), of_sigma = Lanes::read(room.of_sigma + i, Lanes::n);
       F of_mu = Lanes::read(room.of_mu + i, Lanes::n);
       if constexpr (Spread::kOfMean)

@@ -11,17 +11,14 @@
 namespace bayesops {
 
 // e^x; 0 for x below -104 and infinity above 89. NaN stays NaN.
-template <class Math>
+template <class Math, bool never_positive>
 BAYESOPS_HD typename Math::F exponential(typename Math::F x) {
   using F = typename Math::F;
-  using I = typename Math::I;
-  using U = typename Math::U;
-  x = Math::select(x < Math::constant(-150.0f), Math::constant(-150.0f), x);
-  x = Math::select(x > Math::constant(150.0f), Math::constant(150.0f), x);
+  x = Math::at_least(x, Math::constant(-150.0f));
+  if constexpr (!never_positive) x = Math::at_most(x, Math::constant(150.0f));
   // Adding 1.5 * 2^23 leaves x / ln 2, rounded, in the low bits.
   const F shift = Math::constant(12582912.0f);
   const F shifted = Math::fma(x, Math::constant(1.44269504088896341f), shift);
-  const I n = Math::float_bits(shifted) - 0x4B400000;
   const F whole = shifted - shift;
   F r = Math::fma(whole, Math::constant(-0.693359375f), x);
   r = Math::fma(whole, Math::constant(2.12194440e-4f), r);
@@ -32,13 +29,22 @@ BAYESOPS_HD typename Math::F exponential(typename Math::F x) {
   y = Math::fma(y, r, Math::constant(1.6666665459e-1f));
   y = Math::fma(y, r, Math::constant(5.0000001201e-1f));
   y = Math::fma(y, r * r, r) + 1.0f;
-  // 2^n in two factors, neither of which leaves the range: the one rounding of a subnormal result is the last step.
+  return Math::scale(y, shifted);
+}
+
+// y * 2^n, where the low bits of `shifted` are those of n: in two factors, neither of which leaves the range, so that
+// the only rounding is that of a subnormal result.
+template <class Math>
+BAYESOPS_HD typename Math::F times_power_of_two(typename Math::F y, typename Math::F shifted) {
+  using I = typename Math::I;
+  using U = typename Math::U;
+  const I n = Math::float_bits(shifted) - 0x4B400000;
   const I half = n >> 1;
   const U first = (U)(half + 127) << 23, second = (U)(n - half + 127) << 23;
   return y * Math::bits_float((I)first) * Math::bits_float((I)second);
 }
 
-// The natural logarithm of a normal number that is not negative. Infinity and NaN stay what they are.
+// The natural logarithm of a positive normal number; NaN of NaN and of infinity.
 template <class Math>
 BAYESOPS_HD typename Math::F logarithm(typename Math::F x) {
   using F = typename Math::F;
@@ -62,10 +68,10 @@ BAYESOPS_HD typename Math::F logarithm(typename Math::F x) {
   y = Math::fma(ef, Math::constant(-2.12194440e-4f), y);
   y = Math::fma(ff, Math::constant(-0.5f), y);
   y = Math::fma(ef, Math::constant(0.693359375f), f + y);
-  return Math::select((bits & 0x7FFFFFFF) > 0x7F7FFFFF, x, y);
+  return Math::fma(x, F{}, y);
 }
 
-// log|x| for every x.
+// log|x|, of zero and subnormal numbers as well.
 template <class Math>
 BAYESOPS_HD typename Math::F log_magnitude(typename Math::F x) {
   using F = typename Math::F;
@@ -96,8 +102,12 @@ BAYESOPS_HD typename Math::F log1p_ratio(typename Math::F t) {
 struct ScalarElementary : ScalarMath {
   using Element = float;
   BAYESOPS_HD_MEMBER F select(bool which, F a, F b) { return which ? a : b; }
+  BAYESOPS_HD_MEMBER F at_least(F x, F bound) { return x < bound ? bound : x; }
+  BAYESOPS_HD_MEMBER F at_most(F x, F bound) { return x > bound ? bound : x; }
   BAYESOPS_HD_MEMBER F absolute(F x) { return bits_float(float_bits(x) & 0x7FFFFFFF); }
-  BAYESOPS_HD_MEMBER F exp(F x) { return exponential<ScalarElementary>(x); }
+  BAYESOPS_HD_MEMBER F scale(F y, F shifted) { return times_power_of_two<ScalarElementary>(y, shifted); }
+  BAYESOPS_HD_MEMBER F exp(F x) { return exponential<ScalarElementary, false>(x); }
+  BAYESOPS_HD_MEMBER F exp_minus(F magnitude) { return exponential<ScalarElementary, true>(-magnitude); }
   BAYESOPS_HD_MEMBER F log(F x) { return logarithm<ScalarElementary>(x); }
   BAYESOPS_HD_MEMBER F log_abs(F x) { return log_magnitude<ScalarElementary>(x); }
   BAYESOPS_HD_MEMBER F log1p_over(F t) { return log1p_ratio<ScalarElementary>(t); }
@@ -108,7 +118,10 @@ struct DoubleElementary {
   using F = double;
   using Element = double;
   BAYESOPS_HD_MEMBER F constant(double x) { return x; }
+  BAYESOPS_HD_MEMBER F fma(F a, F b, F c) { return a * b + c; }  // nothing hangs on its bits
   BAYESOPS_HD_MEMBER F select(bool which, F a, F b) { return which ? a : b; }
+  BAYESOPS_HD_MEMBER F at_least(F x, F bound) { return x < bound ? bound : x; }
+  BAYESOPS_HD_MEMBER F at_most(F x, F bound) { return x > bound ? bound : x; }
 #if defined(__CUDA_ARCH__)
   BAYESOPS_HD_MEMBER F absolute(F x) { return ::fabs(x); }
   BAYESOPS_HD_MEMBER F exp(F x) { return ::exp(x); }
@@ -120,6 +133,7 @@ struct DoubleElementary {
   BAYESOPS_HD_MEMBER F log(F x) { return __builtin_log(x); }
   BAYESOPS_HD_MEMBER F log1p(F x) { return __builtin_log1p(x); }
 #endif
+  BAYESOPS_HD_MEMBER F exp_minus(F magnitude) { return exp(-magnitude); }
   BAYESOPS_HD_MEMBER F log_abs(F x) { return log(absolute(x)); }
   BAYESOPS_HD_MEMBER F log1p_over(F t) { return t > 0.0 ? log1p(t) / t : 1.0; }
 };
