@@ -22,6 +22,8 @@ from bayesops.ops._dispatch import call
 # A layer's weights and biases draw from streams of their own: this bit of the stream's number says which.
 BIAS_STREAM = 0x80000000
 
+_random_normal = torch.ops.bayesops.random_normal.default
+
 
 def sampled_weight_conv(
     op: OpOverload,
@@ -109,5 +111,6 @@ def _broadcasts(shape: Sequence[int], target: Sequence[int]) -> bool:
 
 def _draw_bias(mu: Tensor, rho: Tensor, seed: Tensor, stream: int) -> Tensor:
     """``[O]``, or ``[S, O]`` where `seed` is ``[S]``."""
-    eps = torch.ops.bayesops.random_normal.default(seed, list(mu.shape), stream ^ BIAS_STREAM)
-    return (mu + functional.softplus(rho) * eps).to(mu.dtype)
+    eps = _random_normal(seed, [mu.shape[0]], stream ^ BIAS_STREAM)
+    bias = torch.addcmul(mu, functional.softplus(rho), eps)  # in float32 at least
+    return bias if bias.dtype == mu.dtype else bias.to(mu.dtype)
