@@ -239,8 +239,11 @@ class Correlation {
     const ChannelList channels{weights.reduced.list, skips ? weights.reduced.start[r_.groups] : r_.reduced_total};
     const int64_t tag = p_.per_example ? example * slabs_.count() + slab_index : slab_index;
     FlipSigns flips{nullptr, nullptr, 0};
-    if (p_.noise.flipped)
+    if (p_.noise.flipped) {
+      clock.start();
       flips = draw_signs(p_, sample, slab.first_image, images, scratch<float>(kScratchSigns, images * flip_step(p_)));
+      clock.mark(kPhaseDraw);
+    }
     const float* source_signs = r_.backward ? flips.outputs : flips.inputs;
     const float* result_signs = r_.backward ? flips.inputs : flips.outputs;
     const SlabView<T> view =
