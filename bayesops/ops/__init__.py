@@ -9,9 +9,11 @@ from bayesops.ops.dropout import dropout
 from bayesops.ops.flipout_conv import flipout_conv1d, flipout_conv2d, flipout_conv3d, flipout_linear
 from bayesops.ops.lrt_conv import lrt_conv1d, lrt_conv2d, lrt_conv3d, lrt_linear
 from bayesops.ops.masked_conv import masked_conv1d, masked_conv2d, masked_conv3d, masked_linear
+from bayesops.ops.sample_gaussian import GaussianSample, sample_gaussian
 from bayesops.ops.sampled_conv import sampled_conv1d, sampled_conv2d, sampled_conv3d, sampled_linear
 
 __all__ = [
+    "GaussianSample",
     "dropout",
     "flipout_conv1d",
     "flipout_conv2d",
@@ -25,6 +27,7 @@ __all__ = [
     "masked_conv2d",
     "masked_conv3d",
     "masked_linear",
+    "sample_gaussian",
     "sampled_conv1d",
     "sampled_conv2d",
     "sampled_conv3d",

@@ -6,23 +6,13 @@ The functors of csrc/kernels/flat are compiled here by the host's compiler, so t
 
 import ctypes
 import math
-import os
-import shlex
-import shutil
-import subprocess
 from ctypes import c_double, c_int64, c_void_p
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 import bayesops._library  # noqa: F401  registers the operators
-
-HERE = Path(__file__).parent
-CSRC = HERE.parents[1] / "csrc"
-# The flags of cmake/Kernels.cmake that decide about bits.
-FLAGS = ["-std=c++17", "-O2", "-fPIC", "-shared", "-Wall", "-Wextra", "-fno-math-errno", "-ffp-contract=off"]
 
 ONE_SEED = torch.tensor(-7)
 SEEDS = torch.tensor([3, -8, 2**62 + 5])
@@ -84,29 +74,10 @@ class Noise(ctypes.Structure):
     ]  # fmt: skip
 
 
-def compiler():
-    """The C++ compiler that builds would use, as a command, or None."""
-    commands = [shlex.split(os.environ["CXX"])] if os.environ.get("CXX") else [["c++"], ["g++"]]
-    return next((command for command in commands if shutil.which(command[0])), None)
-
-
 @pytest.fixture(scope="session")
-def functors(tmp_path_factory):
+def functors(compile_library):
     """The compiled functors."""
-    if not (CSRC / "kernels" / "flat").is_dir():
-        pytest.skip("the native sources (csrc) are not beside the tests")
-    if compiler() is None:
-        pytest.skip("no C++ compiler: neither CXX, c++ nor g++ is a program here")
-    path = tmp_path_factory.mktemp("flat") / "flat_functors.so"
-    command = [*compiler(), *FLAGS, f"-I{CSRC}", str(HERE / "flat_functors.cpp"), "-o", str(path)]
-    compiled = subprocess.run(command, capture_output=True, text=True, check=False)
-    if compiled.returncode != 0:
-        pytest.fail(compiled.stderr)
-    library = ctypes.CDLL(str(path))
-    for name, arguments in SIGNATURES.items():
-        function = getattr(library, name)
-        function.argtypes, function.restype = arguments, None
-    return library
+    return compile_library("flat_functors.cpp", SIGNATURES)
 
 
 class Output:
