@@ -1,0 +1,386 @@
+"""Convolutions and linear layers whose weights are normally distributed, mean and spread learned: Bayes by Backprop.
+
+One set of parameters and three estimators, which may be exchanged at any time:
+
+- ``"local_reparam"`` draws the outputs, each from the normal distribution that the weights give it (Kingma, Salimans
+  and Welling, "Variational dropout and the local reparameterization trick", NIPS 2015, eq. 6), every pixel by itself:
+  the least noise in gradients, at two convolutions.
+- ``"weight_sample"`` draws one weight for the whole batch (Blundell et al., "Weight uncertainty in neural networks",
+  ICML 2015, section 3.2): the only one whose outputs, taken together, come from one network.
+- ``"flipout"`` turns the signs of one weight draw for each example (Wen et al., "Flipout: efficient pseudo-independent
+  weight perturbations on mini-batches", ICLR 2018, eq. 4): covariance within an image as under ``"weight_sample"``,
+  little of it between the images of a batch.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
+from typing import Any, Literal, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.nn.modules.conv import _ConvNd
+
+from bayesops import ops
+from bayesops.nn._padding import pad_input
+from bayesops.nn._stochastic import Stochastic
+from bayesops.ops._arguments import wrong_value
+from bayesops.ops._gaussian_arguments import BIAS_STREAM
+from bayesops.priors import LogUniform, Prior, as_prior
+from bayesops.random import sample_seeds
+
+ESTIMATORS = ("local_reparam", "weight_sample", "flipout")
+VARIANCES = ("rho", "alpha")
+REDUCTIONS = ("sum", "mean")
+
+
+class _Posterior(NamedTuple):
+    """The distribution of a layer's weight, or of its bias."""
+
+    mu: Tensor
+    rho: Tensor | None
+    log_alpha: Tensor | None
+    prior: Prior
+    stream_bit: int
+
+    def closed_form_kl(self) -> Tensor:
+        """KL(q || prior), summed, float64 ``[]``. Standard deviations are at least float32."""
+        dtype = torch.promote_types(self.mu.dtype, torch.float32)
+        mu = self.mu.to(dtype)
+        if self.rho is not None:
+            sigma = functional.softplus(self.rho.to(dtype))
+        else:
+            assert self.log_alpha is not None
+            relative = torch.exp(self.log_alpha.to(dtype) / 2)
+            if isinstance(self.prior, LogUniform):
+                mu, sigma = torch.ones_like(mu), relative  # it depends on alpha alone: no 0 / 0 where a mean is 0
+            else:
+                sigma = relative * mu.abs()
+        kl = self.prior.kl(mu, sigma)
+        if kl is None or kl.shape != mu.shape:
+            got = "None" if kl is None else f"{tuple(kl.shape)}"
+            wrong_value("kl_loss", "prior", f"one whose kl has the parameter's shape {tuple(mu.shape)}", got)
+        return kl.sum(dtype=torch.float64)
+
+    def monte_carlo_kl(self, seed: Tensor, stream: int) -> Tensor:
+        """Log q − log prior at the draws of `seed` (averaged where it is ``[S]``), float64 ``[]``."""
+        sample = ops.sample_gaussian(
+            self.mu, self.rho, seed=seed, log_alpha=self.log_alpha, stream=stream ^ self.stream_bit, prior=self.prior
+        )
+        difference: Tensor = sample.log_q - sample.log_prior
+        return difference.mean() if seed.dim() else difference
+
+
+class _Operators(NamedTuple):
+    """The layer without noise, and by its estimators."""
+
+    plain: Callable[..., Tensor]
+    local_reparam: Callable[..., Tensor]
+    weight_sample: Callable[..., Tensor]
+    flipout: Callable[..., Tensor]
+
+
+class GaussianLayer(Stochastic):
+    """What all layers of the family have: parameters, estimators and the divergence. Not to be made by itself."""
+
+    weight_mu: Tensor
+    weight_rho: Tensor | None
+    weight_log_alpha: Tensor | None
+    bias_mu: Tensor | None
+    bias_rho: Tensor | None
+    prior: Prior
+    bias_prior: Prior | None
+    _operators: _Operators
+
+    def _set_posterior(
+        self,
+        plain: Any,
+        device: torch.device | str | None,
+        dtype: torch.dtype | None,
+        prior: Any,
+        bias_prior: Any,
+        estimator: str,
+        variance: str,
+        rho_init: float,
+        log_alpha_init: float,
+    ) -> None:
+        """Make the parameters, of the shapes of torch's layer `plain`."""
+        self.estimator = estimator
+        if variance not in VARIANCES:
+            wrong_value(type(self).__name__, "variance", f"one of {', '.join(map(repr, VARIANCES))}", repr(variance))
+        self.variance = variance
+        self.rho_init, self.log_alpha_init = rho_init, log_alpha_init
+        weight, bias = plain.weight.shape, None if plain.bias is None else plain.bias.shape
+        shapes = {
+            "weight_mu": weight,
+            "weight_rho": weight if variance == "rho" else None,
+            "weight_log_alpha": weight if variance == "alpha" else None,
+            "bias_mu": bias,
+            "bias_rho": bias,
+        }
+        for name, shape in shapes.items():
+            made = None if shape is None else nn.Parameter(torch.empty(shape, device=device, dtype=dtype))
+            self.register_parameter(name, made)
+        self.prior = as_prior(prior)
+        self.bias_prior = None if bias_prior is None else as_prior(bias_prior)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Initialise the means as torch's layers do, rho at `rho_init` and log alpha at `log_alpha_init`."""
+        nn.init.kaiming_uniform_(self.weight_mu, a=math.sqrt(5))
+        if self.bias_mu is not None:
+            fan_in = math.prod(self.weight_mu.shape[1:])
+            bound = 1 / math.sqrt(fan_in) if fan_in > 0 else 0
+            nn.init.uniform_(self.bias_mu, -bound, bound)
+        for rho in (self.weight_rho, self.bias_rho):
+            if rho is not None:
+                nn.init.constant_(rho, self.rho_init)
+        if self.weight_log_alpha is not None:
+            nn.init.constant_(self.weight_log_alpha, self.log_alpha_init)
+
+    @property
+    def estimator(self) -> str:
+        """How outputs are drawn: "local_reparam", "weight_sample" or "flipout"; may be set at any time."""
+        return self._estimator
+
+    @estimator.setter
+    def estimator(self, estimator: str) -> None:
+        if estimator not in ESTIMATORS:
+            wanted = f"one of {', '.join(map(repr, ESTIMATORS))}"
+            wrong_value(type(self).__name__, "estimator", wanted, repr(estimator))
+        self._estimator = estimator
+
+    def _estimate(self, input: Tensor, **geometry: Any) -> Tensor:
+        """Draw the output for `input`, padded already."""
+        mu, bias_mu = self.weight_mu, self.bias_mu
+        if self._uses_mean:
+            return self._operators.plain(input, mu, bias_mu, **geometry)
+        seed, stream = self._draw_from(input.device)
+        operator, rho, bias_rho = getattr(self._operators, self._estimator), self.weight_rho, self.bias_rho
+        if self._estimator != "local_reparam":
+            return operator(
+                input, mu, rho, bias_mu, bias_rho, seed=seed, weight_log_alpha=self.weight_log_alpha, stream=stream,
+                **geometry,
+            )  # fmt: skip
+        if rho is not None:
+            var = functional.softplus(rho).square()
+        else:
+            var = self.weight_log_alpha.exp() * mu.square()  # type: ignore[union-attr]
+        bias_var = None if bias_rho is None else functional.softplus(bias_rho).square()
+        return operator(input, mu, var, bias_mu, bias_var, seed=seed, stream=stream, **geometry)
+
+    def kl_loss(self, reduction: str = "sum", num_samples: int = 1) -> Tensor:
+        """KL(q || prior) of weight and bias, in nats: the closed form where the prior has one, Monte Carlo otherwise.
+
+        Parameters
+        ----------
+        reduction : {"sum", "mean"}
+            Over the layer's weights and biases; an objective needs the sum.
+        num_samples : int
+            Draws of the Monte Carlo estimate log q(w) − log p(w) (Blundell et al. 2015, eq. 2). One uses the layer's
+            seed itself, so that within a `bayesops.sampling` block w is the very weight that the forward pass draws
+            with ``estimator="weight_sample"``; more use ``bayesops.random.sample_seeds(seed, num_samples)``.
+
+        Returns
+        -------
+        Tensor
+            float64 ``[]``, summed in float64, whatever the dtype of the parameters.
+
+        Raises
+        ------
+        ValueError
+            An unknown reduction, `num_samples` below 1, a prior whose tensors do not have the parameter's shape.
+        """
+        name = type(self).__name__
+        if reduction not in REDUCTIONS:
+            wrong_value(name, "reduction", f"one of {', '.join(map(repr, REDUCTIONS))}", repr(reduction))
+        if not isinstance(num_samples, int) or num_samples < 1:
+            wrong_value(name, "num_samples", "an int of at least 1", num_samples)
+        parts = [part for part in (self._closed_form_kl(), self._monte_carlo_kl(num_samples)) if part is not None]
+        total = parts[0] if len(parts) == 1 else parts[0] + parts[1]
+        if reduction == "sum":
+            return total
+        return total / sum(posterior.mu.numel() for posterior in self._posteriors())
+
+    def _posteriors(self) -> Iterator[_Posterior]:
+        yield _Posterior(self.weight_mu, self.weight_rho, self.weight_log_alpha, self.prior, 0)
+        if self.bias_mu is not None:
+            prior = self.prior if self.bias_prior is None else self.bias_prior
+            yield _Posterior(self.bias_mu, self.bias_rho, None, prior, BIAS_STREAM)
+
+    def _closed_form_kl(self) -> Tensor | None:
+        """Sum over what has a closed form; None where nothing has."""
+        terms = [posterior.closed_form_kl() for posterior in self._posteriors() if posterior.prior.has_closed_form]
+        return sum(terms[1:], terms[0]) if terms else None
+
+    def _monte_carlo_kl(self, num_samples: int = 1) -> Tensor | None:
+        """Estimate of the sum over what has no closed form; None, and no seed used, where all has one."""
+        open_forms = [posterior for posterior in self._posteriors() if not posterior.prior.has_closed_form]
+        if not open_forms:
+            return None
+        seed, stream = self._draw_from(self.weight_mu.device)
+        if num_samples > 1:
+            seed = sample_seeds(seed, num_samples)
+        terms = [posterior.monte_carlo_kl(seed, stream) for posterior in open_forms]
+        return sum(terms[1:], terms[0])
+
+    def _posterior_repr(self) -> str:
+        text = f", estimator={self._estimator!r}"
+        if self.variance != "rho":
+            text += f", variance={self.variance!r}"
+        return text + self._stochastic_repr()
+
+
+class _GaussianConv(GaussianLayer):
+    """A convolution of `torch.nn` in its arguments, but no subclass: it has no `weight` that a tool could take."""
+
+    _torch_layer: Callable[..., nn.Module]
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int | tuple[int, ...],
+        stride: int | tuple[int, ...] = 1,
+        padding: int | tuple[int, ...] | str = 0,
+        dilation: int | tuple[int, ...] = 1,
+        groups: int = 1,
+        bias: bool = True,
+        padding_mode: Literal["zeros", "reflect", "replicate", "circular"] = "zeros",
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+        *,
+        prior: Prior | torch.distributions.Distribution | None = None,
+        bias_prior: Prior | torch.distributions.Distribution | None = None,
+        estimator: str = "local_reparam",
+        variance: str = "rho",
+        rho_init: float = -5.0,
+        log_alpha_init: float = -5.0,
+    ) -> None:
+        super().__init__()
+        plain: Any = type(self)._torch_layer(
+            in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, padding_mode, device="meta"
+        )  # its checks, its shapes, its tuples
+        self.in_channels: int = plain.in_channels
+        self.out_channels: int = plain.out_channels
+        self.kernel_size: tuple[int, ...] = plain.kernel_size
+        self.stride: tuple[int, ...] = plain.stride
+        self.padding: tuple[int, ...] | str = plain.padding
+        self.dilation: tuple[int, ...] = plain.dilation
+        self.groups: int = plain.groups
+        self.padding_mode: str = plain.padding_mode
+        self._reversed_padding_repeated_twice: list[int] = plain._reversed_padding_repeated_twice
+        self._set_posterior(
+            plain, device, dtype, prior, bias_prior, estimator, variance, rho_init, log_alpha_init
+        )  # fmt: skip
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Convolve ``[N, I, *]`` with a draw."""
+        input, padding = pad_input(self, input)
+        return self._estimate(input, stride=self.stride, padding=padding, dilation=self.dilation, groups=self.groups)
+
+    def extra_repr(self) -> str:
+        """Show the constructor's arguments."""
+        as_torch: Any = SimpleNamespace(**vars(self), bias=self.bias_mu, output_padding=(0,) * len(self.stride))
+        return _ConvNd.extra_repr(as_torch) + self._posterior_repr()
+
+
+class GaussianConv1d(_GaussianConv):
+    """1-d convolution with normally distributed weights; see `GaussianConv2d`. Input ``[N, I, L]``."""
+
+    _torch_layer = nn.Conv1d
+    _operators = _Operators(functional.conv1d, ops.lrt_conv1d, ops.sampled_conv1d, ops.flipout_conv1d)
+
+
+class GaussianConv2d(_GaussianConv):
+    """2-d convolution with normally distributed weights, drawn in training *and* at prediction.
+
+    The arguments up to `dtype` are those of `torch.nn.Conv2d`. Parameters are `weight_mu` ``[O, I / groups, kH, kW]``
+    and `bias_mu` ``[O]``, initialised as there, with `weight_rho` (or `weight_log_alpha`) and `bias_rho` of the same
+    shapes. The state dict is the same for each estimator.
+
+    Parameters
+    ----------
+    prior : Prior or torch distribution, optional
+        Of the weights, see `bayesops.priors`; ``Gaussian(0.0, 1.0)`` unless given.
+    bias_prior : Prior or torch distribution, optional
+        Of the bias; the attribute is None, and `prior` serves, unless given.
+    estimator : {"local_reparam", "weight_sample", "flipout"}
+        How outputs are drawn. The attribute may be changed at any time.
+    variance : {"rho", "alpha"}
+        The standard deviation of a weight: ``softplus(rho)``, or ``exp(log_alpha / 2) |mu|``, that is the variance
+        ``alpha mu²`` of variational dropout. The bias always goes by rho.
+    rho_init : float
+        First value of rho: -5 is a standard deviation of 0.0067.
+    log_alpha_init : float
+        First value of log alpha: -5 is a standard deviation of 0.082 times the mean.
+
+    Raises
+    ------
+    ValueError
+        An unknown estimator or variance; what `torch.nn.Conv2d` refuses.
+    TypeError
+        A prior that is none.
+
+    Notes
+    -----
+    Input ``[N, I, H, W]``, output ``[N, O, H', W']``, channels-last where the input is. The attribute `stream` (None)
+    may be set to fix which stream of the seed the layer draws from; see `bayesops.sampling`. The bias draws from that
+    stream with its highest bit (``0x80000000``) turned.
+
+    Source: Blundell, Cornebise, Kavukcuoglu and Wierstra, "Weight uncertainty in neural networks", ICML 2015; for the
+    estimators see `bayesops.nn.gaussian`; `variance="alpha"`: Molchanov, Ashukha and Vetrov, "Variational dropout
+    sparsifies deep neural networks", ICML 2017.
+    """
+
+    _torch_layer = nn.Conv2d
+    _operators = _Operators(functional.conv2d, ops.lrt_conv2d, ops.sampled_conv2d, ops.flipout_conv2d)
+
+
+class GaussianConv3d(_GaussianConv):
+    """3-d convolution with normally distributed weights; see `GaussianConv2d`. Input ``[N, I, D, H, W]``."""
+
+    _torch_layer = nn.Conv3d
+    _operators = _Operators(functional.conv3d, ops.lrt_conv3d, ops.sampled_conv3d, ops.flipout_conv3d)
+
+
+class GaussianLinear(GaussianLayer):
+    """Linear layer with normally distributed weights, drawn in training *and* at prediction.
+
+    The arguments up to `dtype` are those of `torch.nn.Linear`, the others those of `GaussianConv2d`. Parameters are
+    `weight_mu` ``[O, I]`` and `bias_mu` ``[O]``, initialised as there, with `weight_rho` (or `weight_log_alpha`) and
+    `bias_rho` of the same shapes.
+    """
+
+    _operators = _Operators(functional.linear, ops.lrt_linear, ops.sampled_linear, ops.flipout_linear)
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        bias: bool = True,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+        *,
+        prior: Prior | torch.distributions.Distribution | None = None,
+        bias_prior: Prior | torch.distributions.Distribution | None = None,
+        estimator: str = "local_reparam",
+        variance: str = "rho",
+        rho_init: float = -5.0,
+        log_alpha_init: float = -5.0,
+    ) -> None:
+        super().__init__()
+        self.in_features = in_features
+        self.out_features = out_features
+        plain = nn.Linear(in_features, out_features, bias, device="meta")
+        self._set_posterior(plain, device, dtype, prior, bias_prior, estimator, variance, rho_init, log_alpha_init)
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Map ``[*, I]`` to ``[*, O]`` with a draw."""
+        return self._estimate(input)
+
+    def extra_repr(self) -> str:
+        """Show the constructor's arguments."""
+        shape = f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias_mu is not None}"
+        return shape + self._posterior_repr()
