@@ -1,13 +1,15 @@
-"""Small networks of the field, deterministic or Bernoulli: for the benchmarks, the demo and the tests."""
+"""Small networks of the field, deterministic or Bayesian: for the benchmarks, the demo and the tests."""
 
 from collections.abc import Callable
+from dataclasses import fields
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from bayesops.convert import convert
+from bayesops.convert import POSTERIORS, convert
+from bayesops.ops._arguments import wrong_value
 
 
 class LeNet5(nn.Sequential):
@@ -81,8 +83,8 @@ MODELS: dict[str, Callable[..., nn.Module]] = {"lenet5": LeNet5, "3conv3fc": Thr
 _INPUT_SHAPES = {"lenet5": (1, 28, 28), "3conv3fc": (3, 32, 32), "resnet18": (3, 32, 32)}
 
 
-def build(name: str, bayesian: bool = False, **options: Any) -> nn.Module:
-    """Make the model `name` ("lenet5", "3conv3fc" or "resnet18"), deterministic or with Bernoulli layers.
+def build(name: str, bayesian: bool = False, posterior: str = "bernoulli", **options: Any) -> nn.Module:
+    """Make the model `name` ("lenet5", "3conv3fc" or "resnet18"), deterministic or with Bayesian layers.
 
     Parameters
     ----------
@@ -90,19 +92,23 @@ def build(name: str, bayesian: bool = False, **options: Any) -> nn.Module:
         A key of `MODELS`.
     bayesian : bool
         Convert its convolutions and linear layers with `bayesops.convert`.
+    posterior : {"bernoulli", "gaussian"}
+        To what.
     **options
-        `p`, `granularity`, `rescale` and `where` go to `convert`, all others to the model.
+        `where` and the posterior's options go to `convert`, all others to the model.
 
     Raises
     ------
     ValueError
-        An unknown name.
+        An unknown name or posterior.
     """
-    if name not in MODELS:
-        raise ValueError(f"models.build: argument 'name' must be one of {', '.join(MODELS)}, got {name!r}")
-    mask_options = {key: options.pop(key) for key in ("p", "granularity", "rescale", "where") if key in options}
+    for argument, value, known in (("name", name, MODELS), ("posterior", posterior, POSTERIORS)):
+        if value not in known:
+            wrong_value("models.build", argument, f"one of {', '.join(known)}", repr(value))
+    of_convert = {"where", *(field.name for field in fields(POSTERIORS[posterior]))}
+    convert_options = {key: options.pop(key) for key in of_convert & options.keys()}
     model = MODELS[name](**options)
-    return convert(model, **mask_options) if bayesian else model
+    return convert(model, posterior, **convert_options) if bayesian else model
 
 
 def example_input(name: str, batch_size: int = 1, *, seed: int = 0) -> Tensor:

@@ -123,6 +123,132 @@ def test_layers_that_are_more_than_a_convolution_are_left():
     assert converted_names(bo.convert(model)) == {"3"}
 
 
+@pytest.mark.parametrize("variance", ["rho", "alpha"])
+def test_trap_3_everything_is_kept_by_gaussian_layers(variance):
+    """Convolution arguments and, as the very parameters of the copy, the weights: their mean is the network."""
+    model = network().eval()
+    model[4].weight.requires_grad_(False)
+    converted = bo.convert(model, "gaussian", variance=variance, estimator="flipout")
+    torch.testing.assert_close(bo.nn.use_mean(converted)(X), model(X))
+    assert [type(m) for m in converted] == [
+        bo.nn.GaussianConv2d, nn.BatchNorm2d, nn.ReLU, nn.Dropout, bo.nn.GaussianConv2d, nn.Flatten,
+        bo.nn.GaussianLinear,
+    ]  # fmt: skip
+    for before, after in zip(model, converted, strict=True):
+        for name in (
+            "stride",
+            "padding",
+            "dilation",
+            "groups",
+            "padding_mode",
+            "kernel_size",
+            "in_channels",
+            "in_features",
+        ):
+            assert getattr(before, name, None) == getattr(after, name, None)
+    for i in (0, 4, 6):
+        assert converted[i].estimator == "flipout"
+        assert converted[i].variance == variance
+        assert torch.equal(converted[i].weight_mu, model[i].weight)
+        spread = converted[i].weight_rho if variance == "rho" else converted[i].weight_log_alpha
+        assert spread.requires_grad == converted[i].weight_mu.requires_grad == model[i].weight.requires_grad
+    assert converted[0].bias_mu is None
+    assert not any(m.training for m in converted.modules())
+    assert isinstance(model[0], nn.Conv2d)
+
+
+def test_gaussian_draws_lie_around_the_trained_layer():
+    """Mean and spread over 20000 draws: each within 6 standard errors, false alarm below 1e-7."""
+    layer, inputs = nn.Linear(6, 3), torch.randn(4, 6)
+    draws = 20000
+    prediction = bo.predict(bo.convert(layer, "gaussian", delta=0.5), inputs, num_samples=draws, link="identity")
+    expected = 0.25 * (inputs.square() @ layer.weight.T.square() + layer.bias.square())
+    assert ((prediction.mean - layer(inputs)).abs() < 6 * (expected / draws).sqrt()).all()
+    assert ((prediction.variance / expected - 1).abs() < 6 * (2 / draws) ** 0.5).all()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16], ids=str)
+def test_moped_standard_deviations(dtype):
+    """Sigma = delta |w|; at least the floor, also where a weight is 0."""
+    layer = nn.Linear(5, 4, dtype=dtype)
+    with torch.no_grad():
+        layer.weight[0] = torch.tensor([0.0, 1e-30, -100.0, 1.0, -1e-4])
+        layer.bias[0] = 0.0
+    converted = bo.convert(layer, "gaussian", delta=0.2, floor=1e-3)
+    rtol = 0.03 if dtype == torch.bfloat16 else 1e-4  # of rho near -7, in bfloat16, 2**-7 is the last digit
+    for mu, rho in ((layer.weight, converted.weight_rho), (layer.bias, converted.bias_rho)):
+        assert rho.dtype == dtype
+        sigma = nn.functional.softplus(rho.double())
+        torch.testing.assert_close(sigma, (0.2 * mu.double().abs()).clamp_min(1e-3), rtol=rtol, atol=0)
+
+
+def test_moped_by_alpha():
+    layer = nn.Linear(5, 4)
+    converted = bo.convert(layer, "gaussian", delta=0.2, variance="alpha")
+    sigma = (converted.weight_log_alpha / 2).exp() * converted.weight_mu.abs()
+    torch.testing.assert_close(sigma, 0.2 * layer.weight.abs())
+    torch.testing.assert_close(nn.functional.softplus(converted.bias_rho), 0.2 * layer.bias.abs())
+
+
+def test_prior_at_the_weight():
+    layer = nn.Conv1d(2, 3, 3)
+    converted = bo.convert(
+        layer,
+        "gaussian",
+        prior_at_weight=True,
+        prior=bo.priors.Gaussian(0.0, 0.3),
+        bias_prior=bo.priors.Gaussian(0.0, 2.0),
+    )
+    weight, bias = layer.weight.double(), layer.bias.double()
+    q = torch.distributions.Normal(weight, (0.1 * weight.abs()).clamp_min(1e-4))
+    expected = torch.distributions.kl_divergence(q, torch.distributions.Normal(weight, 0.3)).sum()
+    q = torch.distributions.Normal(bias, (0.1 * bias.abs()).clamp_min(1e-4))
+    expected += torch.distributions.kl_divergence(q, torch.distributions.Normal(bias, 2.0)).sum()
+    torch.testing.assert_close(converted.kl_loss(), expected, rtol=1e-4, atol=0)
+    with torch.no_grad():
+        converted.weight_mu += 1  # the prior stays where it was
+    assert torch.equal(converted.prior.mu, layer.weight)
+    assert not any(p is converted.prior.mu for p in converted.parameters())
+    alone = bo.convert(layer, "gaussian", prior_at_weight=True)
+    assert (alone.prior.sigma, alone.bias_prior.sigma) == (1.0, 1.0)
+    assert torch.equal(alone.bias_prior.mu, layer.bias)
+
+
+def test_gaussian_options_reach_the_layers():
+    prior, bias_prior = bo.priors.Laplace(0.0, 0.5), torch.distributions.Cauchy(0.0, 1.0)
+    converted = bo.convert(network(), "gaussian", prior=prior, bias_prior=bias_prior, where=["0", "6"])
+    for layer in (converted[0], converted[6]):
+        assert layer.prior is prior
+        assert layer.bias_prior.distribution is bias_prior
+    assert isinstance(converted[4], nn.Conv2d)
+    assert bo.convert(network(), "gaussian")[0].bias_prior is None
+
+
+def test_gaussian_layers_stay_shared_and_tied():
+    shared = nn.Linear(5, 5)
+    tied = nn.Linear(5, 5)
+    tied.weight = shared.weight
+    converted = bo.convert(nn.ModuleDict({"a": shared, "b": shared, "c": tied}), "gaussian")
+    assert converted["a"] is converted["b"]
+    assert converted["a"].weight_mu is converted["c"].weight_mu
+    assert converted["a"].weight_rho is converted["c"].weight_rho
+    assert converted["a"].bias_rho is not converted["c"].bias_rho
+
+
+@pytest.mark.parametrize("name", ["lenet5", "3conv3fc", "resnet18"])
+def test_models_are_built_gaussian(name):
+    options = {"width": 8} if name == "resnet18" else {}
+    plain = bo.models.build(name, **options)
+    model = bo.models.build(name, bayesian=True, posterior="gaussian", estimator="flipout", delta=0.2, **options)
+    layers = [m for m in model.modules() if type(m).__name__.startswith("Gaussian") and hasattr(m, "estimator")]
+    assert len(layers) == sum(isinstance(m, (nn.Conv2d, nn.Linear)) for m in plain.modules())
+    assert {layer.estimator for layer in layers} == {"flipout"}
+    with pytest.raises(
+        ValueError, match=r"models\.build: argument 'posterior' must be one of bernoulli, gaussian, got"
+    ):
+        bo.models.build(name, bayesian=True, posterior="laplace")
+
+
 def test_twice_is_once():
     once = bo.convert(network(), p=0.2)
     twice = bo.convert(once, p=0.7)
@@ -132,7 +258,26 @@ def test_twice_is_once():
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"posterior": "laplace"}, ValueError, "'posterior' must be 'bernoulli', got 'laplace'"),
+        ({"posterior": "laplace"}, ValueError, "'posterior' must be one of 'bernoulli', 'gaussian', got 'laplace'"),
+        ({"delta": 0.1}, TypeError, "'delta' is no option of posterior='bernoulli', which has p, granularity, rescale"),
+        (
+            {"posterior": "gaussian", "p": 0.1},
+            TypeError,
+            "'p' is no option of posterior='gaussian', which has delta, .*",
+        ),
+        (
+            {"posterior": "gaussian", "delta": 0.0},
+            ValueError,
+            "'delta' must be a finite number greater than 0, got 0.0",
+        ),
+        ({"posterior": "gaussian", "floor": -1.0}, ValueError, "'floor' must be a finite number greater than 0"),
+        ({"posterior": "gaussian", "estimator": "lrt"}, ValueError, "'estimator' must be one of"),
+        ({"posterior": "gaussian", "variance": "sigma"}, ValueError, "'variance' must be one of"),
+        (
+            {"posterior": "gaussian", "prior_at_weight": True, "prior": bo.priors.Laplace()},
+            ValueError,
+            "'prior' must be a bayesops.priors.Gaussian with prior_at_weight, got Laplace",
+        ),
         ({"p": 1.0}, ValueError, r"'p' must be in \[0, 1\)"),
         ({"granularity": "pixel"}, ValueError, "'granularity' must be one of"),
         ({"where": "9"}, ValueError, "'where' must be names of modules of the model, got '9'"),

@@ -1,0 +1,102 @@
+"""A trained deterministic network becomes a Bayesian one."""
+
+import copy
+from dataclasses import fields
+from typing import Any
+
+from torch import nn
+
+from bayesops.convert._bernoulli import BernoulliPosterior
+from bayesops.convert._gaussian import GaussianPosterior
+from bayesops.convert._selection import Where, selection
+from bayesops.ops._arguments import wrong_value
+
+__all__ = ["POSTERIORS", "convert"]
+
+# The options of a posterior are the fields of its class, which are explained there.
+POSTERIORS: dict[str, type[BernoulliPosterior] | type[GaussianPosterior]] = {
+    "bernoulli": BernoulliPosterior,
+    "gaussian": GaussianPosterior,
+}
+
+
+def convert(model: nn.Module, posterior: str = "bernoulli", *, where: Where = None, **options: Any) -> nn.Module:
+    """Copy `model` with its convolutions and linear layers made Bayesian.
+
+    Weights, stride, padding, dilation, groups, bias, padding mode, device, dtype, ``requires_grad`` and the training
+    mode are kept; parameters that were shared stay shared. Layers whose type is a subclass of a torch layer (with a
+    forward pass of its own), and layers with hooks or parametrisations, are left alone.
+
+    Parameters
+    ----------
+    model : Module
+        Stays as it is.
+    posterior : {"bernoulli", "gaussian"}
+        The distribution over the weights. ``"bernoulli"``: each weight (or window, or channel) is kept with probability
+        ``1 - p``. ``"gaussian"``: normal distributions around the trained weights, to be trained further or used as
+        they are.
+    where : optional
+        Which layers: a predicate of the layer's name and the layer, names as in ``model.named_modules()``, or types.
+        None converts `torch.nn.Conv1d`, `Conv2d`, `Conv3d` and `Linear`.
+    p, granularity, rescale
+        Options of ``"bernoulli"`` (0.5, ``"weight"``, True), as in `bayesops.nn.BernoulliConv2d`.
+    delta : float
+        Option of ``"gaussian"``, as are all that follow: the standard deviation of a weight in proportion to its
+        magnitude, 0.1 unless given (MOPED: sigma = delta |w|).
+    floor : float
+        Smallest standard deviation, for weights at or near 0; 1e-4 unless given.
+    prior, bias_prior, estimator, variance
+        As in `bayesops.nn.GaussianConv2d`. With ``variance="alpha"`` log alpha is log delta² for every weight, and
+        `floor` is for biases only.
+    prior_at_weight : bool
+        Put the mean of the prior, which must be a `bayesops.priors.Gaussian` (or None), at the trained weights, its
+        standard deviation kept; False unless given.
+
+    Returns
+    -------
+    Module
+        The copy; a model that is itself one convertible layer gives the Bayesian layer.
+
+    Raises
+    ------
+    ValueError
+        An unknown posterior, or a value out of range; a name in `where` that no module has, or whose module cannot be
+        converted.
+    TypeError
+        An option that the posterior does not have, a `where` of another kind.
+
+    Notes
+    -----
+    Dropout layers stay torch's, off in ``eval``. The mean of the random weight is the trained weight (for
+    ``"bernoulli"`` with ``rescale=True``). Further options of the layers (`stream`, and `per_example` of Bernoulli
+    ones) are attributes that may be set afterwards.
+
+    Source: Gal and Ghahramani, "Bayesian convolutional neural networks with Bernoulli approximate variational
+    inference", 2016; Krishnan, Subedar and Tickoo, "Specifying weight priors in Bayesian deep neural networks with
+    empirical Bayes", AAAI 2020, section 3 (MOPED).
+
+    Examples
+    --------
+    >>> bo.convert(trained, p=0.1)
+    >>> bo.convert(trained, "gaussian", delta=0.05, prior_at_weight=True)
+    """
+    if posterior not in POSTERIORS:
+        wrong_value("convert", "posterior", f"one of {', '.join(map(repr, POSTERIORS))}", repr(posterior))
+    known = [field.name for field in fields(POSTERIORS[posterior]) if field.init]
+    for name in options:
+        if name not in known:
+            raise TypeError(
+                f"convert: argument '{name}' is no option of posterior={posterior!r}, which has {', '.join(known)}"
+            )
+    make = POSTERIORS[posterior](**options)
+    chosen = selection(model, where)
+    model = copy.deepcopy(model)
+    replacements: dict[nn.Module, nn.Module] = {}
+    for name, module in model.named_modules(remove_duplicate=False):
+        if name in chosen and module not in replacements:
+            replacements[module] = make.layer(module).train(module.training)
+    for parent in list(model.modules()):
+        for name, child in parent._modules.items():
+            if child in replacements:
+                parent._modules[name] = replacements[child]
+    return replacements.get(model, model)

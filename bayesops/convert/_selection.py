@@ -1,0 +1,55 @@
+"""Which layers of a model to convert, and their constructors' arguments."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from torch import nn
+
+from bayesops.ops._arguments import wrong_type, wrong_value
+
+Where = Callable[[str, nn.Module], bool] | str | type[nn.Module] | Iterable[str | type[nn.Module]] | None
+
+_CONVERTIBLE = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
+
+
+def selection(model: nn.Module, where: Where) -> set[str]:
+    """Names of the modules to replace."""
+    modules = dict(model.named_modules(remove_duplicate=False))
+    convertible = {name for name, module in modules.items() if _is_convertible(module)}
+    if where is None:
+        return convertible
+    if isinstance(where, (str, type)):
+        where = [where]
+    if callable(where):
+        return {name for name in convertible if where(name, modules[name])}
+    if not isinstance(where, Iterable):
+        wrong_type("convert", "where", "a predicate, names or types", type(where).__name__)
+    chosen: set[str] = set()
+    for item in where:
+        if isinstance(item, str):
+            if item not in modules:
+                wrong_value("convert", "where", "names of modules of the model", repr(item))
+            if item not in convertible:
+                wanted = f"names of plain layers ({', '.join(t.__name__ for t in _CONVERTIBLE)})"
+                wrong_value("convert", "where", wanted, f"{item!r}, which is a {type(modules[item]).__name__}")
+            chosen.add(item)
+        elif isinstance(item, type):
+            chosen |= {name for name in convertible if isinstance(modules[name], item)}
+        else:
+            wrong_type("convert", "where", "a predicate, names or types", repr(item))
+    return chosen
+
+
+def constructor_arguments(layer: Any) -> tuple[Any, ...]:
+    """Return the arguments, up to `dtype`, with which torch's constructor and ours make a layer like `layer`."""
+    if isinstance(layer, nn.Linear):
+        return layer.in_features, layer.out_features, layer.bias is not None
+    return (
+        layer.in_channels, layer.out_channels, layer.kernel_size, layer.stride, layer.padding, layer.dilation,
+        layer.groups, layer.bias is not None, layer.padding_mode,
+    )  # fmt: skip
+
+
+def _is_convertible(module: nn.Module) -> bool:
+    hooked = module._forward_hooks or module._forward_pre_hooks or module._backward_hooks or module._backward_pre_hooks
+    return type(module) in _CONVERTIBLE and not hooked
