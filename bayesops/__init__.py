@@ -20,17 +20,20 @@ from bayesops import (
     random,
 )
 from bayesops.convert import convert
+from bayesops.kl import kl_divergence
 from bayesops.predict import Prediction, predict
 from bayesops.sampling import sampling
 
 if TYPE_CHECKING:
-    from bayesops import models, reference
+    from bayesops import losses, models, reference
     from bayesops.profiling import profile
 
 __version__ = "0.1.0"
 __all__ = [
     "Prediction",
     "convert",
+    "kl_divergence",
+    "losses",
     "models",
     "nn",
     "ops",
@@ -43,7 +46,12 @@ __all__ = [
 ]
 
 # Not needed by a network that only runs: name, and where it is.
-_LAZY = {"models": "bayesops.models", "reference": "bayesops.reference", "profile": "bayesops.profiling"}
+_LAZY = {
+    "losses": "bayesops.losses",
+    "models": "bayesops.models",
+    "reference": "bayesops.reference",
+    "profile": "bayesops.profiling",
+}
 
 
 def __getattr__(name: str) -> Any:

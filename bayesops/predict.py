@@ -167,7 +167,7 @@ def predict(
 def _growth(model: Callable[..., Tensor]) -> int:
     """How much larger than its input a model's first layer is likely to make it: by its channels."""
     for module in model.modules() if isinstance(model, nn.Module) else ():
-        weight = getattr(module, "weight", None)
+        weight = getattr(module, "weight", getattr(module, "weight_mu", None))
         if isinstance(weight, Tensor) and weight.dim() >= 2:
             return -(-weight.shape[0] // (weight.shape[1] * getattr(module, "groups", 1)))
     return _ASSUMED_GROWTH

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 import bayesops as bo
+from bayesops.predict import _growth
 
 
 def classifier():
@@ -16,12 +17,23 @@ def classifier():
     ).eval()  # fmt: skip
 
 
+ESTIMATORS = ["local_reparam", "weight_sample", "flipout"]
+
+
+def gaussian_classifier(estimator):
+    options = {"estimator": estimator, "rho_init": -1.5}
+    return nn.Sequential(
+        nn.Conv2d(1, 4, 3, padding=1), nn.ReLU(), bo.nn.GaussianConv2d(4, 6, 3, **options), nn.BatchNorm2d(6),
+        nn.ReLU(), bo.nn.Dropout(0.2), nn.AdaptiveAvgPool2d(2), nn.Flatten(), bo.nn.GaussianLinear(24, 5, **options),
+    ).eval()  # fmt: skip
+
+
 class Unmappable(nn.Module):
     """Control flow on the data, which vmap cannot take."""
 
-    def __init__(self):
+    def __init__(self, layer=None):
         super().__init__()
-        self.layer = bo.nn.BernoulliLinear(6, 3)
+        self.layer = bo.nn.BernoulliLinear(6, 3) if layer is None else layer
 
     def forward(self, x):
         y = self.layer(x)
@@ -75,6 +87,42 @@ def test_draws_do_not_depend_on_the_chunks(chunk_size):
     torch.testing.assert_close(cut.samples, whole.samples)
     torch.testing.assert_close(cut.mean, whole.mean)
     torch.testing.assert_close(cut.variance, whole.variance)
+
+
+@pytest.mark.parametrize("chunk_size", [1, 3, 11, "auto"])
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+def test_gaussian_layers(estimator, chunk_size):
+    """The draws are those of blocks with the same seeds, however they are cut."""
+    model = gaussian_classifier(estimator)
+    prediction = bo.predict(model, X, num_samples=11, seed=5, chunk_size=chunk_size, return_samples=True)
+    assert prediction.plan.startswith("vmap")
+    torch.testing.assert_close(prediction.samples, draws(model, X, 11, seed=5).softmax(2), rtol=1e-4, atol=1e-5)
+    assert (prediction.variance > 0).all()
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+def test_gaussian_first_layer_shares_its_input(estimator):
+    model, inputs = bo.nn.GaussianConv2d(1, 4, 3, estimator=estimator, rho_init=-1.5), X
+    prediction = bo.predict(model, inputs, num_samples=6, link="identity", return_samples=True, chunk_size=4)
+    torch.testing.assert_close(prediction.samples, draws(model, inputs, 6), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+def test_gaussian_layers_by_the_loop(estimator):
+    model = Unmappable(bo.nn.GaussianLinear(6, 3, estimator=estimator, rho_init=-1.5))
+    inputs = torch.randn(2, 6)
+    with pytest.warns(UserWarning, match="torch.vmap cannot take this model"):
+        looped = bo.predict(model, inputs, num_samples=8, return_samples=True, link="identity")
+    mapped = bo.predict(model.layer, inputs, num_samples=8, return_samples=True, link="identity").samples
+    expected = torch.where(mapped.sum((1, 2), keepdim=True) > 0, mapped, 2 * mapped)
+    torch.testing.assert_close(looped.samples, expected)
+
+
+def test_first_chunk_is_guessed_from_gaussian_layers_too():
+    for layer in (bo.nn.GaussianConv2d, bo.nn.BernoulliConv2d, nn.Conv2d):
+        assert _growth(nn.Sequential(nn.ReLU(), layer(3, 64, 3))) == 22
+        assert _growth(layer(8, 64, 3, groups=4)) == 8
+    assert _growth(nn.ReLU()) == 16
 
 
 def test_first_draws_do_not_depend_on_how_many():
