@@ -1,7 +1,7 @@
 """Results do not depend on the machine: threads, instruction set, memory format.
 
-Masks are bit-identical everywhere. Outputs are bit-identical for every number of threads, and within rounding between
-instruction sets and memory formats.
+Masks, and drawn weights with their log densities and gradients, are bit-identical everywhere. Outputs of convolutions
+are bit-identical for every number of threads, and within rounding between instruction sets and memory formats.
 """
 
 import os
@@ -29,6 +29,10 @@ def results():
     generator = torch.Generator().manual_seed(5)
     seeds = torch.tensor([3, -8, 2**62 + 5])
     exact, rounded = {}, {}
+    priors = {
+        "gaussian": bo.priors.Gaussian(0.1, 0.5), "laplace": bo.priors.Laplace(0.1, 0.5),
+        "mixture": bo.priors.ScaleMixture(0.25, 1.0, 0.05),
+    }
     for p in (1e-3, 0.3, 0.5):
         exact[f"mask {p}"] = bo.random.bernoulli_mask(seeds, (1003,), p, stream=2)
     exact["signs"] = bo.random.signs(seeds, (1003,))
@@ -52,6 +56,14 @@ def results():
                     rounded |= {"output " + key: out.detach(), "input " + key: a.grad, "weight " + key: b.grad}
         linear = bo.ops.masked_linear(x.flatten(1)[:, :162], w.flatten(1), p=0.3, seed=seeds)
         rounded[f"linear {dtype}"] = linear
+        for name, prior in priors.items():
+            for spread in ("rho", "log_alpha"):
+                mu, by = (torch.randn(5003, generator=generator).to(dtype).requires_grad_() for _ in range(2))
+                sample = bo.ops.sample_gaussian(mu, **{spread: by}, seed=seeds, prior=prior)
+                (sample.weights.sum() + (sample.log_q - sample.log_prior).sum().to(dtype)).backward()
+                key = f"gaussian {name} {spread} {dtype}"
+                exact |= {f"{key} {part}": value.detach() for part, value in sample._asdict().items()}
+                exact |= {key + " mu": mu.grad, key + " spread": by.grad}
     return exact, rounded
 
 if __name__ == "__main__":

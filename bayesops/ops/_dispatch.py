@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch._functorch.autograd_function import enable_single_level_autograd_function
 from torch._ops import OpOverload
+from torch.autograd import forward_ad
 from torch.autograd.function import _SingleLevelFunction
 
 # The dtypes that the compiled operators compute in under autocast; float16 has no CPU kernel.
@@ -80,6 +81,8 @@ def register_autograd(
             return *backward(ctx, *grads), None
 
     def kernel(keyset: torch._C.DispatchKeySet, *args: Any) -> Outputs:
+        if forward_ad._current_level >= 0:
+            _refuse_tangents(op, args)
         if torch.is_grad_enabled() and any(isinstance(arg, Tensor) and arg.requires_grad for arg in args):
             with enable_single_level_autograd_function():
                 outputs = Derivative.apply(*args, keyset)
@@ -89,6 +92,15 @@ def register_autograd(
     library = torch.library.Library(op.namespace, "FRAGMENT")
     library.impl(op._opname, kernel, "Autograd", with_keyset=True)
     _libraries.append(library)
+
+
+def _refuse_tangents(op: OpOverload, args: Sequence[Any]) -> None:
+    """Say that there is no forward-mode derivative: left alone, PyTorch takes it for zero."""
+    if any(isinstance(arg, Tensor) and forward_ad.unpack_dual(arg).tangent is not None for arg in args):
+        raise NotImplementedError(
+            f"{op}: forward-mode derivatives (torch.func.jvp, jacfwd, hessian) are not implemented; "
+            "reverse mode (torch.func.vjp, jacrev) is, in any order"
+        )
 
 
 def _below_autograd(op: OpOverload, keyset: torch._C.DispatchKeySet, args: Sequence[Any]) -> Outputs:

@@ -74,7 +74,7 @@ def sample_gaussian(
     Returns
     -------
     GaussianSample
-        ``(weights, log_q, log_prior)``. The sums are float64, and the same for every number of threads. A prior's
+        ``(weights, log_q, log_prior)``. The sums are float64, and the same bits for every number of threads and instruction set. A prior's
         improper density has the constant that its `log_prob` gives it.
 
     Raises
