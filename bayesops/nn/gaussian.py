@@ -24,52 +24,16 @@ from torch.nn.modules.conv import _ConvNd
 
 from bayesops import ops
 from bayesops.nn._padding import pad_input
+from bayesops.nn._posterior import Posterior
 from bayesops.nn._stochastic import Stochastic
 from bayesops.ops._arguments import wrong_value
 from bayesops.ops._gaussian_arguments import BIAS_STREAM
-from bayesops.priors import LogUniform, Prior, as_prior
+from bayesops.priors import Prior, as_prior
 from bayesops.random import sample_seeds
 
 ESTIMATORS = ("local_reparam", "weight_sample", "flipout")
 VARIANCES = ("rho", "alpha")
 REDUCTIONS = ("sum", "mean")
-
-
-class _Posterior(NamedTuple):
-    """The distribution of a layer's weight, or of its bias."""
-
-    mu: Tensor
-    rho: Tensor | None
-    log_alpha: Tensor | None
-    prior: Prior
-    stream_bit: int
-
-    def closed_form_kl(self) -> Tensor:
-        """KL(q || prior), summed, float64 ``[]``. Standard deviations are at least float32."""
-        dtype = torch.promote_types(self.mu.dtype, torch.float32)
-        mu = self.mu.to(dtype)
-        if self.rho is not None:
-            sigma = functional.softplus(self.rho.to(dtype))
-        else:
-            assert self.log_alpha is not None
-            relative = torch.exp(self.log_alpha.to(dtype) / 2)
-            if isinstance(self.prior, LogUniform):
-                mu, sigma = torch.ones_like(mu), relative  # it depends on alpha alone: no 0 / 0 where a mean is 0
-            else:
-                sigma = relative * mu.abs()
-        kl = self.prior.kl(mu, sigma)
-        if kl is None or kl.shape != mu.shape:
-            got = "None" if kl is None else f"{tuple(kl.shape)}"
-            wrong_value("kl_loss", "prior", f"one whose kl has the parameter's shape {tuple(mu.shape)}", got)
-        return kl.sum(dtype=torch.float64)
-
-    def monte_carlo_kl(self, seed: Tensor, stream: int) -> Tensor:
-        """Log q − log prior at the draws of `seed` (averaged where it is ``[S]``), float64 ``[]``."""
-        sample = ops.sample_gaussian(
-            self.mu, self.rho, seed=seed, log_alpha=self.log_alpha, stream=stream ^ self.stream_bit, prior=self.prior
-        )
-        difference: Tensor = sample.log_q - sample.log_prior
-        return difference.mean() if seed.dim() else difference
 
 
 class _Operators(NamedTuple):
@@ -203,11 +167,11 @@ class GaussianLayer(Stochastic):
             return total
         return total / sum(posterior.mu.numel() for posterior in self._posteriors())
 
-    def _posteriors(self) -> Iterator[_Posterior]:
-        yield _Posterior(self.weight_mu, self.weight_rho, self.weight_log_alpha, self.prior, 0)
+    def _posteriors(self) -> Iterator[Posterior]:
+        yield Posterior(self.weight_mu, self.weight_rho, self.weight_log_alpha, self.prior, 0)
         if self.bias_mu is not None:
             prior = self.prior if self.bias_prior is None else self.bias_prior
-            yield _Posterior(self.bias_mu, self.bias_rho, None, prior, BIAS_STREAM)
+            yield Posterior(self.bias_mu, self.bias_rho, None, prior, BIAS_STREAM)
 
     def _closed_form_kl(self) -> Tensor | None:
         """Sum over what has a closed form; None where nothing has."""

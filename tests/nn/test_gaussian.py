@@ -10,6 +10,7 @@ from torch import nn
 from torch.nn import functional
 
 import bayesops as bo
+from bayesops.nn._posterior import Posterior
 
 ESTIMATORS = ["local_reparam", "weight_sample", "flipout"]
 PAIRS = {
@@ -351,15 +352,52 @@ def test_closed_form_kl_is_torchs(variance):
     assert all(p.grad.count_nonzero() > 0 for p in layer.parameters())
 
 
+@pytest.mark.parametrize("mean", [0.0, 0.3])
+def test_kl_under_a_normal_prior_is_the_priors(mean):
+    """The sum that is taken in a few passes: value, gradients of two orders, vmap, half precision."""
+    prior = bo.priors.Gaussian(mean, 0.7)
+
+    def ours(mu, rho):
+        return Posterior(mu, rho, None, prior, 0).closed_form_kl()
+
+    def elementwise(mu, rho):
+        return prior.kl(mu, functional.softplus(rho)).sum()
+
+    mu, rho = (torch.randn(4, 3, dtype=torch.float64, requires_grad=True) for _ in range(2))
+    torch.testing.assert_close(ours(mu, rho), elementwise(mu, rho))
+    torch.testing.assert_close(
+        torch.autograd.grad(3 * ours(mu, rho), (mu, rho)), torch.autograd.grad(3 * elementwise(mu, rho), (mu, rho))
+    )
+    assert torch.autograd.gradgradcheck(ours, (mu, rho))
+    for function in (ours, torch.func.grad(ours, 1)):
+        mapped = torch.vmap(function)(mu, rho)
+        torch.testing.assert_close(mapped, torch.stack([function(*row) for row in zip(mu, rho, strict=True)]))
+    half = [p.detach().bfloat16().requires_grad_() for p in (mu, rho)]
+    torch.testing.assert_close(ours(*half), elementwise(*(p.double() for p in half)), rtol=1e-6, atol=0)
+    assert all(gradient.dtype == torch.bfloat16 for gradient in torch.autograd.grad(ours(*half), half))
+
+
+def test_kl_compiles():
+    layer = bo.nn.GaussianLinear(5, 3)
+    compiled = torch.compile(lambda: layer.kl_loss(), backend="aot_eager", fullgraph=True)
+    torch.testing.assert_close(compiled(), layer.kl_loss())
+    compiled().backward()
+    expected = torch.autograd.grad(layer.kl_loss(), layer.weight_rho)[0]
+    torch.testing.assert_close(layer.weight_rho.grad, expected)
+
+
 def test_kl_is_zero_at_the_prior():
     sigma = 0.25
-    layer = bo.nn.GaussianLinear(5, 3, prior=bo.priors.Gaussian(0.0, sigma), rho_init=math.log(math.expm1(sigma)))
-    with torch.no_grad():
-        layer.weight_mu.zero_()
-        layer.bias_mu.zero_()
-    assert layer.kl_loss().abs() < 1e-10
-    layer.prior = bo.priors.Distribution(torch.distributions.Normal(0.0, sigma))
-    assert layer.kl_loss().abs() < 1e-10
+    for dtype, bound in ((torch.float64, 1e-12), (torch.float32, 1e-6)):
+        layer = bo.nn.GaussianLinear(
+            5, 3, dtype=dtype, prior=bo.priors.Gaussian(0.5, sigma), rho_init=math.log(math.expm1(sigma))
+        )
+        with torch.no_grad():
+            layer.weight_mu.fill_(0.5)
+            layer.bias_mu.fill_(0.5)
+        assert layer.kl_loss("mean").abs() < bound
+        layer.prior = bo.priors.Distribution(torch.distributions.Normal(torch.tensor(0.5).double(), sigma))
+        assert layer.kl_loss("mean").abs() < bound
 
 
 def test_bias_prior():
