@@ -28,22 +28,27 @@ struct DrawFinish {
     for (int i = 0; i < pixels; ++i) pixel[i] = at.first_pixel + index[i];
     alignas(64) T sums[kStripPixels * kTileChannels<T>];
     for (int64_t draw = 0; draw < draws; ++draw) {
+      if (draw > 0) expect_strip(to + draw * draw_stride, count, pixel_step, at.channel);
       for (int first = 0, last; first < pixels; first = last) {
         const int64_t sample = draws == 1 ? pixel[first] / sample_pixels : draw;
         last = draws == 1 ? end_of_sample(pixel, first, pixels, sample) : pixels;
         if (draws == 1)
           for (int i = first; i < last; ++i) pixel[i] -= sample * sample_pixels;
         noise.draw(Stream{(uint64_t)source.seeds[sample], source.stream}, pixel + first, last - first);
-        for (int i = first; i < last; ++i) {
-          const float* eps = noise.row(i - first);
-          for (int c = 0; c < count; c += n) {
-            const int k = i * row + c;
-            store(sums + k, fused_multiply_add(load(variance + k), load_floats<T>(eps + c), load(mean + k)));
-          }
-        }
+        add_noise(mean, variance, first, last, sums);
       }
       store_tile<S, T>(sums, pixels, count, to + draw * draw_stride, pixel_step, at.channel);
     }
+  }
+
+  void add_noise(const T* mean, const T* deviation, int first, int last, T* sums) const {
+    constexpr int n = kLanes<T>, row = kTileChannels<T>;
+    const float* eps = noise.rows();
+    const int64_t step = noise.row_step();
+    const int width = at.count <= n ? n : row;
+    for (int k = first * row; k < last * row; k += row, eps += step)
+      for (int c = 0; c < width; c += n)
+        store(sums + k + c, fused_multiply_add(load(deviation + k + c), load_floats<T>(eps + c), load(mean + k + c)));
   }
 
   int end_of_sample(const int64_t* pixel, int first, int pixels, int64_t sample) const {

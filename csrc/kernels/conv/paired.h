@@ -19,6 +19,7 @@ class PairedStrip {
     if (filled_ + pixels > kStripPixels || to != to_ + filled_ * finish_.pixel_step) {
       flush();
       to_ = to;
+      expect_strip(to, (int)finish_.at.count, finish_.pixel_step, finish_.at.channel);
     }
     T* here = sums_ + filled_ * kTileChannels<T>;
     for (int p = 0; p < pixels; ++p) index_[filled_ + p] = index + p * index_step;

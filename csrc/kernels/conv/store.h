@@ -110,6 +110,17 @@ struct FlipFinish {
 
 constexpr int kStripPixels = 64;
 
+// Fetches the lines that a strip will be written to while its sums are formed.
+template <class S>
+BAYESOPS_INLINE void expect_strip(const S* to, int channels, int64_t pixel_step, const ChannelOffsets& channel) {
+  constexpr int64_t kLine = 64;
+  if (pixel_step == 1) {
+    for (int c = 0; c < channels; ++c)
+      for (int64_t i = 0; i < kStripPixels * (int64_t)sizeof(S); i += kLine)
+        __builtin_prefetch(reinterpret_cast<const char*>(to + channel(c)) + i, 1);
+  }
+}
+
 // Collects tiles that follow each other in the result, so that they are worked on many pixels at a time.
 template <class S, class T, class Finish>
 class Strip {
@@ -122,21 +133,13 @@ class Strip {
     if (filled_ + pixels > kStripPixels || to != to_ + filled_ * finish_.pixel_step) {
       flush();
       to_ = to;
-      expect();
+      expect_strip(to, finish_.channels, finish_.pixel_step, finish_.channel);
     }
     T* here = sums_ + filled_ * kTileChannels<T>;
     if (!Finish::kDirect)
       for (int p = 0; p < pixels; ++p) index_[filled_ + p] = index + p * index_step;
     filled_ += pixels;
     return here;
-  }
-  // Fetches the lines that the strip will be written to while its sums are formed.
-  void expect() const {
-    constexpr int64_t kLine = 64;
-    if (finish_.pixel_step != 1) return;
-    for (int c = 0; c < finish_.channels; ++c)
-      for (int64_t i = 0; i < kStripPixels * (int64_t)sizeof(S); i += kLine)
-        __builtin_prefetch(reinterpret_cast<const char*>(to_ + finish_.channel(c)) + i, 1);
   }
   void flush() {
     if (filled_ > 0) finish_(sums_, filled_, index_, to_);

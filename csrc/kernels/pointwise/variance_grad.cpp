@@ -49,11 +49,10 @@ void variance_grad_as(const VarianceGradProblem& p, const S* grad, const S* std,
           load_tile<S, T>(grad + from + draw * batch + first * of_grad.pixel_step, pixels, count, of_grad.pixel_step,
                           ChannelOffsets{nullptr, channel, of_grad.channel_step}, g);
           noise.draw(Stream{(uint64_t)p.seeds[statistic * draws + draw], p.stream}, index, pixels);
-          for (int i = 0; i < pixels; ++i)
-            for (int c = 0; c < count; c += n) {
-              const int k = i * width + c;
-              store(sum + k, fused_multiply_add(load(g + k), load_floats<T>(noise.row(i) + c), load(sum + k)));
-            }
+          const float* eps = noise.rows();
+          for (int k = 0; k < pixels * width; k += width, eps += noise.row_step())
+            for (int c = 0; c < width; c += n)
+              store(sum + k + c, fused_multiply_add(load(g + k + c), load_floats<T>(eps + c), load(sum + k + c)));
         }
         for (int k = 0; k < pixels * width; k += n) {
           using I = typename VectorOf<T>::I;
