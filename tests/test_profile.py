@@ -7,7 +7,17 @@ import torch
 from torch import nn
 
 from bayesops import models, sampling
-from bayesops.nn import BernoulliConv1d, BernoulliConv2d, BernoulliConv3d, BernoulliLinear, Dropout
+from bayesops.nn import (
+    BernoulliConv1d,
+    BernoulliConv2d,
+    BernoulliConv3d,
+    BernoulliLinear,
+    Dropout,
+    GaussianConv1d,
+    GaussianConv2d,
+    GaussianConv3d,
+    GaussianLinear,
+)
 from bayesops.profiling import Spread, profile, timing, twins
 from bayesops.profiling.layers import layer_flops
 
@@ -19,6 +29,14 @@ LAYERS = {
     "3d": (lambda **mask: BernoulliConv3d(2, 3, 2, **mask), (5, 2, 3, 3, 3)),
     "linear": (lambda **mask: BernoulliLinear(7, 5, **mask), (5, 7)),
 }
+GAUSSIAN_LAYERS = {
+    "1d": (lambda **kind: GaussianConv1d(4, 6, 3, stride=2, groups=2, **kind), (5, 4, 9)),
+    "2d": (lambda **kind: GaussianConv2d(4, 6, 3, padding="same", padding_mode="circular", **kind), (5, 4, 6, 6)),
+    "2d-groups": (lambda **kind: GaussianConv2d(4, 6, 3, dilation=2, groups=2, bias=False, **kind), (5, 4, 6, 6)),
+    "3d": (lambda **kind: GaussianConv3d(2, 3, 2, **kind), (5, 2, 3, 3, 3)),
+    "linear": (lambda **kind: GaussianLinear(7, 5, **kind), (5, 2, 7)),
+}
+ESTIMATORS = ["local_reparam", "weight_sample", "flipout"]
 
 
 @pytest.mark.parametrize("name", LAYERS)
@@ -48,6 +66,34 @@ def test_the_naive_twin_has_the_layers_law(granularity, per_example):
     assert (same == same[0]).all() != per_example
 
 
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+@pytest.mark.parametrize("name", GAUSSIAN_LAYERS)
+def test_twins_agree_with_a_layer_that_has_no_spread(name, estimator):
+    make, shape = GAUSSIAN_LAYERS[name]
+    layer, input = make(estimator=estimator, rho_init=-30.0), torch.randn(shape)
+    with sampling(0):
+        expected = layer(input)
+    torch.testing.assert_close(twins.deterministic(layer)(input), expected)
+    torch.testing.assert_close(twins.naive(layer)(input), expected)
+
+
+@pytest.mark.parametrize("variance", ["rho", "alpha"])
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+def test_the_naive_gaussian_twin_has_the_layers_law(estimator, variance):
+    # Over 8000 draws: the mean of each output, its variance, and that of sums over pixels and over examples, which tell
+    # the estimators apart. Means lie within 6 standard errors of each other; a ratio of variances has a standard error
+    # of at most 0.032 (a kurtosis below 5), so 0.2 is 6 of them. A false alarm is less likely than 1e-5 in all.
+    draws = 8000
+    layer = GaussianConv2d(2, 2, 2, estimator=estimator, variance=variance, rho_init=-1.0, log_alpha_init=0.0)
+    twin, input = twins.naive(layer), torch.rand(3, 2, 3, 3)
+    with torch.no_grad():
+        theirs, ours = (torch.stack([draw(input) for _ in range(draws)]) for draw in (twin, layer))
+    error = ((theirs.var(0) + ours.var(0)) / draws).sqrt()
+    assert ((theirs.mean(0) - ours.mean(0)).abs() < 6 * error).all()
+    for pooled in (lambda output: output, lambda output: output.sum((-2, -1)), lambda output: output.sum(1)):
+        torch.testing.assert_close(pooled(theirs).var(0), pooled(ours).var(0), rtol=0.2, atol=0)
+
+
 def test_twins_of_dropout():
     model = nn.Sequential(nn.Linear(8, 50), Dropout(0.5), Dropout(0.5, "channel")).eval()
     input = torch.randn(3, 8)
@@ -68,6 +114,14 @@ def test_flops_are_two_for_each_multiply_add():
     plain = twins.deterministic(model)
     flops = layer_flops(model, plain, lambda: plain(torch.zeros(5, 4, 6, 6)))
     assert flops == {"0": 2 * 5 * 6 * 16 * 2 * 9, "2": 2 * 5 * 960, "3": 0}
+
+
+def test_flops_count_both_convolutions_of_an_estimator():
+    model = nn.Sequential(*(GaussianConv2d(4, 4, 3, padding=1, estimator=estimator) for estimator in ESTIMATORS))
+    plain = twins.deterministic(model)
+    one = 2 * 5 * 4 * 36 * 4 * 9
+    flops = layer_flops(model, plain, lambda: plain(torch.zeros(5, 4, 6, 6)))
+    assert flops == {"0": 2 * one, "1": one, "2": 2 * one}
 
 
 def test_ratios_are_taken_pair_by_pair():
@@ -115,6 +169,18 @@ def test_a_profile_has_every_case_and_layer(result):
     assert result.layers[2][0].flops == 2 * result.layers[1][0].flops
 
 
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+def test_a_profile_of_a_gaussian_posterior(estimator):
+    model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.Flatten(), nn.Linear(4 * 36, 3))
+    result = profile(model, torch.rand(2, 1, 8, 8), 5, posterior="gaussian", estimator=estimator, seconds=0.02)
+    (layers,) = result.layers.values()
+    assert [layer.kind for layer in layers] == ["GaussianConv2d", "GaussianLinear"]
+    convolutions = 1 if estimator == "weight_sample" else 2
+    assert layers[0].flops == convolutions * 2 * 2 * 4 * 36 * 9
+    assert result.cases[0].flops == 5 * sum(layer.flops for layer in layers)
+    assert all(layer.phases.multiply > 0 for layer in layers)
+
+
 def test_a_profile_is_written_as_json(result):
     read = json.loads(json.dumps(result.to_dict()))
     assert read["machine"]["capability"] == torch.ops.bayesops.cpu_capability()
@@ -149,6 +215,8 @@ def test_a_profile_leaves_the_model_as_it_was(result):
         ({"inputs": ("image",)}, TypeError, "inputs"),
         ({"inputs": torch.zeros(0, 4), "batch_sizes": (1,)}, ValueError, "inputs"),
         ({"model": nn.ReLU()}, ValueError, "model"),
+        ({"model": nn.Linear(4, 4), "posterior": "laplace"}, ValueError, "posterior"),
+        ({"model": nn.Linear(4, 4), "posterior": "gaussian", "estimator": "mean"}, ValueError, "estimator"),
     ],
 )
 def test_bad_arguments_are_named(options, error, message):

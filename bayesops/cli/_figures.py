@@ -86,7 +86,7 @@ def _ratios(axes: Any, result: Profile) -> None:
                 [spread.median - spread.lower for spread in spreads],
                 [spread.upper - spread.median for spread in spreads],
             ]
-            label = f"{'loop with masks' if name == 'naive' else 'bo.predict'}, batch {size}"
+            label = f"{'naive loop' if name == 'naive' else 'bo.predict'}, batch {size}"
             axes.errorbar(
                 [case.num_samples for case in cases], middle, errors, fmt=marker + style, color=color, capsize=3,
                 markersize=5, label=label,

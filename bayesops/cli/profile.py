@@ -16,14 +16,17 @@ if TYPE_CHECKING:
     from bayesops.profiling import Profile
 
 _NOTES = """\
-T passes: of the network without masks; they are 1.00 in the next two columns. Naive loop: T passes that draw each mask
-with torch.bernoulli and multiply it to the weights. Ratios are medians [and quartiles] of pairs taken in turn. Of peak:
-operations of the unmasked layers a second, to the measured peak of fused multiply-adds. MiB: growth of resident memory
-(on CUDA: of torch's allocator) up to its peak during the run."""
+T passes: of the network that draws nothing; they are 1.00 in the next two columns. Naive loop: T passes that draw masks
+or noise with torch and apply them by its operators. Ratios are medians [and quartiles] of pairs taken in turn. Of peak:
+operations of the layers a second, as if each draw did all of them (two convolutions under local reparameterisation and
+Flipout, one otherwise), to the measured peak of fused multiply-adds. MiB: growth of resident memory (on CUDA: of the
+allocator in torch) up to its peak during the run."""
 _LAYER_NOTES = """\
 Times are for each draw; plain: for each deterministic pass. In kernel: share of all threads' time within the layer that
 was spent in the fused kernels; the columns after it say on what, by the kernels' own counters (off while times are
-taken)."""
+taken): pack draws Gaussian weights, the epilogue draws the noise of local reparameterisation."""
+# What each posterior may be given; `bayesops.profile` has the defaults.
+_OPTIONS = {"bernoulli": ("p", "granularity"), "gaussian": ("estimator",)}
 
 
 def add_parser(commands: Any) -> None:
@@ -37,10 +40,19 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("model", help="lenet5, 3conv3fc, resnet18, or pkg.module:factory")
     parser.add_argument("--batch", type=positive_int, nargs="+", default=[1, 32], metavar="N", help="batch sizes")
     parser.add_argument("--samples", type=positive_int, nargs="+", default=[1, 10, 50], metavar="T", help="draws")
-    parser.add_argument("--p", type=probability, default=0.5, help="probability of dropping")
     parser.add_argument(
-        "--granularity", choices=["weight", "kernel", "in_channel", "out_channel", "channel"], default="weight",
-        help="what one random bit switches",
+        "--posterior", choices=list(_OPTIONS), default="bernoulli", help="what a deterministic model is converted to"
+    )
+    parser.add_argument(
+        "--p", type=probability, default=argparse.SUPPRESS, help="bernoulli: probability of dropping (default: 0.5)"
+    )
+    parser.add_argument(
+        "--granularity", choices=["weight", "kernel", "in_channel", "out_channel", "channel"],
+        default=argparse.SUPPRESS, help="bernoulli: what one random bit switches (default: weight)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--estimator", choices=["local_reparam", "weight_sample", "flipout"],
+        default=argparse.SUPPRESS, help="gaussian: how outputs are drawn (default: local_reparam)",
     )  # fmt: skip
     parser.add_argument(
         "--input-shape", type=positive_int, nargs="+", metavar="SIZE",
@@ -64,6 +76,7 @@ def run(options: argparse.Namespace) -> None:
     for path in (options.plot, options.json if options.json != "-" else None):
         if path is not None and not Path(path).absolute().parent.is_dir():
             raise UsageError(f"{path}: there is no such folder")
+    posterior_options = _posterior_options(options)
     set_threads(options.threads)
     model, inputs = load(options.model, options.input_shape)
     with _render.bar(options.model, quiet=options.quiet) as progress:
@@ -74,7 +87,7 @@ def run(options: argparse.Namespace) -> None:
 
         try:
             result = profile(
-                model, inputs, options.samples, options.batch, p=options.p, granularity=options.granularity,
+                model, inputs, options.samples, options.batch, posterior=options.posterior, **posterior_options,
                 seed=options.seed, seconds=options.seconds, layers=not options.no_layers, name=options.model,
                 progress=step,
             )  # fmt: skip
@@ -91,6 +104,15 @@ def run(options: argparse.Namespace) -> None:
         from bayesops.cli import _figures
 
         _figures.profile(result, options.plot)
+
+
+def _posterior_options(options: argparse.Namespace) -> dict[str, Any]:
+    """Options of the posterior that were given; those of another one would not be heard."""
+    for posterior, names in _OPTIONS.items():
+        for name in names:
+            if posterior != options.posterior and hasattr(options, name):
+                raise UsageError(f"--{name} is for --posterior {posterior}, not for {options.posterior}")
+    return {name: getattr(options, name) for name in _OPTIONS[options.posterior] if hasattr(options, name)}
 
 
 def show(result: "Profile") -> None:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from bayesops.profiling.timing import synchronise, take_turns
-from bayesops.profiling.twins import bayesian_layers
+from bayesops.profiling.twins import bayesian_layers, convolutions
 
 
 @dataclass(frozen=True)
@@ -20,15 +20,15 @@ class Phases:
     Attributes
     ----------
     draw : float
-        Drawing masks.
+        Drawing masks, and Flipout's signs.
     pack : float
-        Masking weights on their way into the panel that the multiplication reads.
+        Masking weights, or drawing Gaussian ones, on their way into the panel that the multiplication reads.
     multiply : float
         Multiply-adds.
     epilogue : float
-        Bias, and writing the result.
+        Bias, and writing the result; under local reparameterisation also drawing its noise.
     stage : float
-        Bringing input tiles into the order that the multiplication reads.
+        Bringing input tiles into the order that the multiplication reads, squared or with turned signs where need be.
     """
 
     draw: float
@@ -53,7 +53,8 @@ class LayerCost:
     ratio : float
         `seconds` to `plain_seconds`, median over rounds.
     flops : float
-        Operations a draw (a multiply-add is two), as if nothing were masked.
+        Operations a draw (a multiply-add is two), as if nothing were masked and no draw shared anything with another:
+        one convolution, two under local reparameterisation and Flipout.
     of_peak : float or None
         `flops` a second, to the machine's measured peak.
     busy : float or None
@@ -170,21 +171,23 @@ def layer_costs(
 
 
 def layer_flops(model: nn.Module, plain: nn.Module, run_plain: Callable[[], object]) -> dict[str, float]:
-    """Operations of one plain pass in each Bayesian layer of `model`, measured on its twin while `run_plain` runs.
+    """Operations of one draw in each Bayesian layer of `model`, from the shapes that its twin sees in `run_plain`.
 
-    Each output takes one multiply-add for each weight of its channel.
+    Each output takes one multiply-add for each weight of its channel, and two of them where the layer convolves twice:
+    for mean and variance (local reparameterisation), or for mean and deviation (Flipout).
     """
     flops: dict[str, float] = {}
+    layers = bayesian_layers(model)
 
     def count(name: str) -> Callable[..., None]:
         def leave(module: Any, arguments: Any, output: Tensor) -> None:
             weight = getattr(module, "weight", None)
             macs = 0 if weight is None else output.numel() * weight.numel() // weight.shape[0]
-            flops[name] = flops.get(name, 0.0) + 2.0 * macs
+            flops[name] = flops.get(name, 0.0) + 2.0 * macs * convolutions(layers[name])
 
         return leave
 
-    handles = [plain.get_submodule(name).register_forward_hook(count(name)) for name in bayesian_layers(model)]
+    handles = [plain.get_submodule(name).register_forward_hook(count(name)) for name in layers]
     run_plain()
     for handle in handles:
         handle.remove()

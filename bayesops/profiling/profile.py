@@ -32,8 +32,8 @@ class Case:
     batch_size, num_samples : int
         N and T.
     seconds : dict
-        Median time of ``"deterministic"`` (T passes without masks), ``"naive"`` (T passes with masks drawn and
-        multiplied in PyTorch) and ``"ours"`` (`bayesops.predict`).
+        Median time of ``"deterministic"`` (T passes that draw nothing), ``"naive"`` (T passes that draw in PyTorch) and
+        ``"ours"`` (`bayesops.predict`).
     naive_ratio, ours_ratio : Spread
         Time to that of the T deterministic passes, over pairs taken in turn.
     speedup : Spread
@@ -44,7 +44,8 @@ class Case:
         Memory of each way at its peak, beyond what is held when it starts (resident memory on the CPU, torch's
         allocator on CUDA), or None.
     flops : float
-        Operations of the Bayesian layers in T draws (a multiply-add is two), as if nothing were masked.
+        Operations of the Bayesian layers in T draws (a multiply-add is two), as if nothing were masked, and no draw
+        shared anything with another: one convolution, two under local reparameterisation and Flipout.
     of_peak : float or None
         Those a second in ours, to the machine's measured peak.
     plan : str
@@ -99,8 +100,10 @@ def profile(
     num_samples: int | Sequence[int] = (1, 10, 50),
     batch_sizes: Sequence[int] | None = None,
     *,
+    posterior: str = "bernoulli",
     p: float = 0.5,
     granularity: str = "weight",
+    estimator: str = "local_reparam",
     link: str = "softmax",
     seed: int = 0,
     seconds: float = 2.0,
@@ -111,20 +114,24 @@ def profile(
     """Measure what T draws of `model` cost, as a whole and layer by layer.
 
     Three ways are timed in turn in this process, on copies of the model in ``eval`` mode: T deterministic passes, T
-    passes of a loop that draws its masks with torch and multiplies them to the weights, and `bayesops.predict`.
+    passes of a loop that draws masks and noise with torch, as one would write it, and `bayesops.predict`.
 
     Parameters
     ----------
     model : Module
-        With Bernoulli layers; one without any is first converted by `bayesops.convert` with `p` and `granularity`.
+        With Bayesian layers; one without any is first converted by `bayesops.convert`.
     inputs : Tensor or tuple of Tensors
         The argument, or arguments, of the model.
     num_samples : int or sequence of int
         The numbers of draws, T.
     batch_sizes : sequence of int, optional
         Batches to be made of `inputs` by taking its first examples, or by repeating it; None takes it as it is.
+    posterior : {"bernoulli", "gaussian"}
+        What to convert to.
     p, granularity
-        See `model`.
+        Of a Bernoulli posterior, as in `bayesops.nn.BernoulliConv2d`.
+    estimator : {"local_reparam", "weight_sample", "flipout"}
+        Of a Gaussian posterior, as in `bayesops.nn.GaussianConv2d`.
     link : {"softmax", "identity"}
         As in `bayesops.predict`.
     seed : int
@@ -146,7 +153,8 @@ def profile(
     Raises
     ------
     ValueError
-        A number of draws or a batch size below 1, seconds that are not positive, no layer that could be Bayesian.
+        A number of draws or a batch size below 1, seconds that are not positive, no layer that could be Bayesian; an
+        unknown posterior or estimator.
     TypeError
         Something else than tensors in `inputs`.
     """
@@ -160,9 +168,10 @@ def profile(
     sizes = (len(arguments[0]),) if batch_sizes is None else tuple(batch_sizes)
     _check_counts("batch_sizes", sizes)
 
-    bayesian = model if twins.bayesian_layers(model) else convert(model, p=p, granularity=granularity)
+    options = {"estimator": estimator} if posterior == "gaussian" else {"p": p, "granularity": granularity}
+    bayesian = model if twins.bayesian_layers(model) else convert(model, posterior, **options)
     if not twins.bayesian_layers(bayesian):
-        wrong_value("profile", "model", "with Bernoulli layers, or layers to convert", type(model).__name__)
+        wrong_value("profile", "model", "with Bayesian layers, or layers to convert", type(model).__name__)
     subject = _Subject(bayesian, link, seed, seconds, arguments[0].device)
 
     steps = len(sizes) * (len(counts) + layers)

@@ -110,6 +110,15 @@ def test_profile_prints_tables_and_writes_files(capsys, tmp_path, factories):
     assert (tmp_path / "cost.png").read_bytes().startswith(PNG)
 
 
+def test_profile_of_a_gaussian_posterior(capsys, factories):
+    arguments = ["profile", f"{factories}:with_input", "--batch", "2", "--samples", "3", *QUICK]
+    assert main([*arguments, "--posterior", "gaussian", "--estimator", "flipout"]) == 0
+    text = capsys.readouterr().out
+    assert "GaussianConv2d" in text
+    assert "GaussianLinear" in text
+    assert "Bernoulli" not in text
+
+
 def test_profile_as_json_alone(capsys, factories):
     arguments = ["profile", f"{factories}:alone", "--input-shape", "1", "8", "8", "--batch", "2", "--samples", "2"]
     assert main([*arguments, *QUICK, "--no-layers", "--json", "-"]) == 0
@@ -141,6 +150,10 @@ def test_profile_as_json_alone(capsys, factories):
         (["lenet5", "--seconds", "0"], "above 0"),
         (["lenet5", "--threads", "0"], "at least 1"),
         (["lenet5", "--granularity", "layer"], "invalid choice"),
+        (["lenet5", "--posterior", "laplace"], "invalid choice"),
+        (["lenet5", "--posterior", "gaussian", "--estimator", "mean"], "invalid choice"),
+        (["lenet5", "--estimator", "flipout"], "--estimator is for --posterior gaussian, not for bernoulli"),
+        (["lenet5", "--posterior", "gaussian", "--p", "0.1"], "--p is for --posterior bernoulli, not for gaussian"),
         (["lenet5", "--plot", "no/such/folder/a.png"], "no such folder"),
         (["lenet5", "--json", "no/such/folder/a.json"], "no such folder"),
         ([], "required"),
