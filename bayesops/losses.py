@@ -21,7 +21,7 @@ class ELBOTerms(NamedTuple):
     loss : Tensor
         ``nll + kl_weight * kl / num_data``, of the dtype of `nll`, ``[]``.
     nll : Tensor
-        Negative log likelihood: mean over the batch and the samples, ``[]``.
+        Negative log likelihood: mean over the batch and the samples, at least float32, ``[]``.
     kl : Tensor
         KL(q || prior) of the whole model, neither weighted nor divided, float64 ``[]``.
     """
@@ -157,6 +157,7 @@ class ELBO(nn.Module):
                 if not isinstance(nll, Tensor) or nll.dim() != 0:
                     got = f"shape {tuple(nll.shape)}" if isinstance(nll, Tensor) else type(nll).__name__
                     wrong_value("ELBO", "nll", "a function that returns a scalar, the mean over the batch", got)
+                nll = nll.to(torch.promote_types(nll.dtype, torch.float32))
                 estimate = monte_carlo_kl(layers)
             return (nll,) if estimate is None else (nll, estimate)
 

@@ -162,6 +162,21 @@ class Broken(nn.Module):
         raise RuntimeError("shape mismatch of mine")
 
 
+@pytest.mark.parametrize("prior", [None, MIXTURE], ids=["closed", "monte carlo"])
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+def test_autocast(estimator, prior):
+    """The network in bfloat16; sums, and the divergence of the float32 parameters, as without."""
+    model = network(estimator=estimator, prior=prior)
+    elbo = bo.losses.ELBO(model, 50, num_samples=2)
+    expected = elbo.terms(X, Y, seed=3)
+    with torch.autocast("cpu", torch.bfloat16):
+        terms = elbo.terms(X, Y, seed=3)
+    assert (terms.loss.dtype, terms.kl.dtype) == (torch.float32, torch.float64)
+    torch.testing.assert_close(terms.kl, expected.kl)
+    torch.testing.assert_close(terms.nll, expected.nll, rtol=0.02, atol=0.02)
+    assert all(g.dtype == torch.float32 and g.isfinite().all() for g in gradients(model, terms.loss))
+
+
 def test_is_a_module():
     """So that it can be wrapped as a whole (torch.compile, DistributedDataParallel)."""
     model = network()
