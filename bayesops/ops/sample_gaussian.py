@@ -74,8 +74,8 @@ def sample_gaussian(
     Returns
     -------
     GaussianSample
-        ``(weights, log_q, log_prior)``. The sums are float64, and the same bits for every number of threads and instruction set. A prior's
-        improper density has the constant that its `log_prob` gives it.
+        ``(weights, log_q, log_prior)``. The sums are float64, and the same bits for every number of threads and every
+        instruction set. An improper prior's density has the constant that its `log_prob` gives it.
 
     Raises
     ------
