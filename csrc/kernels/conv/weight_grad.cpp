@@ -60,7 +60,7 @@ class WeightGrad {
                   readable_in_place<S, T>(input_, axis_, r_.reduced_total);
     }
     // Every sample has its own noise: its sum is formed by itself, where there are several.
-    const bool by_sample = sigma_ != nullptr && sets > 1;
+    const bool by_sample = sigma_ != nullptr && sets != 1;
     const int64_t slabs = slabs_.count();
     if (by_sample) items = items > 0 ? sets : 0;
     // The number of partial sums is fixed by the shapes; how many threads share the tiles of one changes no result.
