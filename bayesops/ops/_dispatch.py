@@ -116,24 +116,24 @@ def call(op: OpOverload, *args: Any) -> Tensor:
         return op(*args)
 
 
-def register_autocast(op: OpOverload) -> None:
+def register_autocast(op: OpOverload, *, float16: bool = True) -> None:
     """Make `op` cast the floating inputs of `op` to the region's dtype (float64 stays, as in torch's own rules).
 
     `torch.library.register_autocast` fixes one dtype for good; this follows the dtype the user asked `torch.autocast`
-    for.
+    for. Without `float16`, a region of float16 means float32: for operators whose inputs its range does not hold.
     """
     library = torch.library.Library(op.namespace, "FRAGMENT")
     for device_type in _AUTOCAST_DTYPES:
-        library.impl(op._opname, _autocast_kernel(op, device_type), f"Autocast{device_type.upper()}")
+        library.impl(op._opname, _autocast_kernel(op, device_type, float16), f"Autocast{device_type.upper()}")
     _libraries.append(library)
 
 
-def _autocast_kernel(op: OpOverload, device_type: str) -> Callable[..., Tensor]:
+def _autocast_kernel(op: OpOverload, device_type: str, float16: bool) -> Callable[..., Tensor]:
     key = torch._C.DispatchKeySet(getattr(torch._C.DispatchKey, f"Autocast{device_type.upper()}"))
 
     def kernel(*args: Any) -> Tensor:
         dtype = torch.get_autocast_dtype(device_type)
-        if dtype not in _AUTOCAST_DTYPES[device_type]:
+        if dtype not in _AUTOCAST_DTYPES[device_type] or (dtype == torch.float16 and not float16):
             dtype = torch.float32
         with torch._C._ExcludeDispatchKeyGuard(key):
             return op(*[_cast(arg, dtype) for arg in args])

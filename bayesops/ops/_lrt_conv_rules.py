@@ -274,4 +274,4 @@ def _vmap_weight_grad(info: Any, in_dims: tuple, *args: Any) -> tuple[Any, Any]:
 # --- autocast ---------------------------------------------------------------------------------------------------------
 
 for _op in (F, F_STD, I, W, V):
-    register_autocast(_op)
+    register_autocast(_op, float16=False)  # variances of weights are subnormal in float16, or 0: softplus(-8)² is 1e-7
