@@ -5,6 +5,9 @@ import runpy
 from pathlib import Path
 
 import pytest
+import torch
+
+import bayesops as bo
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")])
@@ -14,16 +17,44 @@ def blocks(page, language):
     return re.findall(rf"^```{language}\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL)
 
 
+NUMBER = r"\d+(?:\.\d+)?"
+
+
+def assert_says(printed, said):
+    # Another processor may round otherwise, and an answer on the brink go the other way.
+    numbers = [[float(number) for number in re.findall(NUMBER, text)] for text in (said, printed)]
+    assert re.sub(NUMBER, "#", said) == re.sub(NUMBER, "#", printed)
+    assert numbers[1] == pytest.approx(numbers[0], abs=2, rel=0.05)
+
+
 def test_the_readme_shows_the_example_and_its_output(capsys):
     example = ROOT / "examples" / "digits.py"
     assert blocks(ROOT / "README.md", "python") == [example.read_text()]
     (said,) = blocks(ROOT / "README.md", "text")
     runpy.run_path(str(example))
-    printed = capsys.readouterr().out
-    # Another processor may round otherwise, and an answer on the brink go the other way.
-    numbers = [[float(number) for number in re.findall(r"\d+\.\d+", text)] for text in (said, printed)]
-    assert re.sub(r"\d+\.\d+", "#", said) == re.sub(r"\d+\.\d+", "#", printed)
-    assert numbers[1] == pytest.approx(numbers[0], abs=2, rel=0.05)
+    assert_says(capsys.readouterr().out, said)
+
+
+def test_the_page_of_gaussian_layers_runs_from_top_to_bottom(capsys):
+    """It begins with the example, whose output it quotes, and goes on with the model that was trained there."""
+    example = ROOT / "examples" / "bayes_by_backprop.py"
+    first, *others = blocks(ROOT / "docs" / "gaussian.md", "python")
+    assert first == example.read_text()
+    names = runpy.run_path(str(example))
+    (said,) = blocks(ROOT / "docs" / "gaussian.md", "text")
+    assert_says(capsys.readouterr().out, said)
+    for block in others:
+        exec(block, names)
+
+
+def test_what_the_page_of_streams_says_of_layers_is_true():
+    claims = [block for block in blocks(ROOT / "docs" / "streams.md", "python") if ">>>" not in block]
+    for claim in claims:
+        *statements, value = claim.rstrip().splitlines()
+        names = {"bo": bo, "torch": torch}
+        exec("\n".join(statements), names)
+        assert eval(value, names) is True
+    assert len(claims) == 2
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
