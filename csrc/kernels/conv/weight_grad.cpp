@@ -284,7 +284,7 @@ class WeightGrad {
                T* sums) const {
     constexpr int n = kLanes<T>, width = kTileChannels<T>;
     static const T zeros[kTileChannels<T>] = {};
-    alignas(64) T products[kTilePixels * width];
+    alignas(64) T products[kTilePixels * width], total[kTilePixels * width];
     const int vectors = (columns + n - 1) / n;
     const int64_t pieces = (length + kTilePixels - 1) / kTilePixels, shorter = length / pieces,
                   longer = length % pieces;
@@ -292,17 +292,37 @@ class WeightGrad {
     a.mask = nullptr;
     a.scale = 1;
     a.bias = zeros;
-    a.out = products;
     a.out_step = width;
     for (int64_t piece = 0; piece < pieces; ++piece) {
       const int inputs = (int)(shorter + (piece < longer ? 1 : 0));
+      const TileFunction<T> multiply = tile_function<T>(inputs, vectors, false);
       a.x = x;
-      tile_function<T>(inputs, vectors, false)(a);
+      for_chains(a, [&](TileArguments<T>& chain, bool first) {
+        chain.out = first ? total : products;
+        multiply(chain);
+        if (first) return;
+        for (int i = 0; i < inputs * width; i += n) store(total + i, load(total + i) + load(products + i));
+      });
       for (int i = 0; i < inputs; ++i, ++row)
         for (int v = 0; v < vectors; ++v)
-          accumulate(products + i * width + v * n, mask != nullptr ? mask + row * kTileVectors + v : nullptr,
+          accumulate(total + i * width + v * n, mask != nullptr ? mask + row * kTileVectors + v : nullptr,
                      sums + row * width + v * n);
       x += inputs;
+    }
+  }
+
+  // A sum of all pixels in one chain of additions loses digits with their number: chains are a few hundred long, and
+  // their sums are added. Calls chain(arguments of some lines, whether they are the first).
+  template <class Chain>
+  static inline __attribute__((always_inline)) void for_chains(const TileArguments<T>& all, const Chain& chain) {
+    constexpr int64_t kChain = 256;
+    const int64_t lines = all.run_length < kChain ? kChain / (all.run_length > 0 ? all.run_length : 1) : 1;
+    TileArguments<T> a = all;
+    for (int64_t first = 0; first < all.run_count; first += lines) {
+      a.runs = all.runs + first;
+      a.run_count = all.run_count - first < lines ? all.run_count - first : lines;
+      a.panel = all.panel + first * all.run_length * all.panel_step;
+      chain(a, first == 0);
     }
   }
 
@@ -311,16 +331,19 @@ class WeightGrad {
     store(sums, load(sums) + add);
   }
 
-  void add_depthwise(const TileArguments<T>& a, const T* x, const uint16_t* mask, int64_t row, T* sums) const {
-    Vec<T> total[4] = {};
-    const T* grad = a.panel;
-    for (int64_t r = 0; r < a.run_count; ++r) {
-      const T* from = x + a.runs[r];
-      for (int64_t i = 0; i < a.run_length; ++i, grad += a.panel_step)
-        total[i & 3] = fused_multiply_add(load(from + i * a.step), load(grad), total[i & 3]);
-    }
+  void add_depthwise(const TileArguments<T>& all, const T* x, const uint16_t* mask, int64_t row, T* sums) const {
     alignas(64) T product[kLanes<T>];
-    store(product, (total[0] + total[1]) + (total[2] + total[3]));
+    for_chains(all, [&](const TileArguments<T>& a, bool first) {
+      Vec<T> total[4] = {};
+      const T* grad = a.panel;
+      for (int64_t r = 0; r < a.run_count; ++r) {
+        const T* from = x + a.runs[r];
+        for (int64_t i = 0; i < a.run_length; ++i, grad += a.panel_step)
+          total[i & 3] = fused_multiply_add(load(from + i * a.step), load(grad), total[i & 3]);
+      }
+      const Vec<T> sum = (total[0] + total[1]) + (total[2] + total[3]);
+      store(product, first ? sum : load(product) + sum);
+    });
     accumulate(product, mask != nullptr ? mask + row * kTileVectors : nullptr, sums + row * tile_width_);
   }
 
