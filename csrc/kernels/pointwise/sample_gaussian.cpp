@@ -5,7 +5,6 @@
 #include "kernels/isa_table.h"
 #include "kernels/pointwise/entry.h"
 #include "kernels/simd/elementary.h"
-#include "kernels/simd/transpose.h"
 
 BAYESOPS_ISA_BEGIN
 
@@ -13,10 +12,8 @@ extern const FillKernels kFillKernels;
 
 namespace {
 
-#define BAYESOPS_INLINED __attribute__((always_inline))
-
 constexpr int64_t kPiece = kGaussianPiece;
-constexpr int64_t kGrainElements = 1 << 14;
+constexpr int64_t kGrain = (1 << 14) / kPiece;  // pieces
 
 // Single precision, several vectors at a time.
 struct FloatLanes {
@@ -35,46 +32,24 @@ struct FloatLanes {
     vectors(v.low, offset, each);
     vectors(v.high, offset + (int)(sizeof(V) / sizeof(float)), each);
   }
-  // How many of the `count` first elements the vector at `offset` holds.
-  BAYESOPS_HD_MEMBER int within(int count, int offset) {
-    const int left = count - offset;
-    return left < 0 ? 0 : left < kLanes<float> ? left : kLanes<float>;
-  }
-
-  template <class S>
-  BAYESOPS_HD_MEMBER F read(const S* p, int count) {
+  BAYESOPS_HD_MEMBER F read(const float* p) {
     F all;
-    vectors(all, 0, [=](VFloat& v, int offset) {
-      if constexpr (sizeof(S) == sizeof(T)) {
-        if (count == n) {
-          v = load(p + offset);
-          return;
-        }
-      }
-      v = load_as<T>(p + offset, low_bits(within(count, offset)));
-    });
+    vectors(all, 0, [=](VFloat& v, int offset) { v = load(p + offset); });
     return all;
   }
-  template <class S>
-  BAYESOPS_HD_MEMBER void write(S* p, F all, int count) {
-    vectors(all, 0, [=](VFloat& v, int offset) { store_as<T, S>(p + offset, v, within(count, offset)); });
+  BAYESOPS_HD_MEMBER void write(float* p, F all) {
+    vectors(all, 0, [=](VFloat& v, int offset) { store(p + offset, v); });
   }
-  BAYESOPS_HD_MEMBER F noise(const float* p) { return read(p, n); }
-  // The first elements, and zeros.
-  BAYESOPS_HD_MEMBER F only(F all, int count) {
-    if (count < n)
-      vectors(all, 0, [=](VFloat& v, int offset) {
-        v = (VFloat)((VInt)v & lane_mask<float>(low_bits(within(count, offset))));
-      });
-    return all;
-  }
+  BAYESOPS_HD_MEMBER F noise(const float* p) { return read(p); }
 
   // Sixteen sums in double precision: element i of a piece goes to sum i % 16, however many are worked on at a time, so
   // that every instruction set adds in the same order.
   struct Sums {
     static constexpr int kCount = 16, kWide = kLanes<double>;
     VDouble sum[kCount / kWide] = {};
-    BAYESOPS_HD_MEMBER void add(Sums& s, int64_t i, F all) {
+    // Elements from i on, of which the first `count` are meant.
+    BAYESOPS_HD_MEMBER void add(Sums& s, int64_t i, F all, int64_t count) {
+      if (count < n) all = first_of(all, (int)count);
       vectors(all, 0, [&](VFloat& v, int offset) {
         const int at = (n % kCount == 0 ? offset : (int)(i + offset)) % kCount;
 #if defined(BAYESOPS_AVX512)
@@ -94,6 +69,13 @@ struct FloatLanes {
       return total;
     }
   };
+
+  static __attribute__((noinline)) F first_of(F all, int count) {
+    float numbers[n];
+    write(numbers, all);
+    for (int i = count; i < n; ++i) numbers[i] = 0;
+    return read(numbers);
+  }
 };
 
 // Double precision, a number at a time: for checks of gradients, not for speed.
@@ -103,35 +85,128 @@ struct DoubleLanes {
   using F = double;
   static constexpr int n = 1;
 
-  BAYESOPS_HD_MEMBER F read(const double* p, int) { return *p; }
-  BAYESOPS_HD_MEMBER void write(double* p, F v, int) { *p = v; }
+  BAYESOPS_HD_MEMBER F read(const double* p) { return *p; }
+  BAYESOPS_HD_MEMBER void write(double* p, F v) { *p = v; }
   BAYESOPS_HD_MEMBER F noise(const float* p) { return (double)*p; }
-  BAYESOPS_HD_MEMBER F only(F v, int) { return v; }
 
   struct Sums {
     double sum = 0;
-    BAYESOPS_HD_MEMBER void add(Sums& s, int64_t, F v) { s.sum += v; }
+    BAYESOPS_HD_MEMBER void add(Sums& s, int64_t, F v, int64_t) { s.sum += v; }
     BAYESOPS_HD_MEMBER double total(const Sums& s) { return s.sum; }
   };
 };
 
-// Calls step(i, count) for elements i to i + count, as many as are worked on at a time.
-template <class Lanes, class Step>
-BAYESOPS_INLINE void each_step(int64_t count, const Step& step) {
-  constexpr int n = Lanes::n;
-  int64_t i = 0;
-  for (; i + n <= count; i += n) step(i, n);
-  if (i < count) step(i, (int)(count - i));
+// A part of a tensor as kernels work on it: in the computing type, and with room for a last vector that is not full.
+// That is the tensor itself where it will do.
+template <class S, class T>
+BAYESOPS_INLINE constexpr bool usable_as_is(int64_t count) {
+  return sizeof(S) == sizeof(T) && count == kPiece;
+}
+template <class S, class T>
+BAYESOPS_INLINE const T* bring_in(const S* from, int64_t count, T* room) {
+  if (usable_as_is<S, T>(count)) return reinterpret_cast<const T*>(from);
+  for (int64_t i = 0; i < count; ++i) room[i] = convert<T>(from[i]);
+  for (int64_t i = count; i < kPiece && i % FloatLanes::n != 0; ++i) room[i] = 0;
+  return room;
+}
+template <class S, class T>
+BAYESOPS_INLINE T* place_for(S* to, int64_t count, T* room) {
+  return usable_as_is<S, T>(count) ? reinterpret_cast<T*>(to) : room;
+}
+template <class S, class T>
+BAYESOPS_INLINE void bring_out(const T* from, int64_t count, S* to) {
+  if (usable_as_is<S, T>(count)) return;
+  for (int64_t i = 0; i < count; ++i) to[i] = convert<S>(from[i]);
 }
 
-template <class Lanes, class S, template <class> class SpreadOf, template <class> class PriorOf>
-class SampleGaussian {
+// The loops over a piece. Pointers have room for whole steps of Lanes::n.
+template <class Lanes>
+struct Loops {
   using T = typename Lanes::T;
   using F = typename Lanes::F;
   using Math = typename Lanes::Math;
   using Sums = typename Lanes::Sums;
-  using Spread = SpreadOf<Math>;
-  using Prior = PriorOf<Math>;
+
+  // Standard deviations; returns the sum of their logarithms.
+  template <template <class> class SpreadOf>
+  static __attribute__((noinline)) double deviations(const T* mu, const T* spread, int64_t count, T* sigma) {
+    using Spread = SpreadOf<Math>;
+    Sums logs;
+    for (int64_t i = 0; i < count; i += Lanes::n) {
+      const F by = Lanes::read(spread + i);
+      const Spread s = Spread::of(Lanes::read(mu + i), by);
+      Lanes::write(sigma + i, s.sigma);
+      Sums::add(logs, i, Spread::log_sigma(s, by), count - i);
+    }
+    return Sums::total(logs);
+  }
+
+  // Weights, the sum of squares of the noise, and the sum of log densities.
+  template <template <class> class PriorOf>
+  static __attribute__((noinline)) void draw(const PriorLaw& law, const T* mu, const T* sigma, const float* eps,
+                                             int64_t count, T* weights, double& sum_squares, double& sum_prior) {
+    using Prior = PriorOf<Math>;
+    [[maybe_unused]] const Prior prior = Prior::of(law);
+    Sums squares, densities;
+    for (int64_t i = 0; i < count; i += Lanes::n) {
+      const F z = Lanes::noise(eps + i);
+      const F w = Lanes::read(mu + i) + Lanes::read(sigma + i) * z;
+      Lanes::write(weights + i, w);
+      Sums::add(squares, i, z * z, count - i);
+      if constexpr (Prior::kAny) Sums::add(densities, i, Prior::log_density(prior, w), count - i);
+    }
+    sum_squares = Sums::total(squares);
+    sum_prior = Sums::total(densities);
+  }
+
+  // Standard deviations, and what their gradient needs besides.
+  template <template <class> class SpreadOf>
+  static __attribute__((noinline)) void slopes(const T* mu, const T* spread, int64_t count, T* sigma, T* kept) {
+    using Spread = SpreadOf<Math>;
+    for (int64_t i = 0; i < count; i += Lanes::n) {
+      const Spread s = Spread::of(Lanes::read(mu + i), Lanes::read(spread + i));
+      Lanes::write(sigma + i, s.sigma);
+      Lanes::write(kept + i, Spread::kept(s));
+    }
+  }
+
+  // Adds g and g * eps of one sample, where g is the cotangent of a weight.
+  template <template <class> class PriorOf>
+  static __attribute__((noinline)) void gather(const PriorLaw& law, const T* mu, const T* sigma, const float* eps,
+                                               const T* grad_weights, T grad_log_prior, int64_t count, T* of_mu,
+                                               T* of_sigma) {
+    using Prior = PriorOf<Math>;
+    [[maybe_unused]] const Prior prior = Prior::of(law);
+    [[maybe_unused]] const F factor = F{} + grad_log_prior;
+    for (int64_t i = 0; i < count; i += Lanes::n) {
+      const F z = Lanes::noise(eps + i);
+      F g = grad_weights == nullptr ? F{} : Lanes::read(grad_weights + i);
+      if constexpr (Prior::kAny) g += factor * Prior::slope(prior, Lanes::read(mu + i) + Lanes::read(sigma + i) * z);
+      Lanes::write(of_mu + i, Lanes::read(of_mu + i) + g);
+      Lanes::write(of_sigma + i, Lanes::read(of_sigma + i) + g * z);
+    }
+  }
+
+  // From the sums over samples to the gradients.
+  template <template <class> class SpreadOf>
+  static __attribute__((noinline)) void finish(const T* mu, const T* sigma, const T* kept, const T* of_mu,
+                                               const T* of_sigma, T grad_log_q, int64_t count, T* grad_mu,
+                                               T* grad_spread) {
+    using Spread = SpreadOf<Math>;
+    for (int64_t i = 0; i < count; i += Lanes::n) {
+      const F k = Lanes::read(kept + i), by_sigma = Lanes::read(of_sigma + i);
+      F g = Lanes::read(of_mu + i);
+      if constexpr (Spread::kOfMean) g += Spread::of_mean(k, Lanes::read(mu + i), by_sigma, F{} - grad_log_q);
+      Lanes::write(grad_mu + i, g);
+      Lanes::write(grad_spread + i, (by_sigma * Lanes::read(sigma + i) - grad_log_q) * Spread::log_slope(k));
+    }
+  }
+};
+
+template <class Lanes, class S>
+class SampleGaussian {
+  using T = typename Lanes::T;
+  using L = Loops<Lanes>;
 
  public:
   explicit SampleGaussian(const SampleGaussianProblem& problem)
@@ -143,18 +218,40 @@ class SampleGaussian {
   void draw(S* weights, double* log_q, double* log_prior, double* partial, const Parallel& pool) const {
     double* partial_prior = partial + p_.samples * pieces_;
     // Samples of one piece are neighbours: a thread forms the standard deviations of a piece once.
-    parallel_for(pool, pieces_ * p_.samples, grain(), [&](int64_t begin, int64_t end) {
-      alignas(64) T sigma[kPiece];
+    parallel_for(pool, pieces_ * p_.samples, kGrain, [&](int64_t begin, int64_t end) {
+      alignas(64) T mu_room[kPiece], spread_room[kPiece], sigma[kPiece], weight_room[kPiece];
       alignas(64) float eps[kPiece];
+      const T* mu = nullptr;
       double log_sigma = 0;
       for (int64_t job = begin; job < end; ++job) {
         const int64_t piece = job / p_.samples, sample = job % p_.samples, first = piece * kPiece, count = size(piece);
-        if (job == begin || sample == 0) log_sigma = standard_deviations(first, count, sigma);
+        if (job == begin || sample == 0) {
+          mu = bring_in(mu_ + first, count, mu_room);
+          const T* spread = bring_in(spread_ + first, count, spread_room);
+          log_sigma = p_.alpha ? L::template deviations<AlphaSpread>(mu, spread, count, sigma)
+                               : L::template deviations<SoftplusSpread>(mu, spread, count, sigma);
+        }
         noise(sample, first, count, eps);
-        Sums squares, prior;
-        draw_piece(first, count, sigma, eps, weights + sample * p_.elements + first, squares, prior);
-        partial[sample * pieces_ + piece] = -0.5 * Sums::total(squares) - log_sigma;
-        partial_prior[sample * pieces_ + piece] = Sums::total(prior);
+        S* to = weights + sample * p_.elements + first;
+        T* drawn = place_for(to, count, weight_room);
+        double squares, prior;
+        switch (p_.prior.kind) {
+          case kPriorNone:
+            L::template draw<NoPrior>(p_.prior, mu, sigma, eps, count, drawn, squares, prior);
+            break;
+          case kPriorGaussian:
+            L::template draw<GaussianPrior>(p_.prior, mu, sigma, eps, count, drawn, squares, prior);
+            break;
+          case kPriorLaplace:
+            L::template draw<LaplacePrior>(p_.prior, mu, sigma, eps, count, drawn, squares, prior);
+            break;
+          case kPriorMixture:
+            L::template draw<MixturePrior>(p_.prior, mu, sigma, eps, count, drawn, squares, prior);
+            break;
+        }
+        bring_out(drawn, count, to);
+        partial[sample * pieces_ + piece] = -0.5 * squares - log_sigma;
+        partial_prior[sample * pieces_ + piece] = prior;
       }
     });
     const double elements = (double)p_.elements;
@@ -169,36 +266,57 @@ class SampleGaussian {
     double sum_log_q = 0;
     if (grad_log_q != nullptr)
       for (int64_t sample = 0; sample < p_.samples; ++sample) sum_log_q += grad_log_q[sample];
-    const int64_t pieces_at_once = grain() / (p_.samples > 0 ? p_.samples : 1);
-    parallel_for(pool, pieces_, pieces_at_once > 0 ? pieces_at_once : 1, [&](int64_t begin, int64_t end) {
-      Room room;
+    const PriorKind prior = grad_log_prior == nullptr ? kPriorNone : p_.prior.kind;
+    const int64_t grain = kGrain / (p_.samples > 0 ? p_.samples : 1);
+    parallel_for(pool, pieces_, grain > 0 ? grain : 1, [&](int64_t begin, int64_t end) {
+      alignas(64) T mu_room[kPiece], other_room[kPiece], sigma[kPiece], kept[kPiece], of_mu[kPiece], of_sigma[kPiece];
+      alignas(64) float eps[kPiece];
       for (int64_t piece = begin; piece < end; ++piece) {
         const int64_t first = piece * kPiece, count = size(piece);
-        slopes(first, count, room);
-        if (p_.samples == 0) clear(count, room);
+        const T* mu = bring_in(mu_ + first, count, mu_room);
+        const T* spread = bring_in(spread_ + first, count, other_room);
+        if (p_.alpha) {
+          L::template slopes<AlphaSpread>(mu, spread, count, sigma, kept);
+        } else {
+          L::template slopes<SoftplusSpread>(mu, spread, count, sigma, kept);
+        }
+        memset(of_mu, 0, sizeof of_mu);
+        memset(of_sigma, 0, sizeof of_sigma);
         for (int64_t sample = 0; sample < p_.samples; ++sample) {
-          noise(sample, first, count, room.eps);
-          const S* weights = grad_weights == nullptr ? nullptr : grad_weights + sample * p_.elements + first;
-          const T prior = grad_log_prior == nullptr ? T(0) : (T)grad_log_prior[sample];
-          if (sample == 0) {
-            gather<true>(first, count, weights, prior, room);
-          } else {
-            gather<false>(first, count, weights, prior, room);
+          noise(sample, first, count, eps);
+          const T* given = nullptr;
+          if (grad_weights != nullptr) given = bring_in(grad_weights + sample * p_.elements + first, count, other_room);
+          const T factor = grad_log_prior == nullptr ? T(0) : (T)grad_log_prior[sample];
+          switch (prior) {
+            case kPriorNone:
+              L::template gather<NoPrior>(p_.prior, mu, sigma, eps, given, factor, count, of_mu, of_sigma);
+              break;
+            case kPriorGaussian:
+              L::template gather<GaussianPrior>(p_.prior, mu, sigma, eps, given, factor, count, of_mu, of_sigma);
+              break;
+            case kPriorLaplace:
+              L::template gather<LaplacePrior>(p_.prior, mu, sigma, eps, given, factor, count, of_mu, of_sigma);
+              break;
+            case kPriorMixture:
+              L::template gather<MixturePrior>(p_.prior, mu, sigma, eps, given, factor, count, of_mu, of_sigma);
+              break;
           }
         }
-        finish(first, count, (T)sum_log_q, room, grad_mu + first, grad_spread + first);
+        // The results may take the place of what they are formed from, element by element.
+        T* to_mu = place_for(grad_mu + first, count, of_mu);
+        T* to_spread = place_for(grad_spread + first, count, of_sigma);
+        if (p_.alpha) {
+          L::template finish<AlphaSpread>(mu, sigma, kept, of_mu, of_sigma, (T)sum_log_q, count, to_mu, to_spread);
+        } else {
+          L::template finish<SoftplusSpread>(mu, sigma, kept, of_mu, of_sigma, (T)sum_log_q, count, to_mu, to_spread);
+        }
+        bring_out(to_mu, count, grad_mu + first);
+        bring_out(to_spread, count, grad_spread + first);
       }
     });
   }
 
  private:
-  // What a piece's gradient is formed in: sums over the samples of g and of g * eps, g the cotangent of a weight.
-  struct Room {
-    alignas(64) T sigma[kPiece], kept[kPiece], of_mu[kPiece], of_sigma[kPiece];
-    alignas(64) float eps[kPiece];
-  };
-
-  static int64_t grain() { return kGrainElements / kPiece; }
   int64_t size(int64_t piece) const {
     const int64_t left = p_.elements - piece * kPiece;
     return left < kPiece ? left : kPiece;
@@ -212,130 +330,40 @@ class SampleGaussian {
     return sum;
   }
 
-  // Returns the sum of log sigma.
-  double standard_deviations(int64_t first, int64_t count, T* sigma) const {
-    Sums logs;
-    each_step<Lanes>(count, [&](int64_t i, int here) BAYESOPS_INLINED {
-      const F spread = Lanes::read(spread_ + first + i, here);
-      const Spread s = Spread::of(Lanes::read(mu_ + first + i, here), spread);
-      Lanes::write(sigma + i, s.sigma, Lanes::n);
-      Sums::add(logs, i, Lanes::only(Spread::log_sigma(s, spread), here));
-    });
-    return Sums::total(logs);
-  }
-
-  void draw_piece(int64_t first, int64_t count, const T* sigma, const float* eps, S* weights, Sums& squares,
-                  Sums& prior) const {
-    [[maybe_unused]] const Prior law = Prior::of(p_.prior);
-    each_step<Lanes>(count, [&](int64_t i, int here) BAYESOPS_INLINED {
-      const F z = Lanes::noise(eps + i);
-      const F w = Lanes::read(mu_ + first + i, here) + Lanes::read(sigma + i, Lanes::n) * z;
-      Lanes::write(weights + i, w, here);
-      Sums::add(squares, i, Lanes::only(z * z, here));
-      if constexpr (Prior::kAny) Sums::add(prior, i, Lanes::only(Prior::log_density(law, w), here));
-    });
-  }
-
-  void slopes(int64_t first, int64_t count, Room& room) const {
-    each_step<Lanes>(count, [&](int64_t i, int here) BAYESOPS_INLINED {
-      const Spread s = Spread::of(Lanes::read(mu_ + first + i, here), Lanes::read(spread_ + first + i, here));
-      Lanes::write(room.sigma + i, s.sigma, Lanes::n);
-      Lanes::write(room.kept + i, Spread::kept(s), Lanes::n);
-    });
-  }
-
-  template <bool is_first>
-  void gather(int64_t first, int64_t count, const S* grad_weights, T grad_log_prior, Room& room) const {
-    [[maybe_unused]] const Prior law = Prior::of(p_.prior);
-    [[maybe_unused]] const F prior_factor = F{} + grad_log_prior;
-    each_step<Lanes>(count, [&](int64_t i, int here) BAYESOPS_INLINED {
-      const F z = Lanes::noise(room.eps + i);
-      F g = grad_weights == nullptr ? F{} : Lanes::read(grad_weights + i, here);
-      if constexpr (Prior::kAny) {
-        const F w = Lanes::read(mu_ + first + i, here) + Lanes::read(room.sigma + i, Lanes::n) * z;
-        g += prior_factor * Prior::slope(law, w);
-      }
-      F of_mu = g, of_sigma = g * z;
-      if constexpr (!is_first) {
-        of_mu += Lanes::read(room.of_mu + i, Lanes::n);
-        of_sigma += Lanes::read(room.of_sigma + i, Lanes::n);
-      }
-      Lanes::write(room.of_mu + i, of_mu, Lanes::n);
-      Lanes::write(room.of_sigma + i, of_sigma, Lanes::n);
-    });
-  }
-
-  static void clear(int64_t count, Room& room) {
-    each_step<Lanes>(count, [&](int64_t i, int) BAYESOPS_INLINED {
-      Lanes::write(room.of_mu + i, F{}, Lanes::n);
-      Lanes::write(room.of_sigma + i, F{}, Lanes::n);
-    });
-  }
-
-  void finish(int64_t first, int64_t count, T grad_log_q, const Room& room, S* grad_mu, S* grad_spread) const {
-    each_step<Lanes>(count, [&](int64_t i, int here) BAYESOPS_INLINED {
-      const F kept = Lanes::read(room.kept + i, Lanes::n), of_sigma = Lanes::read(room.of_sigma + i, Lanes::n);
-      F of_mu = Lanes::read(room.of_mu + i, Lanes::n);
-      if constexpr (Spread::kOfMean)
-        of_mu += Spread::of_mean(kept, Lanes::read(mu_ + first + i, here), of_sigma, F{} - grad_log_q);
-      const F of_log_sigma = of_sigma * Lanes::read(room.sigma + i, Lanes::n) - grad_log_q;
-      Lanes::write(grad_mu + i, of_mu, here);
-      Lanes::write(grad_spread + i, of_log_sigma * Spread::log_slope(kept), here);
-    });
-  }
-
   const SampleGaussianProblem& p_;
   const S *mu_, *spread_;
   int64_t pieces_;
 };
 
-template <class Lanes, class S, template <class> class Spread, class Call>
-void with_prior(const SampleGaussianProblem& p, const Call& call) {
-  switch (p.prior.kind) {
-    case kPriorNone:
-      return call(SampleGaussian<Lanes, S, Spread, NoPrior>(p), S{});
-    case kPriorGaussian:
-      return call(SampleGaussian<Lanes, S, Spread, GaussianPrior>(p), S{});
-    case kPriorLaplace:
-      return call(SampleGaussian<Lanes, S, Spread, LaplacePrior>(p), S{});
-    case kPriorMixture:
-      return call(SampleGaussian<Lanes, S, Spread, MixturePrior>(p), S{});
-  }
+template <class Lanes, class S>
+void draw_as(const SampleGaussianProblem& p, void* weights, double* log_q, double* log_prior, double* partial,
+             const Parallel& pool) {
+  SampleGaussian<Lanes, S>(p).draw(static_cast<S*>(weights), log_q, log_prior, partial, pool);
 }
 
-template <class Lanes, class S, class Call>
-void with_spread(const SampleGaussianProblem& p, const Call& call) {
-  if (p.alpha) return with_prior<Lanes, S, AlphaSpread>(p, call);
-  with_prior<Lanes, S, SoftplusSpread>(p, call);
-}
-
-// Calls call(kernel of this problem, a number of its storage type).
-template <class Call>
-void with_kernel(const SampleGaussianProblem& p, const Call& call) {
-  if (p.dtype == kFloat32) return with_spread<FloatLanes, float>(p, call);
-  if (p.dtype == kFloat64) return with_spread<DoubleLanes, double>(p, call);
-  with_spread<FloatLanes, BFloat16>(p, call);
+template <class Lanes, class S>
+void gradient_as(const SampleGaussianProblem& p, const void* grad_weights, const double* grad_log_q,
+                 const double* grad_log_prior, void* grad_mu, void* grad_spread, const Parallel& pool) {
+  SampleGaussian<Lanes, S>(p).gradient(static_cast<const S*>(grad_weights), grad_log_q, grad_log_prior,
+                                       static_cast<S*>(grad_mu), static_cast<S*>(grad_spread), pool);
 }
 
 }  // namespace
 
 void sample_gaussian(const SampleGaussianProblem& p, void* weights, double* log_q, double* log_prior, double* partial,
                      const Parallel& pool) {
-  with_kernel(p, [&](const auto& kernel, auto type) {
-    using S = decltype(type);
-    kernel.draw(static_cast<S*>(weights), log_q, log_prior, partial, pool);
-  });
+  const auto draw = p.dtype == kFloat32   ? draw_as<FloatLanes, float>
+                    : p.dtype == kFloat64 ? draw_as<DoubleLanes, double>
+                                          : draw_as<FloatLanes, BFloat16>;
+  draw(p, weights, log_q, log_prior, partial, pool);
 }
 
 void sample_gaussian_gradient(const SampleGaussianProblem& p, const void* grad_weights, const double* grad_log_q,
                               const double* grad_log_prior, void* grad_mu, void* grad_spread, const Parallel& pool) {
-  SampleGaussianProblem needed = p;
-  if (grad_log_prior == nullptr) needed.prior.kind = kPriorNone;
-  with_kernel(needed, [&](const auto& kernel, auto type) {
-    using S = decltype(type);
-    kernel.gradient(static_cast<const S*>(grad_weights), grad_log_q, grad_log_prior, static_cast<S*>(grad_mu),
-                    static_cast<S*>(grad_spread), pool);
-  });
+  const auto gradient = p.dtype == kFloat32   ? gradient_as<FloatLanes, float>
+                        : p.dtype == kFloat64 ? gradient_as<DoubleLanes, double>
+                                              : gradient_as<FloatLanes, BFloat16>;
+  gradient(p, grad_weights, grad_log_q, grad_log_prior, grad_mu, grad_spread, pool);
 }
 
 BAYESOPS_ISA_END

@@ -17,14 +17,14 @@ struct Pair {
   }
 };
 
-#define BAYESOPS_PAIRWISE(OP)                                                             \
-  template <class V>                                                                      \
-  BAYESOPS_INLINE auto operator OP(const Pair<V>& a, const Pair<V>& b) {                  \
-    return Pair<decltype(a.low OP b.low)>{a.low OP b.low, a.high OP b.high};              \
-  }                                                                                       \
-  template <class V>                                                                      \
-  BAYESOPS_INLINE auto operator OP(const Pair<V>& a, decltype(Element<V>::of(a.low)) b) { \
-    return Pair<decltype(a.low OP b)>{a.low OP b, a.high OP b};                           \
+#define BAYESOPS_PAIRWISE(OP)                                                      \
+  template <class V>                                                               \
+  BAYESOPS_INLINE auto operator OP(Pair<V> a, Pair<V> b) {                         \
+    return Pair<decltype(a.low OP b.low)>{a.low OP b.low, a.high OP b.high};       \
+  }                                                                                \
+  template <class V>                                                               \
+  BAYESOPS_INLINE auto operator OP(Pair<V> a, decltype(Element<V>::of(a.low)) b) { \
+    return Pair<decltype(a.low OP b)>{a.low OP b, a.high OP b};                    \
   }
 
 // The number that a vector, or a pair of them, is made of.
@@ -34,7 +34,7 @@ struct Element {
 };
 template <class V>
 struct Element<Pair<V>> {
-  static auto of(const Pair<V>& v) { return Element<V>::of(v.low); }
+  static auto of(Pair<V> v) { return Element<V>::of(v.low); }
 };
 
 BAYESOPS_PAIRWISE(+)
@@ -50,11 +50,11 @@ BAYESOPS_PAIRWISE(==)
 #undef BAYESOPS_PAIRWISE
 
 template <class V>
-BAYESOPS_INLINE Pair<V> operator-(const Pair<V>& a) {
+BAYESOPS_INLINE Pair<V> operator-(Pair<V> a) {
   return {-a.low, -a.high};
 }
 template <class V>
-BAYESOPS_INLINE void operator+=(Pair<V>& a, const Pair<V>& b) {
+BAYESOPS_INLINE void operator+=(Pair<V>& a, Pair<V> b) {
   a = a + b;
 }
 
@@ -83,28 +83,28 @@ BAYESOPS_INLINE VFloat less(VFloat bound, VFloat x) {
 // y * 2^whole with one rounding, as times_power_of_two.
 BAYESOPS_INLINE VFloat scale_by(VFloat y, VFloat whole) { return (VFloat)_mm512_scalef_ps((__m512)y, (__m512)whole); }
 template <class F>
-BAYESOPS_INLINE Pair<F> scale_by(const Pair<F>& y, const Pair<F>& whole) {
+BAYESOPS_INLINE Pair<F> scale_by(Pair<F> y, Pair<F> whole) {
   return {scale_by(y.low, whole.low), scale_by(y.high, whole.high)};
 }
 #endif
 template <class F>
-BAYESOPS_INLINE Pair<F> greater(const Pair<F>& bound, const Pair<F>& x) {
+BAYESOPS_INLINE Pair<F> greater(Pair<F> bound, Pair<F> x) {
   return {greater(bound.low, x.low), greater(bound.high, x.high)};
 }
 template <class F>
-BAYESOPS_INLINE Pair<F> less(const Pair<F>& bound, const Pair<F>& x) {
+BAYESOPS_INLINE Pair<F> less(Pair<F> bound, Pair<F> x) {
   return {less(bound.low, x.low), less(bound.high, x.high)};
 }
 template <class V>
-BAYESOPS_INLINE auto from_integers(const Pair<V>& a) {
+BAYESOPS_INLINE auto from_integers(Pair<V> a) {
   return Pair<decltype(from_integers(a.low))>{from_integers(a.low), from_integers(a.high)};
 }
 template <class I, class F>
-BAYESOPS_INLINE Pair<F> choose(const Pair<I>& which, const Pair<F>& a, const Pair<F>& b) {
+BAYESOPS_INLINE Pair<F> choose(Pair<I> which, Pair<F> a, Pair<F> b) {
   return {choose(which.low, a.low, b.low), choose(which.high, a.high, b.high)};
 }
 template <class F>
-BAYESOPS_INLINE Pair<F> exact_fma(const Pair<F>& a, const Pair<F>& b, const Pair<F>& c) {
+BAYESOPS_INLINE Pair<F> exact_fma(Pair<F> a, Pair<F> b, Pair<F> c) {
   return {exact_fma(a.low, b.low, c.low), exact_fma(a.high, b.high, c.high)};
 }
 
