@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from bayesops.ops._dispatch import register_autograd, vmap_by_loop
+from bayesops.ops._dispatch import call, register_autograd, vmap_by_loop
 
 _operator = torch.ops.bayesops.sample_gaussian.default
 _gradient = torch.ops.bayesops.sample_gaussian_grad.default
@@ -46,7 +46,7 @@ def _save(ctx: Any, inputs: tuple, outputs: tuple) -> None:
 
 def _backward(ctx: Any, *cotangents: Tensor | None) -> tuple:
     options = ctx.stream, ctx.alpha, ctx.prior, ctx.parameters
-    return *_gradient(*cotangents, *ctx.saved_tensors, *options), None, *[None] * len(options)
+    return *call(_gradient, *cotangents, *ctx.saved_tensors, *options), None, *[None] * len(options)
 
 
 def _save_gradient(ctx: Any, inputs: tuple, outputs: tuple) -> None:

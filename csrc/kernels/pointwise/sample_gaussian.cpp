@@ -170,11 +170,11 @@ struct Loops {
     }
   }
 
-  // Adds g and g * eps of one sample, where g is the cotangent of a weight.
+  // Adds g and g * eps of one sample, where g is the cotangent of a weight; the first sample finds nothing to add to.
   template <template <class> class PriorOf>
   static __attribute__((noinline)) void gather(const PriorLaw& law, const T* mu, const T* sigma, const float* eps,
-                                               const T* grad_weights, T grad_log_prior, int64_t count, T* of_mu,
-                                               T* of_sigma) {
+                                               const T* grad_weights, T grad_log_prior, bool is_first, int64_t count,
+                                               T* of_mu, T* of_sigma) {
     using Prior = PriorOf<Math>;
     [[maybe_unused]] const Prior prior = Prior::of(law);
     [[maybe_unused]] const F factor = F{} + grad_log_prior;
@@ -182,8 +182,13 @@ struct Loops {
       const F z = Lanes::noise(eps + i);
       F g = grad_weights == nullptr ? F{} : Lanes::read(grad_weights + i);
       if constexpr (Prior::kAny) g += factor * Prior::slope(prior, Lanes::read(mu + i) + Lanes::read(sigma + i) * z);
-      Lanes::write(of_mu + i, Lanes::read(of_mu + i) + g);
-      Lanes::write(of_sigma + i, Lanes::read(of_sigma + i) + g * z);
+      F by_sigma = g * z;
+      if (!is_first) {
+        g += Lanes::read(of_mu + i);
+        by_sigma += Lanes::read(of_sigma + i);
+      }
+      Lanes::write(of_mu + i, g);
+      Lanes::write(of_sigma + i, by_sigma);
     }
   }
 
@@ -280,8 +285,10 @@ class SampleGaussian {
         } else {
           L::template slopes<SoftplusSpread>(mu, spread, count, sigma, kept);
         }
-        memset(of_mu, 0, sizeof of_mu);
-        memset(of_sigma, 0, sizeof of_sigma);
+        if (p_.samples == 0) {
+          memset(of_mu, 0, sizeof of_mu);
+          memset(of_sigma, 0, sizeof of_sigma);
+        }
         for (int64_t sample = 0; sample < p_.samples; ++sample) {
           noise(sample, first, count, eps);
           const T* given = nullptr;
@@ -289,16 +296,19 @@ class SampleGaussian {
           const T factor = grad_log_prior == nullptr ? T(0) : (T)grad_log_prior[sample];
           switch (prior) {
             case kPriorNone:
-              L::template gather<NoPrior>(p_.prior, mu, sigma, eps, given, factor, count, of_mu, of_sigma);
+              L::template gather<NoPrior>(p_.prior, mu, sigma, eps, given, factor, sample == 0, count, of_mu, of_sigma);
               break;
             case kPriorGaussian:
-              L::template gather<GaussianPrior>(p_.prior, mu, sigma, eps, given, factor, count, of_mu, of_sigma);
+              L::template gather<GaussianPrior>(p_.prior, mu, sigma, eps, given, factor, sample == 0, count, of_mu,
+                                                of_sigma);
               break;
             case kPriorLaplace:
-              L::template gather<LaplacePrior>(p_.prior, mu, sigma, eps, given, factor, count, of_mu, of_sigma);
+              L::template gather<LaplacePrior>(p_.prior, mu, sigma, eps, given, factor, sample == 0, count, of_mu,
+                                               of_sigma);
               break;
             case kPriorMixture:
-              L::template gather<MixturePrior>(p_.prior, mu, sigma, eps, given, factor, count, of_mu, of_sigma);
+              L::template gather<MixturePrior>(p_.prior, mu, sigma, eps, given, factor, sample == 0, count, of_mu,
+                                               of_sigma);
               break;
           }
         }
