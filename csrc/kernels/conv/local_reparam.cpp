@@ -22,7 +22,9 @@ struct DrawFinish {
   void operator()(T* mean, T* variance, int pixels, const int64_t* index, S* to) {
     constexpr int n = kLanes<T>, row = kTileChannels<T>;
     const int count = (int)at.count;
-    for (int i = 0; i < pixels * row; i += n) store(variance + i, square_root(load(variance + i)));
+    const int width = count <= n ? n : row;
+    for (int i = 0; i < pixels * row; i += row)
+      for (int c = 0; c < width; c += n) store(variance + i + c, square_root(load(variance + i + c)));
     if (std != nullptr) store_tile<S, T>(variance, pixels, count, std + (to - at.out), pixel_step, at.channel);
     int64_t pixel[kStripPixels];
     for (int i = 0; i < pixels; ++i) pixel[i] = at.first_pixel + index[i];
@@ -35,17 +37,16 @@ struct DrawFinish {
         if (draws == 1)
           for (int i = first; i < last; ++i) pixel[i] -= sample * sample_pixels;
         noise.draw(Stream{(uint64_t)source.seeds[sample], source.stream}, pixel + first, last - first);
-        add_noise(mean, variance, first, last, sums);
+        add_noise(mean, variance, first, last, width, sums);
       }
       store_tile<S, T>(sums, pixels, count, to + draw * draw_stride, pixel_step, at.channel);
     }
   }
 
-  void add_noise(const T* mean, const T* deviation, int first, int last, T* sums) const {
+  void add_noise(const T* mean, const T* deviation, int first, int last, int width, T* sums) const {
     constexpr int n = kLanes<T>, row = kTileChannels<T>;
     const float* eps = noise.rows();
     const int64_t step = noise.row_step();
-    const int width = at.count <= n ? n : row;
     for (int k = first * row; k < last * row; k += row, eps += step)
       for (int c = 0; c < width; c += n)
         store(sums + k + c, fused_multiply_add(load(deviation + k + c), load_floats<T>(eps + c), load(mean + k + c)));
