@@ -51,10 +51,10 @@ class Correlation {
     slabs_ = plan_slabs(axis_, images_per_set_, pixel_bytes, 1);
     // Threads take sets one by one when there are at least as many; what is left over is shared.
     parallel_for(pool_, together, 1, [&](int64_t begin, int64_t end) { run_sets(begin, end); });
-    const bool one_slab = slabs_.count() == 1;
-    if (!one_slab) slabs_ = plan_slabs(axis_, images_per_set_, pixel_bytes, pool_.threads);
+    const bool by_tiles = slabs_.count() == 1 && max_tiles(r_, tile_width_) % pool_.threads == 0;
+    if (!by_tiles) slabs_ = plan_slabs(axis_, images_per_set_, pixel_bytes, pool_.threads);
     for (int64_t set = together; set < sets_; ++set) {
-      if (one_slab && max_tiles(r_, tile_width_) % pool_.threads == 0) {
+      if (by_tiles) {
         share_tiles(set);
       } else {
         share_slabs(set);
