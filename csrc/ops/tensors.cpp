@@ -1,9 +1,5 @@
 #include "ops/tensors.h"
 
-#if defined(__linux__)
-#include <sys/mman.h>
-#endif
-
 namespace bayesops::ops {
 
 Sizes sizes_of(const Tensor& t) {
@@ -42,25 +38,6 @@ void check_same_device(const char* op, const Tensor& expected, const char* name,
                   name, " must be on the device of the other tensors");
 }
 
-namespace {
-
-// Large results lie in memory that is fresh from the system, page after page of which is handed out when it is first
-// written: in pages of 4 KiB that can take longer than the convolution. Where the system leaves the choice to programs
-// (transparent huge pages on "madvise", the default of most), ask for pages of 2 MiB.
-void ask_for_huge_pages(void* data, size_t bytes) {
-#if defined(__linux__) && defined(MADV_HUGEPAGE)
-  constexpr size_t kPage = size_t{2} << 20, kWorthwhile = 2 * kPage;
-  if (bytes < kWorthwhile) return;
-  const auto begin = (reinterpret_cast<uintptr_t>(data) + kPage - 1) / kPage * kPage;
-  const auto end = (reinterpret_cast<uintptr_t>(data) + bytes) / kPage * kPage;
-  if (begin < end) (void)madvise(reinterpret_cast<void*>(begin), end - begin, MADV_HUGEPAGE);  // or not
-#else
-  (void)data, (void)bytes;
-#endif
-}
-
-}  // namespace
-
 Tensor empty_strided(const Sizes& sizes, const Sizes& strides, ScalarType dtype, const Tensor& like) {
   int32_t device_type = 0;
   TORCH_ERROR_CODE_CHECK(aoti_torch_get_device_type(like.get(), &device_type));
@@ -69,9 +46,7 @@ Tensor empty_strided(const Sizes& sizes, const Sizes& strides, ScalarType dtype,
       aoti_torch_empty_strided(static_cast<int64_t>(sizes.size()), sizes.data(), strides.data(),
                                torch::stable::detail::to<int32_t>(torch::stable::detail::from(dtype)), device_type,
                                like.get_device_index(), &handle));
-  Tensor t(handle);
-  if (t.is_cpu()) ask_for_huge_pages(t.data_ptr(), static_cast<size_t>(t.numel()) * t.element_size());
-  return t;
+  return Tensor(handle);
 }
 
 Tensor empty(const Sizes& sizes, ScalarType dtype, const Tensor& like) {
