@@ -49,7 +49,9 @@ test: build
 # glibc keeps what is freed: otherwise both sides mostly measure how fast the kernel hands out fresh pages.
 KEEP_PAGES := MALLOC_MMAP_THRESHOLD_=33554432 MALLOC_TRIM_THRESHOLD_=4294967296
 
+# Peers are measured where they can be had.
 bench: build
+	-$(RUN) python -m pip install --quiet --no-deps -r benchmarks/requirements.txt
 	$(RUN) $(KEEP_PAGES) pytest benchmarks --benchmark-only --benchmark-quiet --benchmark-json=build/benchmarks.json $(PYTEST_ARGS)
 	$(RUN) python -m benchmarks.report build/benchmarks.json
 
