@@ -54,6 +54,18 @@ def results():
                     out.sum().backward()
                     key = f"{name} {granularity} {per_example} {dtype}"
                     rounded |= {"output " + key: out.detach(), "input " + key: a.grad, "weight " + key: b.grad}
+        spread = torch.rand(44, 18, 3, 3, generator=generator).to(dtype)
+        for family in ("lrt", "sampled", "flipout"):
+            for name, input, some in (("shared", x, seeds), ("own", y, seeds), ("one", x, seeds[0])):
+                for last in (False, True):
+                    a, b, c = input.clone(), w.clone(), spread.clone()
+                    if last:
+                        a = a.movedim(-3, -1).contiguous().movedim(-1, -3)
+                    leaves = [t.requires_grad_() for t in (a, b, c)]
+                    out = getattr(bo.ops, family + "_conv2d")(*leaves, seed=some, stream=1, padding=1, groups=2)
+                    out.square().mean().backward()
+                    parts = {"output": out.detach(), "input": a.grad, "mu": b.grad, "spread": c.grad}
+                    rounded |= {f"{family} {name} {last} {dtype} {part}": value for part, value in parts.items()}
         linear = bo.ops.masked_linear(x.flatten(1)[:, :162], w.flatten(1), p=0.3, seed=seeds)
         rounded[f"linear {dtype}"] = linear
         for name, prior in priors.items():
@@ -142,6 +154,16 @@ def test_memory_formats_agree(granularity, per_example):
     torch.testing.assert_close(last, plain, rtol=0, atol=20 * torch.finfo(torch.float32).eps)
 
 
+@pytest.mark.parametrize("family", ["lrt", "sampled", "flipout"])
+@pytest.mark.parametrize("lead", [(2,), (3, 2)], ids=["shared", "own"])
+def test_memory_formats_agree_for_gaussian_weights(family, lead):
+    input, mu, spread = torch.randn(*lead, 20, 9, 8), torch.randn(24, 20, 3, 3) / 13, torch.rand(24, 20, 3, 3) / 100
+    operator = getattr(bo.ops, f"{family}_conv2d")
+    plain = operator(input, mu, spread, seed=SEEDS)
+    last = operator(input.movedim(-3, -1).contiguous().movedim(-1, -3), mu, spread, seed=SEEDS)
+    torch.testing.assert_close(last, plain, rtol=0, atol=40 * torch.finfo(torch.float32).eps)
+
+
 def test_dropout_is_the_same_in_each_memory_format():
     input = torch.randn(2, 20, 9, 8)
     last = input.to(memory_format=torch.channels_last)
@@ -173,8 +195,14 @@ def test_calls_from_several_threads_do_not_disturb_each_other():
     def run(case: int) -> list[Tensor]:
         images, weight, seeds = cases[case]
         images, weight = images.clone().requires_grad_(), weight.clone().requires_grad_()
-        output = ops.masked_conv2d(images, weight, p=0.4, seed=seeds, padding=1)
-        return [output.detach(), *torch.autograd.grad(output.square().sum(), (images, weight))]
+        outputs = [
+            ops.masked_conv2d(images, weight, p=0.4, seed=seeds, padding=1),
+            ops.lrt_conv2d(images, weight, weight.square(), seed=seeds, padding=1),
+            ops.sampled_conv2d(images, weight, weight, seed=seeds, padding=1),
+            ops.flipout_conv2d(images, weight, weight, seed=seeds, padding=1),
+        ]
+        loss = torch.stack([output.square().sum() for output in outputs]).sum()
+        return [*(output.detach() for output in outputs), *torch.autograd.grad(loss, (images, weight))]
 
     alone = [run(case) for case in range(len(cases))]
     order = [case for _ in range(25) for case in range(len(cases))]
