@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bayesops.ops._dispatch import register_autograd, vmap_by_loop
+from bayesops.ops._dispatch import call, register_autograd, vmap_by_loop
 from bayesops.ops._layout import empty_images, is_channels_last
 
 _operator = torch.ops.bayesops.dropout.default
@@ -32,7 +32,7 @@ def _setup_context(ctx: Any, inputs: tuple, output: Tensor) -> None:
 
 def _backward(ctx: Any, grad: Tensor) -> tuple:
     seed, mask = ctx.saved_tensors
-    gradient = _operator(grad, seed, mask, *ctx.options, False)
+    gradient = call(_operator, grad, seed, mask, *ctx.options, False)
     return gradient.sum(0) if ctx.shared_input and seed.dim() else gradient, *[None] * 6
 
 

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from bayesops.ops import _masked_conv_rules
-from bayesops.ops._dispatch import batch_first, batched, register_autocast, register_autograd, vmap_by_loop
+from bayesops.ops._dispatch import batch_first, batched, call, register_autocast, register_autograd, vmap_by_loop
 from bayesops.ops._layout import empty_images, is_channels_last, output_size
 
 F = torch.ops.bayesops.lrt_conv.default
@@ -85,15 +85,15 @@ def _backward_forward(ctx: Any, grad: Tensor | None, grad_std: Tensor | None) ->
         grad_mean = grad_variance = torch.zeros_like(std)
     else:
         grad_mean = grad.sum(0) if grad.dim() > std.dim() else grad
-        grad_variance = V(grad, std, seed, ctx.stream, spatial)
+        grad_variance = call(V, grad, std, seed, ctx.stream, spatial)
     if grad_std is not None:
         grad_variance = grad_variance + _quotient(grad_std, 2 * std)
     grad_mu = grad_var = None
     if needs_mu or needs_var:
-        grad_mu, grad_var = W(grad_mean, grad_variance, input, mu.shape, *ctx.geometry)
+        grad_mu, grad_var = call(W, grad_mean, grad_variance, input, mu.shape, *ctx.geometry)
     all_but_channel = [d for d in range(std.dim()) if d != std.dim() - spatial - 1]
     return (
-        I(grad_mean, grad_variance, input, mu, var, *ctx.geometry) if needs_input else None,
+        call(I, grad_mean, grad_variance, input, mu, var, *ctx.geometry) if needs_input else None,
         grad_mu,
         grad_var,
         grad_mean.sum(all_but_channel) if needs_bias_mu else None,

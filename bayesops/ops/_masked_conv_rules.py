@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from bayesops.ops import _masked_conv_composite
-from bayesops.ops._dispatch import batch_first, register_autocast, register_autograd, vmap_by_loop
+from bayesops.ops._dispatch import batch_first, call, register_autocast, register_autograd, vmap_by_loop
 from bayesops.ops._layout import empty_images, is_channels_last, output_size
 
 F = torch.ops.bayesops.masked_conv.default
@@ -65,8 +65,8 @@ def _backward_forward(ctx: Any, grad: Tensor) -> tuple:
     needs_input, needs_weight, needs_bias, *_ = ctx.needs_input_grad
     channel = seed.dim() + 1
     return (
-        I(grad, weight, seed, mask, input.shape, *ctx.options) if needs_input else None,
-        W(grad, input, seed, mask, weight.shape, *ctx.options) if needs_weight else None,
+        call(I, grad, weight, seed, mask, input.shape, *ctx.options) if needs_input else None,
+        call(W, grad, input, seed, mask, weight.shape, *ctx.options) if needs_weight else None,
         grad.sum([d for d in range(grad.dim()) if d != channel]) if needs_bias else None,
         *[None] * 11,
     )
