@@ -10,6 +10,7 @@ set(BAYESOPS_KERNEL_SOURCES
   csrc/kernels/isa_table.cpp
   csrc/kernels/machine/probe.cpp
   csrc/kernels/pointwise/dropout.cpp
+  csrc/kernels/pointwise/gaussian_kl.cpp
   csrc/kernels/pointwise/sample_gaussian.cpp
   csrc/kernels/pointwise/variance_grad.cpp
   csrc/kernels/rng/fill.cpp
@@ -27,6 +28,7 @@ set(BAYESOPS_OPS_SOURCES
   csrc/ops/convolution.cpp
   csrc/ops/dropout.cpp
   csrc/ops/dropout_arguments.cpp
+  csrc/ops/gaussian_kl.cpp
   csrc/ops/gaussian_noise.cpp
   csrc/ops/gaussian_weight_arguments.cpp
   csrc/ops/kernel_counters.cpp

@@ -1,7 +1,8 @@
 """Results do not depend on the machine: threads, instruction set, memory format.
 
-Masks, and drawn weights with their log densities and gradients, are bit-identical everywhere. Outputs of convolutions
-are bit-identical for every number of threads, and within rounding between instruction sets and memory formats.
+Masks, drawn weights with their log densities, the closed divergence, and the gradients of both are bit-identical
+everywhere. Outputs of convolutions are bit-identical for every number of threads, and within rounding between
+instruction sets and memory formats.
 """
 
 import os
@@ -76,6 +77,10 @@ def results():
                 key = f"gaussian {name} {spread} {dtype}"
                 exact |= {f"{key} {part}": value.detach() for part, value in sample._asdict().items()}
                 exact |= {key + " mu": mu.grad, key + " spread": by.grad}
+        mu, rho = (torch.randn(40003, generator=generator).to(dtype).requires_grad_() for _ in range(2))
+        kl = bo.ops.gaussian_kl(mu, rho, 0.1, 0.3)
+        kl.backward()
+        exact |= {f"kl {dtype}": kl.detach(), f"kl {dtype} mu": mu.grad, f"kl {dtype} rho": rho.grad}
     return exact, rounded
 
 if __name__ == "__main__":

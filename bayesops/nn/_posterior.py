@@ -1,7 +1,6 @@
 """The distribution of one parameter of a Gaussian layer, and its divergence from the prior."""
 
-import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -23,14 +22,14 @@ class Posterior(NamedTuple):
 
     def closed_form_kl(self) -> Tensor:
         """KL(q || prior), summed, float64 ``[]``. Standard deviations are at least float32."""
+        if self.rho is not None and type(self.prior) is Gaussian:  # a subclass may mean something else
+            prior_mu, prior_sigma = self.prior.mu, self.prior.sigma
+            if not isinstance(prior_mu, Tensor) and not isinstance(prior_sigma, Tensor):
+                return ops.gaussian_kl(self.mu, self.rho, prior_mu, prior_sigma)
         dtype = torch.promote_types(self.mu.dtype, torch.float32)
         mu = self.mu.to(dtype)
         if self.rho is not None:
-            rho = self.rho.to(dtype)
-            if type(self.prior) is Gaussian and not isinstance(self.prior.mu + self.prior.sigma, Tensor):
-                kl: Tensor = _NormalKL.apply(mu, rho, self.prior.mu, self.prior.sigma)
-                return kl
-            sigma = functional.softplus(rho)
+            sigma = functional.softplus(self.rho.to(dtype))
         else:
             assert self.log_alpha is not None
             relative = torch.exp(self.log_alpha.to(dtype) / 2)
@@ -51,40 +50,3 @@ class Posterior(NamedTuple):
         )
         difference: Tensor = sample.log_q - sample.log_prior
         return difference.mean() if seed.dim() else difference
-
-
-class _NormalKL(torch.autograd.Function):
-    """Sum of KL(N(mu, softplus(rho)²) || N(mean, deviation²)), float64 ``[]``: `priors.Gaussian.kl` in a few passes.
-
-    Elementwise float64 and its graph would take longer than a layer's own forward and backward pass. Here
-    squares and logarithms are of the parameters' dtype and their sums float64, which loses less than rounding the
-    parameters did; the backward pass keeps the parameters alone.
-    """
-
-    generate_vmap_rule = True
-
-    @staticmethod
-    def forward(mu: Tensor, rho: Tensor, mean: float, deviation: float) -> Tensor:
-        sigma = functional.softplus(rho)
-        variances = torch.linalg.vector_norm(sigma, dtype=torch.float64).square()
-        distances = torch.linalg.vector_norm(mu - mean if mean else mu, dtype=torch.float64).square()
-        logarithms = sigma.log().sum(dtype=torch.float64)
-        constant = mu.numel() * (math.log(deviation) - 0.5)
-        return (variances + distances) * (0.5 / deviation**2) - logarithms + constant
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, float, float], output: Tensor) -> None:
-        mu, rho, ctx.mean, ctx.deviation = inputs
-        ctx.save_for_backward(mu, rho)
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
-        mu, rho = ctx.saved_tensors
-        grad, precision = grad.to(mu.dtype), 1 / ctx.deviation**2
-        grad_mu = grad_rho = None
-        if ctx.needs_input_grad[0]:
-            grad_mu = (mu - ctx.mean if ctx.mean else mu) * (grad * precision)
-        if ctx.needs_input_grad[1]:
-            sigma = functional.softplus(rho)
-            grad_rho = (sigma * precision - sigma.reciprocal()) * torch.sigmoid(rho) * grad
-        return grad_mu, grad_rho, None, None

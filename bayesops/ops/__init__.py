@@ -7,6 +7,7 @@ Every one takes its randomness as a `seed`, and works under autograd (any order)
 from bayesops.ops import _gaussian_composite  # noqa: F401  registers the Gaussian convolutions for CUDA
 from bayesops.ops.dropout import dropout
 from bayesops.ops.flipout_conv import flipout_conv1d, flipout_conv2d, flipout_conv3d, flipout_linear
+from bayesops.ops.gaussian_kl import gaussian_kl
 from bayesops.ops.lrt_conv import lrt_conv1d, lrt_conv2d, lrt_conv3d, lrt_linear
 from bayesops.ops.masked_conv import masked_conv1d, masked_conv2d, masked_conv3d, masked_linear
 from bayesops.ops.sample_gaussian import GaussianSample, sample_gaussian
@@ -19,6 +20,7 @@ __all__ = [
     "flipout_conv2d",
     "flipout_conv3d",
     "flipout_linear",
+    "gaussian_kl",
     "lrt_conv1d",
     "lrt_conv2d",
     "lrt_conv3d",

@@ -1,6 +1,7 @@
 // The pointwise kernels of one instruction set.
 #pragma once
 #include "kernels/pointwise/dropout.h"
+#include "kernels/pointwise/gaussian_kl.h"
 #include "kernels/pointwise/sample_gaussian.h"
 #include "kernels/pointwise/variance_grad.h"
 
@@ -15,6 +16,9 @@ struct PointwiseKernels {
   // Cotangents of the three, any of them null for zeros; gradients of mu and spread.
   void (*sample_gaussian_gradient)(const SampleGaussianProblem&, const void* grad_weights, const double* grad_log_q,
                                    const double* grad_log_prior, void* grad_mu, void* grad_spread, const Parallel&);
+  // `partial` has room for a number a piece.
+  double (*gaussian_kl)(const GaussianKlProblem&, double* partial, const Parallel&);
+  void (*gaussian_kl_gradient)(const GaussianKlProblem&, double grad, void* grad_mu, void* grad_rho, const Parallel&);
 };
 
 }  // namespace bayesops

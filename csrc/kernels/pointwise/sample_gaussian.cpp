@@ -4,120 +4,13 @@
 
 #include "kernels/isa_table.h"
 #include "kernels/pointwise/entry.h"
-#include "kernels/simd/elementary.h"
+#include "kernels/pointwise/lanes.h"
 
 BAYESOPS_ISA_BEGIN
 
 extern const FillKernels kFillKernels;
 
 namespace {
-
-constexpr int64_t kPiece = kGaussianPiece;
-constexpr int64_t kGrain = (1 << 14) / kPiece;  // pieces
-
-// Single precision, several vectors at a time.
-struct FloatLanes {
-  using Math = VectorElementary;
-  using T = float;
-  using F = Math::F;
-  static constexpr int n = kChains * kLanes<float>;
-
-  // Calls each(vector, offset) for the vectors of `v`.
-  template <class Each>
-  BAYESOPS_HD_MEMBER void vectors(VFloat& v, int offset, const Each& each) {
-    each(v, offset);
-  }
-  template <class V, class Each>
-  BAYESOPS_HD_MEMBER void vectors(Pair<V>& v, int offset, const Each& each) {
-    vectors(v.low, offset, each);
-    vectors(v.high, offset + (int)(sizeof(V) / sizeof(float)), each);
-  }
-  BAYESOPS_HD_MEMBER F read(const float* p) {
-    F all;
-    vectors(all, 0, [=](VFloat& v, int offset) { v = load(p + offset); });
-    return all;
-  }
-  BAYESOPS_HD_MEMBER void write(float* p, F all) {
-    vectors(all, 0, [=](VFloat& v, int offset) { store(p + offset, v); });
-  }
-  BAYESOPS_HD_MEMBER F noise(const float* p) { return read(p); }
-
-  // Sixteen sums in double precision: element i of a piece goes to sum i % 16, however many are worked on at a time, so
-  // that every instruction set adds in the same order.
-  struct Sums {
-    static constexpr int kCount = 16, kWide = kLanes<double>;
-    VDouble sum[kCount / kWide] = {};
-    // Elements from i on, of which the first `count` are meant.
-    BAYESOPS_HD_MEMBER void add(Sums& s, int64_t i, F all, int64_t count) {
-      if (count < n) all = first_of(all, (int)count);
-      vectors(all, 0, [&](VFloat& v, int offset) {
-        const int at = (n % kCount == 0 ? offset : (int)(i + offset)) % kCount;
-#if defined(BAYESOPS_AVX512)
-        s.sum[at / kWide] += (VDouble)_mm512_cvtps_pd(_mm512_castps512_ps256((__m512)v));
-        s.sum[at / kWide + 1] += (VDouble)_mm512_cvtps_pd(_mm512_extractf32x8_ps((__m512)v, 1));
-#elif defined(BAYESOPS_AVX2)
-        s.sum[at / kWide] += (VDouble)_mm256_cvtps_pd(_mm256_castps256_ps128((__m256)v));
-        s.sum[at / kWide + 1] += (VDouble)_mm256_cvtps_pd(_mm256_extractf128_ps((__m256)v, 1));
-#else
-        for (int k = 0; k < kLanes<float>; ++k) s.sum[(at + k) / kWide][k % kWide] += (double)v[k];
-#endif
-      });
-    }
-    BAYESOPS_HD_MEMBER double total(const Sums& s) {
-      double total = 0;
-      for (int k = 0; k < kCount; ++k) total += s.sum[k / kWide][k % kWide];
-      return total;
-    }
-  };
-
-  static __attribute__((noinline)) F first_of(F all, int count) {
-    float numbers[n];
-    write(numbers, all);
-    for (int i = count; i < n; ++i) numbers[i] = 0;
-    return read(numbers);
-  }
-};
-
-// Double precision, a number at a time: for checks of gradients, not for speed.
-struct DoubleLanes {
-  using Math = DoubleElementary;
-  using T = double;
-  using F = double;
-  static constexpr int n = 1;
-
-  BAYESOPS_HD_MEMBER F read(const double* p) { return *p; }
-  BAYESOPS_HD_MEMBER void write(double* p, F v) { *p = v; }
-  BAYESOPS_HD_MEMBER F noise(const float* p) { return (double)*p; }
-
-  struct Sums {
-    double sum = 0;
-    BAYESOPS_HD_MEMBER void add(Sums& s, int64_t, F v, int64_t) { s.sum += v; }
-    BAYESOPS_HD_MEMBER double total(const Sums& s) { return s.sum; }
-  };
-};
-
-// A part of a tensor as kernels work on it: in the computing type, and with room for a last vector that is not full.
-// That is the tensor itself where it will do.
-template <class S, class T>
-BAYESOPS_INLINE constexpr bool usable_as_is(int64_t count) {
-  return sizeof(S) == sizeof(T) && count == kPiece;
-}
-template <class S, class T>
-BAYESOPS_INLINE const T* bring_in(const S* from, int64_t count, T* room) {
-  if (usable_as_is<S, T>(count)) return reinterpret_cast<const T*>(from);
-  for (int64_t i = 0; i < count; ++i) room[i] = convert<T>(from[i]);
-  for (int64_t i = count; i < kPiece && i % FloatLanes::n != 0; ++i) room[i] = 0;
-  return room;
-}
-template <class S, class T>
-BAYESOPS_INLINE T* place_for(S* to, int64_t count, T* room) {
-  return usable_as_is<S, T>(count) ? reinterpret_cast<T*>(to) : room;
-}
-template <class S, class T>
-BAYESOPS_INLINE void bring_out(const T* from, int64_t count, S* to) {
-  if (usable_as_is<S, T>(count)) return;
-  for (int64_t i = 0; i < count; ++i) to[i] = convert<S>(from[i]);
-}
 
 // The loops over a piece. Pointers have room for whole steps of Lanes::n.
 template <class Lanes>

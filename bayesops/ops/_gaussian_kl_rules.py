@@ -1,0 +1,105 @@
+"""How gaussian_kl behaves in PyTorch's transforms and on CUDA: fake tensors, autograd, vmap, and the composite.
+
+Its gradient is an operator, too. The gradient of that one, which second derivatives ask for, is left to PyTorch: the
+composite below is the gradient in plain operations. CUDA runs the composites of both.
+"""
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from bayesops.ops._dispatch import call, register_autograd, vmap_by_loop
+
+_operator = torch.ops.bayesops.gaussian_kl.default
+_gradient = torch.ops.bayesops.gaussian_kl_grad.default
+
+# Below this rho is the logarithm of softplus(rho), whatever the dtype.
+_LOW = -40.0
+
+# --- fake tensors -----------------------------------------------------------------------------------------------------
+
+
+@torch.library.register_fake("bayesops::gaussian_kl")
+def _fake(mu: Tensor, rho: Tensor, prior_mu: float, prior_sigma: float) -> Tensor:
+    return mu.new_empty((), dtype=torch.float64)
+
+
+@torch.library.register_fake("bayesops::gaussian_kl_grad")
+def _fake_gradient(grad: Tensor, mu: Tensor, rho: Tensor, prior_mu: float, prior_sigma: float) -> tuple[Tensor, Tensor]:
+    return mu.new_empty(mu.shape), mu.new_empty(mu.shape)
+
+
+# --- autograd ---------------------------------------------------------------------------------------------------------
+
+
+def _save(ctx: Any, inputs: tuple, output: Tensor) -> None:
+    mu, rho, *ctx.prior = inputs
+    ctx.save_for_backward(mu, rho)
+
+
+def _backward(ctx: Any, grad: Tensor) -> tuple:
+    return *call(_gradient, grad, *ctx.saved_tensors, *ctx.prior), None, None
+
+
+def _save_gradient(ctx: Any, inputs: tuple, outputs: tuple[Tensor, Tensor]) -> None:
+    grad, mu, rho, *ctx.prior = inputs
+    ctx.save_for_backward(grad, mu, rho)
+
+
+def _backward_gradient(ctx: Any, *cotangents: Tensor) -> tuple:
+    _, pullback, *_ = torch.func.vjp(lambda *tensors: gaussian_kl_grad(*tensors, *ctx.prior), *ctx.saved_tensors)
+    return *pullback(cotangents), None, None
+
+
+register_autograd(_operator, _save, _backward)
+register_autograd(_gradient, _save_gradient, _backward_gradient)
+
+# --- composites -------------------------------------------------------------------------------------------------------
+
+
+def gaussian_kl(mu: Tensor, rho: Tensor, prior_mu: float, prior_sigma: float) -> Tensor:
+    """Take and return what the operator ``bayesops::gaussian_kl`` does."""
+    mu, rho = _at_least_float32(mu, rho)
+    near = rho.clamp_min(_LOW)
+    variances = torch.linalg.vector_norm(functional.softplus(rho), dtype=torch.float64).square()
+    distances = torch.linalg.vector_norm(mu - prior_mu if prior_mu else mu, dtype=torch.float64).square()
+    logarithms = (functional.softplus(near).log() + (rho - near)).sum(dtype=torch.float64)
+    constant = mu.numel() * (math.log(prior_sigma) - 0.5)
+    return (variances + distances) * (0.5 / prior_sigma**2) - logarithms + constant
+
+
+def gaussian_kl_grad(
+    grad: Tensor, mu: Tensor, rho: Tensor, prior_mu: float, prior_sigma: float
+) -> tuple[Tensor, Tensor]:
+    """Take and return what the operator ``bayesops::gaussian_kl_grad`` does; differentiable, for second derivatives."""
+    dtype = mu.dtype
+    mu, rho = _at_least_float32(mu, rho)
+    grad = grad.to(mu.dtype)
+    near = rho.clamp_min(_LOW)
+    log_slope = torch.sigmoid(near) / functional.softplus(near)
+    pull = functional.softplus(rho) * torch.sigmoid(rho) / prior_sigma**2
+    grad_mu = (mu - prior_mu) * (grad / prior_sigma**2)
+    return grad_mu.to(dtype).contiguous(), ((pull - log_slope) * grad).to(dtype).contiguous()
+
+
+def _at_least_float32(*tensors: Tensor) -> tuple[Tensor, ...]:
+    return tuple(tensor.to(torch.promote_types(tensor.dtype, torch.float32)) for tensor in tensors)
+
+
+for _composite in (gaussian_kl, gaussian_kl_grad):
+    torch.library.impl(f"bayesops::{_composite.__name__}", "cuda", _composite)
+
+# --- vmap -------------------------------------------------------------------------------------------------------------
+
+
+@torch.library.register_vmap("bayesops::gaussian_kl")
+def _vmap(info: Any, in_dims: tuple, *args: Any) -> tuple[Any, Any]:
+    return vmap_by_loop(_operator, info.batch_size, in_dims, args)
+
+
+@torch.library.register_vmap("bayesops::gaussian_kl_grad")
+def _vmap_gradient(info: Any, in_dims: tuple, *args: Any) -> tuple[Any, Any]:
+    return vmap_by_loop(_gradient, info.batch_size, in_dims, args)
