@@ -12,6 +12,7 @@ set(BAYESOPS_KERNEL_SOURCES
   csrc/kernels/pointwise/dropout.cpp
   csrc/kernels/pointwise/gaussian_kl.cpp
   csrc/kernels/pointwise/sample_gaussian.cpp
+  csrc/kernels/pointwise/softplus_variance.cpp
   csrc/kernels/pointwise/variance_grad.cpp
   csrc/kernels/rng/fill.cpp
 )
@@ -40,6 +41,7 @@ set(BAYESOPS_OPS_SOURCES
   csrc/ops/sample_gaussian.cpp
   csrc/ops/sample_gaussian_arguments.cpp
   csrc/ops/sampled_conv.cpp
+  csrc/ops/softplus_variance.cpp
   csrc/ops/tensors.cpp
 )
 

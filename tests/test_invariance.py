@@ -1,8 +1,8 @@
 """Results do not depend on the machine: threads, instruction set, memory format.
 
-Masks, drawn weights with their log densities, the closed divergence, and the gradients of both are bit-identical
-everywhere. Outputs of convolutions are bit-identical for every number of threads, and within rounding between
-instruction sets and memory formats.
+Masks, drawn weights with their log densities, variances, the closed divergence, and the gradients of these are
+bit-identical everywhere. Outputs of convolutions are bit-identical for every number of threads, and within rounding
+between instruction sets and memory formats.
 """
 
 import os
@@ -80,6 +80,9 @@ def results():
         mu, rho = (torch.randn(40003, generator=generator).to(dtype).requires_grad_() for _ in range(2))
         kl = bo.ops.gaussian_kl(mu, rho, 0.1, 0.3)
         kl.backward()
+        variance = torch.ops.bayesops.softplus_variance(rho)
+        (slope,) = torch.autograd.grad(variance, rho, mu.detach())
+        exact |= {f"variance {dtype}": variance.detach(), f"variance {dtype} rho": slope}
         exact |= {f"kl {dtype}": kl.detach(), f"kl {dtype} mu": mu.grad, f"kl {dtype} rho": rho.grad}
     return exact, rounded
 

@@ -28,6 +28,7 @@ from bayesops.nn._posterior import Posterior
 from bayesops.nn._stochastic import Stochastic
 from bayesops.ops._arguments import wrong_value
 from bayesops.ops._gaussian_arguments import BIAS_STREAM
+from bayesops.ops._softplus_variance_rules import variance_of
 from bayesops.priors import Prior, as_prior
 from bayesops.random import sample_seeds
 
@@ -128,10 +129,10 @@ class GaussianLayer(Stochastic):
                 **geometry,
             )  # fmt: skip
         if rho is not None:
-            var = functional.softplus(rho).square()
+            var = variance_of(rho)
         else:
             var = self.weight_log_alpha.exp() * mu.square()  # type: ignore[union-attr]
-        bias_var = None if bias_rho is None else functional.softplus(bias_rho).square()
+        bias_var = None if bias_rho is None else variance_of(bias_rho)
         return operator(input, mu, var, bias_mu, bias_var, seed=seed, stream=stream, **geometry)
 
     def kl_loss(self, reduction: str = "sum", num_samples: int = 1) -> Tensor:

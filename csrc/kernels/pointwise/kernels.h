@@ -3,6 +3,7 @@
 #include "kernels/pointwise/dropout.h"
 #include "kernels/pointwise/gaussian_kl.h"
 #include "kernels/pointwise/sample_gaussian.h"
+#include "kernels/pointwise/softplus_variance.h"
 #include "kernels/pointwise/variance_grad.h"
 
 namespace bayesops {
@@ -19,6 +20,8 @@ struct PointwiseKernels {
   // `partial` has room for a number a piece.
   double (*gaussian_kl)(const GaussianKlProblem&, double* partial, const Parallel&);
   void (*gaussian_kl_gradient)(const GaussianKlProblem&, double grad, void* grad_mu, void* grad_rho, const Parallel&);
+  void (*softplus_variance)(const SoftplusVarianceProblem&, void* out, const Parallel&);
+  void (*softplus_variance_gradient)(const SoftplusVarianceProblem&, const void* grad, void* grad_rho, const Parallel&);
 };
 
 }  // namespace bayesops
