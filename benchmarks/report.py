@@ -28,8 +28,8 @@ Both sides run in turn in one process (A B A B …) after a warm-up, on the same
 pairs or 2 s, with glibc told to keep the memory that is freed (`Makefile`), so that neither side pays for fresh pages.
 **A speed-up is the rival's time ÷ ours**, the median of the pairs, with its quartiles in brackets; bold is where we
 lose. *Limit* is the best time there could be ÷ ours: what it is stands above each table. Absolute times are of this run
-only and are compared with no other. The peer libraries ship no kernels of their own for these operators: they call the
-PyTorch functions that are the rivals here, so they have no column.
+only and are compared with no other. The peer libraries ship no kernels of their own: where a group has no column for
+them, their layers call the PyTorch functions that are its rivals.
 """
 
 
