@@ -11,6 +11,7 @@ set(BAYESOPS_KERNEL_SOURCES
   csrc/kernels/machine/probe.cpp
   csrc/kernels/pointwise/dropout.cpp
   csrc/kernels/pointwise/gaussian_kl.cpp
+  csrc/kernels/pointwise/max_pool.cpp
   csrc/kernels/pointwise/sample_gaussian.cpp
   csrc/kernels/pointwise/softplus_variance.cpp
   csrc/kernels/pointwise/variance_grad.cpp
@@ -37,6 +38,7 @@ set(BAYESOPS_OPS_SOURCES
   csrc/ops/lrt_arguments.cpp
   csrc/ops/lrt_conv.cpp
   csrc/ops/masked_conv.cpp
+  csrc/ops/max_pool.cpp
   csrc/ops/random.cpp
   csrc/ops/sample_gaussian.cpp
   csrc/ops/sample_gaussian_arguments.cpp

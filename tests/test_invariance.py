@@ -67,6 +67,12 @@ def results():
                     out.square().mean().backward()
                     parts = {"output": out.detach(), "input": a.grad, "mu": b.grad, "spread": c.grad}
                     rounded |= {f"{family} {name} {last} {dtype} {part}": value for part, value in parts.items()}
+        for last in (False, True):
+            for images in (x, x[:, :5]):
+                if last:
+                    images = images.contiguous(memory_format=torch.channels_last)
+                pooled = bo.ops.max_pool2d(images, 3, 2, 1, activation="softplus")
+                exact[f"pooled {last} {len(images[0])} {dtype}"] = pooled
         linear = bo.ops.masked_linear(x.flatten(1)[:, :162], w.flatten(1), p=0.3, seed=seeds)
         rounded[f"linear {dtype}"] = linear
         for name, prior in priors.items():

@@ -10,6 +10,7 @@ from bayesops.ops.flipout_conv import flipout_conv1d, flipout_conv2d, flipout_co
 from bayesops.ops.gaussian_kl import gaussian_kl
 from bayesops.ops.lrt_conv import lrt_conv1d, lrt_conv2d, lrt_conv3d, lrt_linear
 from bayesops.ops.masked_conv import masked_conv1d, masked_conv2d, masked_conv3d, masked_linear
+from bayesops.ops.max_pool import max_pool2d
 from bayesops.ops.sample_gaussian import GaussianSample, sample_gaussian
 from bayesops.ops.sampled_conv import sampled_conv1d, sampled_conv2d, sampled_conv3d, sampled_linear
 
@@ -29,6 +30,7 @@ __all__ = [
     "masked_conv2d",
     "masked_conv3d",
     "masked_linear",
+    "max_pool2d",
     "sample_gaussian",
     "sampled_conv1d",
     "sampled_conv2d",

@@ -94,6 +94,24 @@ def register_autograd(
     _libraries.append(library)
 
 
+def refuse_autograd(op: OpOverload) -> None:
+    """Let `op` say that it has no derivative where one is wanted: left alone, PyTorch warns, or takes it for zero."""
+
+    def kernel(keyset: torch._C.DispatchKeySet, *args: Any) -> Outputs:
+        if forward_ad._current_level >= 0:
+            _refuse_tangents(op, args)
+        if torch.is_grad_enabled() and any(isinstance(arg, Tensor) and arg.requires_grad for arg in args):
+            raise RuntimeError(
+                f"{op}: this form is for prediction and has no derivative; call it under torch.no_grad(), or train "
+                "with the operator that has no epilogue"
+            )
+        return _below_autograd(op, keyset, args)
+
+    library = torch.library.Library(op.namespace, "FRAGMENT")
+    library.impl(op._opname, kernel, "Autograd", with_keyset=True)
+    _libraries.append(library)
+
+
 def _refuse_tangents(op: OpOverload, args: Sequence[Any]) -> None:
     """Say that there is no forward-mode derivative: left alone, PyTorch takes it for zero."""
     if any(isinstance(arg, Tensor) and forward_ad.unpack_dual(arg).tangent is not None for arg in args):

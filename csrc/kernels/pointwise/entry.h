@@ -8,6 +8,7 @@ BAYESOPS_ISA_BEGIN
 void dropout(const DropoutProblem&, const void* input, void* output, const Parallel&);
 double gaussian_kl(const GaussianKlProblem&, double* partial, const Parallel&);
 void gaussian_kl_gradient(const GaussianKlProblem&, double grad, void* grad_mu, void* grad_rho, const Parallel&);
+void max_pool(const MaxPoolProblem&, const void* input, void* output, const Parallel&);
 void sample_gaussian(const SampleGaussianProblem&, void* weights, double* log_q, double* log_prior, double* partial,
                      const Parallel&);
 void sample_gaussian_gradient(const SampleGaussianProblem&, const void* grad_weights, const double* grad_log_q,

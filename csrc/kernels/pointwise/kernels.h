@@ -2,6 +2,7 @@
 #pragma once
 #include "kernels/pointwise/dropout.h"
 #include "kernels/pointwise/gaussian_kl.h"
+#include "kernels/pointwise/max_pool.h"
 #include "kernels/pointwise/sample_gaussian.h"
 #include "kernels/pointwise/softplus_variance.h"
 #include "kernels/pointwise/variance_grad.h"
@@ -22,6 +23,7 @@ struct PointwiseKernels {
   void (*gaussian_kl_gradient)(const GaussianKlProblem&, double grad, void* grad_mu, void* grad_rho, const Parallel&);
   void (*softplus_variance)(const SoftplusVarianceProblem&, void* out, const Parallel&);
   void (*softplus_variance_gradient)(const SoftplusVarianceProblem&, const void* grad, void* grad_rho, const Parallel&);
+  void (*max_pool)(const MaxPoolProblem&, const void* input, void* output, const Parallel&);
 };
 
 }  // namespace bayesops
