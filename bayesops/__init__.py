@@ -19,6 +19,7 @@ from bayesops import (
     priors,
     random,
 )
+from bayesops.accelerate import Accelerated, accelerate, import_state_dict
 from bayesops.convert import convert
 from bayesops.kl import kl_divergence
 from bayesops.predict import Prediction, predict
@@ -30,8 +31,11 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = [
+    "Accelerated",
     "Prediction",
+    "accelerate",
     "convert",
+    "import_state_dict",
     "kl_divergence",
     "losses",
     "models",
