@@ -40,18 +40,21 @@ $(BUILT): $(VENV)/stamp-requirements $(NATIVE)
 
 build: $(BUILT)
 
+# Other libraries of the field, which some tests and benchmarks compare with; those do without where they cannot be had.
+# Without their dependencies, which would change torch.
+$(VENV)/stamp-peers: benchmarks/requirements.txt $(VENV)/stamp-requirements
+	-$(BIN)/python -m pip install --quiet --retries 1 --no-deps -r benchmarks/requirements.txt && touch $@
+
 demo: build
 	$(RUN) bayesops demo
 
-test: build
+test: build $(VENV)/stamp-peers
 	$(RUN) pytest $(PYTEST_ARGS)
 
 # glibc keeps what is freed: otherwise both sides mostly measure how fast the kernel hands out fresh pages.
 KEEP_PAGES := MALLOC_MMAP_THRESHOLD_=33554432 MALLOC_TRIM_THRESHOLD_=4294967296
 
-# Peers are measured where they can be had.
-bench: build
-	-$(RUN) python -m pip install --quiet --no-deps -r benchmarks/requirements.txt
+bench: build $(VENV)/stamp-peers
 	$(RUN) $(KEEP_PAGES) pytest benchmarks --benchmark-only --benchmark-quiet --benchmark-json=build/benchmarks.json $(PYTEST_ARGS)
 	$(RUN) python -m benchmarks.report build/benchmarks.json
 
