@@ -115,6 +115,15 @@ SAMPLE_GAUSSIAN = Group(
     "eager",
 )
 
+ACCELERATED = Group(
+    "Accelerated peers (no bar)",
+    "LeNet-5 built with a peer's layers, T draws in a Python loop as its users write it, against the same model after "
+    "`bo.accelerate`, in the same loop and under `bo.predict`. No side computes a divergence, except that BLiTZ's own "
+    "layers always compute theirs. *T plain* is T passes of the deterministic network.",
+    "none set",
+    "the peer's layers",
+)
+
 GROUPS = [
     PLAIN,
     SAMPLES,
@@ -126,6 +135,7 @@ GROUPS = [
     SAMPLED,
     FLIPOUT,
     SAMPLE_GAUSSIAN,
+    ACCELERATED,
     BERNOULLI,
     NORMALS,
     DROPOUT,
