@@ -45,9 +45,9 @@ refuse_autograd(_operator)
 
 def max_pool2d_activation(
     input: Tensor,
-    kernel_size: Sequence[int],
-    stride: Sequence[int],
-    padding: Sequence[int],
+    kernel_size: list[int],
+    stride: list[int],
+    padding: list[int],
     ceil_mode: bool,
     activation: int,
 ) -> Tensor:
