@@ -30,6 +30,7 @@ set(BAYESOPS_OPS_SOURCES
   csrc/ops/convolution.cpp
   csrc/ops/dropout.cpp
   csrc/ops/dropout_arguments.cpp
+  csrc/ops/epilogue.cpp
   csrc/ops/gaussian_kl.cpp
   csrc/ops/gaussian_noise.cpp
   csrc/ops/gaussian_weight_arguments.cpp

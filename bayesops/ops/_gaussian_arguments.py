@@ -16,8 +16,19 @@ from bayesops.ops._arguments import (
     wrong_type,
     wrong_value,
 )
-from bayesops.ops._conv_arguments import IntPerDim, Padding, check_input_shape, check_shape, check_weight, window
+from bayesops.ops._conv_arguments import (
+    IntPerDim,
+    Padding,
+    check_input_shape,
+    check_shape,
+    check_weight,
+    flatten_rows,
+    has_rows_per_sample,
+    unflatten_rows,
+    window,
+)
 from bayesops.ops._dispatch import call
+from bayesops.ops._epilogue import Epilogue, check_epilogue, flatten_residual
 
 # A layer's weights and biases draw from streams of their own: this bit of the stream's number says which.
 BIAS_STREAM = 0x80000000
@@ -41,8 +52,12 @@ def sampled_weight_conv(
     padding: Padding,
     dilation: IntPerDim,
     groups: int,
+    epilogue: Epilogue | None = None,
 ) -> Tensor:
-    """Check, compute the weight's standard deviation, draw the bias, and call `op`: sampled_conv or flipout_conv."""
+    """Check, compute the weight's standard deviation, draw the bias, and call `op`.
+
+    That is sampled_conv or flipout_conv, or the form of these that takes an `epilogue`.
+    """
     seed, *geometry = check_convolution(
         operator, dims, input, weight_mu, bias_mu, seed, stream, stride, padding, dilation, groups
     )
@@ -52,7 +67,34 @@ def sampled_weight_conv(
     else:
         bias_mu = check_bias_spread(operator, "bias_rho", bias_rho, bias_mu, input)
         bias = _draw_bias(bias_mu, bias_rho, seed, stream)
-    return call(op, input, weight_mu, sigma, bias, seed, stream, *geometry, groups)
+    arguments = (input, weight_mu, sigma, bias, seed, stream, *geometry, groups)
+    if epilogue is None:
+        return call(op, *arguments)
+    check_epilogue(operator, epilogue, input, weight_mu, seed, *geometry)
+    return call(op, *arguments, *epilogue)
+
+
+def sampled_weight_linear(
+    op: OpOverload,
+    operator: str,
+    input: Tensor,
+    weight_mu: Tensor,
+    weight_rho: Tensor | None,
+    bias_mu: Tensor | None,
+    bias_rho: Tensor | None,
+    weight_log_alpha: Tensor | None,
+    seed: Seed,
+    stream: int,
+    epilogue: Epilogue | None = None,
+) -> Tensor:
+    """Make rows of the input's leading dimensions, and of those of the epilogue's residual."""
+    check_floating(operator, "input", input)
+    rows, leading = flatten_rows(operator, input, has_rows_per_sample(input, seed))
+    output = sampled_weight_conv(
+        op, operator, 0, rows, weight_mu, weight_rho, bias_mu, bias_rho, weight_log_alpha, seed, stream, 1, 0, 1, 1,
+        flatten_residual(operator, epilogue, leading),
+    )  # fmt: skip
+    return unflatten_rows(output, leading)
 
 
 def check_convolution(

@@ -30,9 +30,11 @@ from bayesops.ops._conv_arguments import (
     unflatten_rows,
 )
 from bayesops.ops._dispatch import call
+from bayesops.ops._epilogue import Epilogue, check_epilogue, flatten_residual
 from bayesops.ops._gaussian_arguments import check_bias_spread, check_convolution
 
 _operator = torch.ops.bayesops.lrt_conv.default
+_fused_operator = torch.ops.bayesops.lrt_conv_fused.default
 
 
 def lrt_conv2d(
@@ -177,10 +179,27 @@ def lrt_linear(
     Tensor
         ``[*, O]``, or ``[S, *, O]`` where `seed` is ``[S]``.
     """
-    operator = "lrt_linear"
+    return _lrt_linear("lrt_linear", input, weight_mu, weight_var, bias_mu, bias_var, seed, stream)
+
+
+def _lrt_linear(
+    operator: str,
+    input: Tensor,
+    weight_mu: Tensor,
+    weight_var: Tensor,
+    bias_mu: Tensor | None,
+    bias_var: Tensor | None,
+    seed: Seed,
+    stream: int,
+    epilogue: Epilogue | None = None,
+) -> Tensor:
+    """Make rows of the input's leading dimensions, and of those of the epilogue's residual."""
     check_floating(operator, "input", input)
     rows, leading = flatten_rows(operator, input, has_rows_per_sample(input, seed))
-    output = _lrt_conv(operator, 0, rows, weight_mu, weight_var, bias_mu, bias_var, seed, stream, 1, 0, 1, 1)
+    output = _lrt_conv(
+        operator, 0, rows, weight_mu, weight_var, bias_mu, bias_var, seed, stream, 1, 0, 1, 1,
+        flatten_residual(operator, epilogue, leading),
+    )  # fmt: skip
     return unflatten_rows(output, leading)
 
 
@@ -198,6 +217,7 @@ def _lrt_conv(
     padding: Padding,
     dilation: IntPerDim,
     groups: int,
+    epilogue: Epilogue | None = None,
 ) -> Tensor:
     """Check, bring the arguments into the compiled operator's form, and call it."""
     seed, *geometry = check_convolution(
@@ -206,4 +226,8 @@ def _lrt_conv(
     check_shape(operator, "weight_var", weight_var, weight_mu.shape, input)
     if bias_var is not None:
         check_bias_spread(operator, "bias_var", bias_var, bias_mu, input)
-    return call(_operator, input, weight_mu, weight_var, bias_mu, bias_var, seed, stream, *geometry, groups)
+    arguments = (input, weight_mu, weight_var, bias_mu, bias_var, seed, stream, *geometry, groups)
+    if epilogue is None:
+        return call(_operator, *arguments)
+    check_epilogue(operator, epilogue, input, weight_mu, seed, *geometry)
+    return call(_fused_operator, *arguments, *epilogue)

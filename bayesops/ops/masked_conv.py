@@ -35,10 +35,12 @@ from bayesops.ops._conv_arguments import (
     window,
 )
 from bayesops.ops._dispatch import call
+from bayesops.ops._epilogue import Epilogue, check_epilogue, flatten_residual
 
 GRANULARITIES = {"weight": 0, "kernel": 1, "in_channel": 2, "out_channel": 3, "channel": 4}
 
 _operator = torch.ops.bayesops.masked_conv.default
+_fused_operator = torch.ops.bayesops.masked_conv_fused.default
 
 
 def masked_conv2d(
@@ -204,7 +206,26 @@ def masked_linear(
     Tensor
         ``[*, O]``, or ``[S, *, O]`` where `seed` is ``[S]``.
     """
-    operator = "masked_linear"
+    return _masked_linear(
+        "masked_linear", input, weight, bias, p, seed, mask, granularity, rescale, per_example, stream
+    )
+
+
+def _masked_linear(
+    operator: str,
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    p: float,
+    seed: Seed,
+    mask: Tensor | None,
+    granularity: str,
+    rescale: bool,
+    per_example: bool,
+    stream: int,
+    epilogue: Epilogue | None = None,
+) -> Tensor:
+    """Make rows of the input's leading dimensions, and of those of the epilogue's residual."""
     check_floating(operator, "input", input)
     per_sample = has_rows_per_sample(input, seed)
     if seed is None and mask is not None and isinstance(mask, Tensor):
@@ -215,8 +236,9 @@ def masked_linear(
         wanted = "[N, I] or [S, N, I] where per_example is true"
         wrong_value(operator, "input", wanted, f"shape {tuple(input.shape)}")
     output = _masked_conv(
-        operator, 0, rows, weight, bias, p, seed, mask, granularity, rescale, per_example, stream, 1, 0, 1, 1
-    )
+        operator, 0, rows, weight, bias, p, seed, mask, granularity, rescale, per_example, stream, 1, 0, 1, 1,
+        flatten_residual(operator, epilogue, leading),
+    )  # fmt: skip
     return unflatten_rows(output, leading)
 
 
@@ -237,6 +259,7 @@ def _masked_conv(
     padding: Padding,
     dilation: IntPerDim,
     groups: int,
+    epilogue: Epilogue | None = None,
 ) -> Tensor:
     """Check, bring the arguments into the compiled operator's form, and call it."""
     p = check_probability(operator, p)
@@ -255,10 +278,13 @@ def _masked_conv(
         seed = _check_mask_and_seed(operator, dims, input, weight, mask, seed, code, per_example, groups)
         mask = mask.contiguous()
     check_input_shape(operator, dims, input, seed, weight.shape[1] * groups)
-    return call(
-        _operator, input, weight, bias, seed, mask, p, code, rescale, per_example, stream, stride, padding, dilation,
-        groups,
+    arguments = (
+        input, weight, bias, seed, mask, p, code, rescale, per_example, stream, stride, padding, dilation, groups,
     )  # fmt: skip
+    if epilogue is None:
+        return call(_operator, *arguments)
+    check_epilogue(operator, epilogue, input, weight, seed, stride, padding, dilation)
+    return call(_fused_operator, *arguments, *epilogue)
 
 
 def _check_mask_and_seed(

@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 
 from bayesops.ops import _sampled_conv_rules  # noqa: F401  registers fake, autograd, vmap and autocast
-from bayesops.ops._arguments import Seed, check_floating
-from bayesops.ops._conv_arguments import IntPerDim, Padding, flatten_rows, has_rows_per_sample, unflatten_rows
-from bayesops.ops._gaussian_arguments import sampled_weight_conv
+from bayesops.ops._arguments import Seed
+from bayesops.ops._conv_arguments import IntPerDim, Padding
+from bayesops.ops._gaussian_arguments import sampled_weight_conv, sampled_weight_linear
 
 _operator = torch.ops.bayesops.sampled_conv.default
 
@@ -169,11 +169,6 @@ def sampled_linear(
     Tensor
         ``[*, O]``, or ``[S, *, O]`` where `seed` is ``[S]``.
     """
-    operator = "sampled_linear"
-    check_floating(operator, "input", input)
-    rows, leading = flatten_rows(operator, input, has_rows_per_sample(input, seed))
-    output = sampled_weight_conv(
-        _operator, operator, 0, rows, weight_mu, weight_rho, bias_mu, bias_rho, weight_log_alpha, seed, stream,
-        1, 0, 1, 1,
-    )  # fmt: skip
-    return unflatten_rows(output, leading)
+    return sampled_weight_linear(
+        _operator, "sampled_linear", input, weight_mu, weight_rho, bias_mu, bias_rho, weight_log_alpha, seed, stream
+    )

@@ -1,6 +1,7 @@
-// lrt_conv and its gradients: local reparameterisation, the convolution of means and that of variances in one pass.
+// lrt_conv, its form with an epilogue and its gradients: local reparameterisation, the convolution of means and that of
+// variances in one pass.
 #include "kernels/isa_table.h"
-#include "ops/convolution.h"
+#include "ops/epilogue.h"
 #include "ops/lrt_arguments.h"
 #include "ops/pool.h"
 
@@ -91,7 +92,7 @@ struct Output {
 
 Output forward(const char* op, const Tensor& input, const Tensor& mu, const Tensor& var,
                const std::optional<Tensor>& bias_mu, const std::optional<Tensor>& bias_var, const Tensor& seed,
-               const Geometry& geometry, bool with_std) {
+               const Geometry& geometry, bool with_std, const EpilogueTensors& epilogue) {
   Moments moments(op, input, mu, var);
   moments.add_biases(op, input, bias_mu, bias_var);
   Convolution conv(op, sizes_of(mu), sizes_of(input), seed, std::nullopt, geometry.unmasked());
@@ -102,6 +103,7 @@ Output forward(const char* op, const Tensor& input, const Tensor& mu, const Tens
                   ": bias_var must not be negative");
   Output result{conv.allocate(conv.output(), conv.batched(), input, channel), std::nullopt};
   if (with_std) result.std = conv.allocate(conv.output(), sampled, input, channel);
+  const DenseEpilogue e(op, epilogue, conv, result.out);
   if (result.out.numel() == 0) {
     if (with_std) torch::stable::zero_(*result.std);
     return result;
@@ -111,6 +113,7 @@ Output forward(const char* op, const Tensor& input, const Tensor& mu, const Tens
   ConvProblem problem = folded(conv);
   problem.noise.seeds = problem.mask.seeds;
   problem.noise.stream = problem.mask.stream;
+  problem.epilogue = e.describe();
   const FoldedImages images(input, conv, sampled);
   const Images outputs =
       shared ? images_of(result.out, true, conv.axes()) : FoldedImages(result.out, conv, sampled).images;
@@ -127,7 +130,18 @@ Tensor lrt_conv(const Tensor input, const Tensor weight_mu, const Tensor weight_
                 const std::optional<Tensor> bias_mu, const std::optional<Tensor> bias_var, const Tensor seed,
                 int64_t stream, const Sizes stride, const Sizes padding, const Sizes dilation, int64_t groups) {
   return forward("lrt_conv", input, weight_mu, weight_var, bias_mu, bias_var, seed,
-                 Geometry{stream, stride, padding, dilation, groups}, false)
+                 Geometry{stream, stride, padding, dilation, groups}, false, {})
+      .out;
+}
+
+Tensor lrt_conv_fused(const Tensor input, const Tensor weight_mu, const Tensor weight_var,
+                      const std::optional<Tensor> bias_mu, const std::optional<Tensor> bias_var, const Tensor seed,
+                      int64_t stream, const Sizes stride, const Sizes padding, const Sizes dilation, int64_t groups,
+                      const std::optional<Tensor> scale, const std::optional<Tensor> shift,
+                      const std::optional<Tensor> residual, bool relu) {
+  return forward("lrt_conv_fused", input, weight_mu, weight_var, bias_mu, bias_var, seed,
+                 Geometry{stream, stride, padding, dilation, groups}, false,
+                 EpilogueTensors{scale, shift, residual, relu})
       .out;
 }
 
@@ -136,7 +150,7 @@ std::tuple<Tensor, Tensor> lrt_conv_std(const Tensor input, const Tensor weight_
                                         const Tensor seed, int64_t stream, const Sizes stride, const Sizes padding,
                                         const Sizes dilation, int64_t groups) {
   const Output result = forward("lrt_conv", input, weight_mu, weight_var, bias_mu, bias_var, seed,
-                                Geometry{stream, stride, padding, dilation, groups}, true);
+                                Geometry{stream, stride, padding, dilation, groups}, true, {});
   return {result.out, *result.std};
 }
 
@@ -227,26 +241,28 @@ Tensor lrt_variance_grad(const Tensor grad_output, const Tensor std, const Tenso
 
 }  // namespace
 
-#define BAYESOPS_GEOMETRY "int[] stride, int[] padding, int[] dilation, int groups) -> "
+#define BAYESOPS_GEOMETRY "int[] stride, int[] padding, int[] dilation, int groups"
 #define BAYESOPS_LRT_ARGUMENTS                                                                          \
   "Tensor input, Tensor weight_mu, Tensor weight_var, Tensor? bias_mu, Tensor? bias_var, Tensor seed, " \
   "int stream, " BAYESOPS_GEOMETRY
 
 STABLE_TORCH_LIBRARY_FRAGMENT(bayesops, m) {
-  m.def("lrt_conv(" BAYESOPS_LRT_ARGUMENTS "Tensor");
+  m.def("lrt_conv(" BAYESOPS_LRT_ARGUMENTS ") -> Tensor");
+  m.def("lrt_conv_fused(" BAYESOPS_LRT_ARGUMENTS ", " BAYESOPS_EPILOGUE_ARGUMENTS ") -> Tensor");
   // The standard deviation, too: what the backward pass keeps.
-  m.def("lrt_conv_std(" BAYESOPS_LRT_ARGUMENTS "(Tensor, Tensor)");
+  m.def("lrt_conv_std(" BAYESOPS_LRT_ARGUMENTS ") -> (Tensor, Tensor)");
   m.def(
       "lrt_conv_input_grad(Tensor grad_mean, Tensor grad_variance, Tensor input, Tensor weight_mu, Tensor "
-      "weight_var, " BAYESOPS_GEOMETRY "Tensor");
+      "weight_var, " BAYESOPS_GEOMETRY ") -> Tensor");
   m.def(
       "lrt_conv_weight_grad(Tensor grad_mean, Tensor grad_variance, Tensor input, SymInt[] "
-      "weight_size, " BAYESOPS_GEOMETRY "(Tensor, Tensor)");
+      "weight_size, " BAYESOPS_GEOMETRY ") -> (Tensor, Tensor)");
   m.def("lrt_variance_grad(Tensor grad_output, Tensor std, Tensor seed, int stream, int spatial) -> Tensor");
 }
 
 STABLE_TORCH_LIBRARY_IMPL(bayesops, CPU, m) {
   m.impl("lrt_conv", TORCH_BOX(&lrt_conv));
+  m.impl("lrt_conv_fused", TORCH_BOX(&lrt_conv_fused));
   m.impl("lrt_conv_std", TORCH_BOX(&lrt_conv_std));
   m.impl("lrt_conv_input_grad", TORCH_BOX(&lrt_conv_input_grad));
   m.impl("lrt_conv_weight_grad", TORCH_BOX(&lrt_conv_weight_grad));

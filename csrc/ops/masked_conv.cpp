@@ -1,20 +1,19 @@
-// masked_conv and its two gradients, and masked_weight: a convolution whose kernel is masked by Bernoulli draws.
+// masked_conv, its form with an epilogue and its two gradients, and masked_weight: a convolution whose kernel is masked
+// by Bernoulli draws.
 #include "kernels/isa_table.h"
-#include "ops/convolution.h"
+#include "ops/epilogue.h"
 #include "ops/pool.h"
 
 namespace bayesops::ops {
 
 namespace {
 
-Tensor masked_conv(const Tensor input, const Tensor weight, const std::optional<Tensor> bias, const Tensor seed,
-                   const std::optional<Tensor> mask, double p, int64_t granularity, bool rescale, bool per_example,
-                   int64_t stream, const Sizes stride, const Sizes padding, const Sizes dilation, int64_t groups) {
-  const char* op = "masked_conv";
+Tensor forward(const char* op, const Tensor& input, const Tensor& weight, const std::optional<Tensor>& bias,
+               const Tensor& seed, const std::optional<Tensor>& mask, const ConvArguments& arguments,
+               const EpilogueTensors& epilogue) {
   check_same_device(op, input, "weight", weight);
   check_same_dtype(op, input, "weight", weight);
-  Convolution conv(op, sizes_of(weight), sizes_of(input), seed, mask,
-                   ConvArguments{p, granularity, rescale, per_example, stream, stride, padding, dilation, groups});
+  Convolution conv(op, sizes_of(weight), sizes_of(input), seed, mask, arguments);
   std::optional<Tensor> b;
   if (bias.has_value()) {
     check_same_device(op, input, "bias", *bias);
@@ -25,13 +24,32 @@ Tensor masked_conv(const Tensor input, const Tensor weight, const std::optional<
   }
   const DenseWeight w(weight);
   Tensor out = conv.allocate(conv.output(), conv.batched(), input, conv.sampled() ? 2 : 1);
+  const DenseEpilogue e(op, epilogue, conv, out);
   if (out.numel() == 0) return out;
   conv.problem().dtype = dtype_of(op, "input", input);
   w.describe(conv.problem());
   if (b.has_value()) conv.problem().bias = b->data_ptr();
+  conv.problem().epilogue = e.describe();
   kernels().conv.forward(conv.problem(), images_of(input, conv.sampled(), conv.axes()),
                          images_of(out, conv.batched(), conv.axes()), pool());
   return out;
+}
+
+Tensor masked_conv(const Tensor input, const Tensor weight, const std::optional<Tensor> bias, const Tensor seed,
+                   const std::optional<Tensor> mask, double p, int64_t granularity, bool rescale, bool per_example,
+                   int64_t stream, const Sizes stride, const Sizes padding, const Sizes dilation, int64_t groups) {
+  return forward("masked_conv", input, weight, bias, seed, mask,
+                 ConvArguments{p, granularity, rescale, per_example, stream, stride, padding, dilation, groups}, {});
+}
+
+Tensor masked_conv_fused(const Tensor input, const Tensor weight, const std::optional<Tensor> bias, const Tensor seed,
+                         const std::optional<Tensor> mask, double p, int64_t granularity, bool rescale,
+                         bool per_example, int64_t stream, const Sizes stride, const Sizes padding,
+                         const Sizes dilation, int64_t groups, const std::optional<Tensor> scale,
+                         const std::optional<Tensor> shift, const std::optional<Tensor> residual, bool relu) {
+  return forward("masked_conv_fused", input, weight, bias, seed, mask,
+                 ConvArguments{p, granularity, rescale, per_example, stream, stride, padding, dilation, groups},
+                 EpilogueTensors{scale, shift, residual, relu});
 }
 
 Tensor masked_conv_input_grad(const Tensor grad_output, const Tensor weight, const Tensor seed,
@@ -95,16 +113,19 @@ Tensor masked_weight(const Tensor weight, const Tensor seed, const std::optional
 
 #define BAYESOPS_CONV_ARGUMENTS                                                                               \
   "float p, int granularity, bool rescale, bool per_example, int stream, int[] stride, int[] padding, int[] " \
-  "dilation, int groups) -> Tensor"
+  "dilation, int groups"
+#define BAYESOPS_FORWARD_ARGUMENTS \
+  "Tensor input, Tensor weight, Tensor? bias, Tensor seed, Tensor? mask, " BAYESOPS_CONV_ARGUMENTS
 
 STABLE_TORCH_LIBRARY_FRAGMENT(bayesops, m) {
-  m.def("masked_conv(Tensor input, Tensor weight, Tensor? bias, Tensor seed, Tensor? mask, " BAYESOPS_CONV_ARGUMENTS);
+  m.def("masked_conv(" BAYESOPS_FORWARD_ARGUMENTS ") -> Tensor");
+  m.def("masked_conv_fused(" BAYESOPS_FORWARD_ARGUMENTS ", " BAYESOPS_EPILOGUE_ARGUMENTS ") -> Tensor");
   m.def(
       "masked_conv_input_grad(Tensor grad_output, Tensor weight, Tensor seed, Tensor? mask, SymInt[] "
-      "input_size, " BAYESOPS_CONV_ARGUMENTS);
+      "input_size, " BAYESOPS_CONV_ARGUMENTS ") -> Tensor");
   m.def(
       "masked_conv_weight_grad(Tensor grad_output, Tensor input, Tensor seed, Tensor? mask, SymInt[] "
-      "weight_size, " BAYESOPS_CONV_ARGUMENTS);
+      "weight_size, " BAYESOPS_CONV_ARGUMENTS ") -> Tensor");
   m.def(
       "masked_weight(Tensor weight, Tensor seed, Tensor? mask, float p, int granularity, bool rescale, SymInt "
       "num_examples, int groups, int stream) -> Tensor");
@@ -112,6 +133,7 @@ STABLE_TORCH_LIBRARY_FRAGMENT(bayesops, m) {
 
 STABLE_TORCH_LIBRARY_IMPL(bayesops, CPU, m) {
   m.impl("masked_conv", TORCH_BOX(&masked_conv));
+  m.impl("masked_conv_fused", TORCH_BOX(&masked_conv_fused));
   m.impl("masked_conv_input_grad", TORCH_BOX(&masked_conv_input_grad));
   m.impl("masked_conv_weight_grad", TORCH_BOX(&masked_conv_weight_grad));
   m.impl("masked_weight", TORCH_BOX(&masked_weight));

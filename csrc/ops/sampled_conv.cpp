@@ -1,6 +1,7 @@
-// sampled_conv and flipout_conv with their gradients: convolutions whose weights are Gaussian draws.
+// sampled_conv and flipout_conv, their forms with an epilogue and their gradients: convolutions whose weights are
+// Gaussian draws.
 #include "kernels/isa_table.h"
-#include "ops/convolution.h"
+#include "ops/epilogue.h"
 #include "ops/pool.h"
 
 namespace bayesops::ops {
@@ -40,7 +41,8 @@ void add_to(ConvProblem& problem, const Images& base) {
 }
 
 Tensor forward(const char* op, Family family, const Tensor& input, const Tensor& mu, const Tensor& sigma,
-               const std::optional<Tensor>& bias, const Tensor& seed, const Geometry& geometry) {
+               const std::optional<Tensor>& bias, const Tensor& seed, const Geometry& geometry,
+               const EpilogueTensors& epilogue) {
   const GaussianWeight weight(op, input, mu, sigma);
   Convolution conv(op, sizes_of(mu), sizes_of(input), seed, std::nullopt, geometry.unmasked());
   std::optional<Tensor> b;
@@ -53,11 +55,13 @@ Tensor forward(const char* op, Family family, const Tensor& input, const Tensor&
   }
   const int64_t channel = conv.sampled() ? 2 : 1;
   Tensor out = conv.allocate(conv.output(), conv.batched(), input, channel);
+  const DenseEpilogue e(op, epilogue, conv, out);
   if (out.numel() == 0) return out;
   conv.problem().dtype = dtype_of(op, "input", input);
   const Images images = images_of(input, conv.sampled(), conv.axes());
   const Images outputs = images_of(out, conv.batched(), conv.axes());
   ConvProblem draws = draws_of(conv.problem(), weight, family);
+  draws.epilogue = e.describe();
   if (family == kSampled) {
     kernels().conv.forward(draws, images, outputs, pool());
     return out;
@@ -137,13 +141,27 @@ Tensor sampled_conv(const Tensor input, const Tensor weight_mu, const Tensor wei
                     const std::optional<Tensor> bias, const Tensor seed, int64_t stream, const Sizes stride,
                     const Sizes padding, const Sizes dilation, int64_t groups) {
   return forward("sampled_conv", kSampled, input, weight_mu, weight_sigma, bias, seed,
-                 Geometry{stream, stride, padding, dilation, groups});
+                 Geometry{stream, stride, padding, dilation, groups}, {});
 }
 Tensor flipout_conv(const Tensor input, const Tensor weight_mu, const Tensor weight_sigma,
                     const std::optional<Tensor> bias, const Tensor seed, int64_t stream, const Sizes stride,
                     const Sizes padding, const Sizes dilation, int64_t groups) {
   return forward("flipout_conv", kFlipout, input, weight_mu, weight_sigma, bias, seed,
-                 Geometry{stream, stride, padding, dilation, groups});
+                 Geometry{stream, stride, padding, dilation, groups}, {});
+}
+Tensor sampled_conv_fused(const Tensor input, const Tensor weight_mu, const Tensor weight_sigma,
+                          const std::optional<Tensor> bias, const Tensor seed, int64_t stream, const Sizes stride,
+                          const Sizes padding, const Sizes dilation, int64_t groups, const std::optional<Tensor> scale,
+                          const std::optional<Tensor> shift, const std::optional<Tensor> residual, bool relu) {
+  return forward("sampled_conv_fused", kSampled, input, weight_mu, weight_sigma, bias, seed,
+                 Geometry{stream, stride, padding, dilation, groups}, EpilogueTensors{scale, shift, residual, relu});
+}
+Tensor flipout_conv_fused(const Tensor input, const Tensor weight_mu, const Tensor weight_sigma,
+                          const std::optional<Tensor> bias, const Tensor seed, int64_t stream, const Sizes stride,
+                          const Sizes padding, const Sizes dilation, int64_t groups, const std::optional<Tensor> scale,
+                          const std::optional<Tensor> shift, const std::optional<Tensor> residual, bool relu) {
+  return forward("flipout_conv_fused", kFlipout, input, weight_mu, weight_sigma, bias, seed,
+                 Geometry{stream, stride, padding, dilation, groups}, EpilogueTensors{scale, shift, residual, relu});
 }
 Tensor sampled_conv_input_grad(const Tensor grad_output, const Tensor weight_mu, const Tensor weight_sigma,
                                const Tensor seed, const Sizes input_size, int64_t stream, const Sizes stride,
@@ -172,27 +190,32 @@ std::tuple<Tensor, Tensor> flipout_conv_weight_grad(const Tensor grad_output, co
 
 }  // namespace
 
-#define BAYESOPS_GEOMETRY "int stream, int[] stride, int[] padding, int[] dilation, int groups) -> "
+#define BAYESOPS_GEOMETRY "int stream, int[] stride, int[] padding, int[] dilation, int groups"
 #define BAYESOPS_WEIGHT "Tensor weight_mu, Tensor weight_sigma, "
+#define BAYESOPS_FORWARD_ARGUMENTS "Tensor input, " BAYESOPS_WEIGHT "Tensor? bias, Tensor seed, " BAYESOPS_GEOMETRY
 
 STABLE_TORCH_LIBRARY_FRAGMENT(bayesops, m) {
-  m.def("sampled_conv(Tensor input, " BAYESOPS_WEIGHT "Tensor? bias, Tensor seed, " BAYESOPS_GEOMETRY "Tensor");
-  m.def("flipout_conv(Tensor input, " BAYESOPS_WEIGHT "Tensor? bias, Tensor seed, " BAYESOPS_GEOMETRY "Tensor");
+  m.def("sampled_conv(" BAYESOPS_FORWARD_ARGUMENTS ") -> Tensor");
+  m.def("flipout_conv(" BAYESOPS_FORWARD_ARGUMENTS ") -> Tensor");
+  m.def("sampled_conv_fused(" BAYESOPS_FORWARD_ARGUMENTS ", " BAYESOPS_EPILOGUE_ARGUMENTS ") -> Tensor");
+  m.def("flipout_conv_fused(" BAYESOPS_FORWARD_ARGUMENTS ", " BAYESOPS_EPILOGUE_ARGUMENTS ") -> Tensor");
   m.def("sampled_conv_input_grad(Tensor grad_output, " BAYESOPS_WEIGHT
-        "Tensor seed, SymInt[] input_size, " BAYESOPS_GEOMETRY "Tensor");
+        "Tensor seed, SymInt[] input_size, " BAYESOPS_GEOMETRY ") -> Tensor");
   m.def("flipout_conv_input_grad(Tensor grad_output, " BAYESOPS_WEIGHT
-        "Tensor seed, SymInt[] input_size, " BAYESOPS_GEOMETRY "Tensor");
+        "Tensor seed, SymInt[] input_size, " BAYESOPS_GEOMETRY ") -> Tensor");
   m.def(
       "sampled_conv_weight_grad(Tensor grad_output, Tensor input, Tensor seed, SymInt[] "
-      "weight_size, " BAYESOPS_GEOMETRY "(Tensor, Tensor)");
+      "weight_size, " BAYESOPS_GEOMETRY ") -> (Tensor, Tensor)");
   m.def(
       "flipout_conv_weight_grad(Tensor grad_output, Tensor input, Tensor seed, SymInt[] "
-      "weight_size, " BAYESOPS_GEOMETRY "(Tensor, Tensor)");
+      "weight_size, " BAYESOPS_GEOMETRY ") -> (Tensor, Tensor)");
 }
 
 STABLE_TORCH_LIBRARY_IMPL(bayesops, CPU, m) {
   m.impl("sampled_conv", TORCH_BOX(&sampled_conv));
   m.impl("flipout_conv", TORCH_BOX(&flipout_conv));
+  m.impl("sampled_conv_fused", TORCH_BOX(&sampled_conv_fused));
+  m.impl("flipout_conv_fused", TORCH_BOX(&flipout_conv_fused));
   m.impl("sampled_conv_input_grad", TORCH_BOX(&sampled_conv_input_grad));
   m.impl("flipout_conv_input_grad", TORCH_BOX(&flipout_conv_input_grad));
   m.impl("sampled_conv_weight_grad", TORCH_BOX(&sampled_conv_weight_grad));

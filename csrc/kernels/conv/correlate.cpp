@@ -6,6 +6,7 @@
 //   few sets, one small slab of images: all threads draw together, then each takes tiles of columns and packs them.
 //   few sets, many slabs: all threads draw and pack together, then share the slabs.
 #include "kernels/conv/entry.h"
+#include "kernels/conv/finish.h"
 #include "kernels/conv/panel_source.h"
 #include "kernels/conv/source.h"
 #include "kernels/conv/tile_loop.h"
@@ -263,6 +264,8 @@ class Correlation {
 
     const RowTaps<T> row_taps = row_taps_of<T>(nest, axis, r_.depthwise, slabs_, slab, source_, run_count);
     const T* bias = bias_of(sample);
+    const S* residual = static_cast<const S*>(p_.epilogue.residual);
+    if (residual != nullptr) residual = beside(residual, p_.epilogue.residual_sample_stride, out, sample);
     const int64_t image_pixels = axis[0].count * axis[1].count * axis[2].count;
 
     TileArguments<T> a{};
@@ -291,27 +294,38 @@ class Correlation {
       const int64_t first = WeightSet::first(weights.columns, tile.group, r_.columns) + tile.first;
       const int32_t* listed = weights.columns.list != nullptr ? weights.columns.list + first : nullptr;
       const ChannelOffsets channel{listed, first, result_.channel_stride};
+      const int64_t pixel_step = nest.loop[3].out_step;
+      const TileEpilogue<S, T> epilogue(p_.epilogue, (int)tile.count, pixel_step, channel, out, residual);
       if (p_.noise.flipped) {
-        const S* base = static_cast<const S*>(p_.base) + sample * p_.base_sample_stride +
-                        (out - (static_cast<const S*>(result_.data) + sample * result_.sample_stride));
+        const S* base = beside(static_cast<const S*>(p_.base), p_.base_sample_stride, out, sample);
         const FlipFinish<S, T> finish{(int)tile.count,
-                                      nest.loop[3].out_step,
+                                      pixel_step,
                                       channel,
                                       result_signs + first,
                                       flips.step,
                                       image_pixels,
                                       bias + first,
                                       out,
-                                      base};
+                                      base,
+                                      epilogue};
         run_tile<S, T>(a, r_.depthwise, no_bias_, nest, row_taps, out, finish, upcoming, clock);
+      } else if (epilogue.given()) {
+        const FusedFinish<S, T> finish{(int)tile.count, pixel_step, channel, epilogue};
+        run_tile<S, T>(a, r_.depthwise, bias, nest, row_taps, out, finish, upcoming, clock);
       } else {
-        const PlainFinish<S, T> finish{(int)tile.count, nest.loop[3].out_step, channel};
+        const PlainFinish<S, T> finish{(int)tile.count, pixel_step, channel};
         run_tile<S, T>(a, r_.depthwise, bias, nest, row_taps, out, finish, upcoming, clock);
       }
     }
     if (fill_skipped && weights.columns.list != nullptr)
       fill_columns<S, T>(weights.columns, weights.columns.start[r_.groups], r_.columns_total, bias,
-                         result_.channel_stride, loops, out);
+                         result_.channel_stride, loops, out, p_.epilogue, residual);
+  }
+
+  // What stands where `out`, in the results of a sample, does: in `other`, which is laid out as they are.
+  const S* beside(const S* other, int64_t sample_stride, const S* out, int64_t sample) const {
+    const S* results = static_cast<const S*>(result_.data) + sample * result_.sample_stride;
+    return other + sample * sample_stride + (out - results);
   }
 
   // Names the panel of tile t as the next one to come, unless it is yet to be formed.

@@ -1,6 +1,7 @@
 // Local reparameterisation (Kingma, Salimans and Welling, 2015): the convolution of means and that of variances over
 // one reading of the input, and noise that is drawn where their sums are.
 #include "kernels/conv/entry.h"
+#include "kernels/conv/epilogue.h"
 #include "kernels/conv/paired.h"
 #include "kernels/conv/tile_noise.h"
 
@@ -8,7 +9,7 @@ BAYESOPS_ISA_BEGIN
 
 namespace {
 
-// out = mean + sqrt(variance) * eps; the standard deviation is stored where it is wanted.
+// out = mean + sqrt(variance) * eps, and the epilogue of that; the standard deviation is stored where it is wanted.
 template <class S, class T>
 struct DrawFinish {
   int64_t pixel_step;
@@ -18,6 +19,8 @@ struct DrawFinish {
   int64_t sample_pixels;       // with one draw: pixels of all examples that a seed serves
   S* std;                      // of the slab's first result, or null
   TileNoise noise;
+  TileEpilogue<S, T> epilogue;
+  int64_t residual_step;  // how much further than its result a residual stands, for each sample
 
   void operator()(T* mean, T* variance, int pixels, const int64_t* index, S* to) {
     constexpr int n = kLanes<T>, row = kTileChannels<T>;
@@ -36,10 +39,12 @@ struct DrawFinish {
         last = draws == 1 ? end_of_sample(pixel, first, pixels, sample) : pixels;
         if (draws == 1)
           for (int i = first; i < last; ++i) pixel[i] -= sample * sample_pixels;
+        S* here = to + draw * draw_stride + first * pixel_step;
         noise.draw(Stream{(uint64_t)source.seeds[sample], source.stream}, pixel + first, last - first);
         add_noise(mean, variance, first, last, width, sums);
+        if (epilogue.given()) epilogue.store_tile(sums + first * row, last - first, here, sample * residual_step);
       }
-      store_tile<S, T>(sums, pixels, count, to + draw * draw_stride, pixel_step, at.channel);
+      if (!epilogue.given()) store_tile<S, T>(sums, pixels, count, to + draw * draw_stride, pixel_step, at.channel);
     }
   }
 
@@ -63,9 +68,14 @@ template <class S, class T>
 bool forward_as(const ConvProblem& mean, const ConvProblem& variance, int64_t draws, int64_t examples,
                 const Images& input, const Images& output, const Images* std, const Parallel& pool) {
   const int64_t phase[3] = {0, 0, 0};
+  const Epilogue& epilogue = mean.epilogue;
+  // A residual of its own stands where the result does; from one that is shared, results move away sample by sample.
+  const int64_t sample_step = draws == 1 ? examples * output.example_stride : output.sample_stride;
+  const int64_t residual_step = epilogue.residual_sample_stride == 0 ? -sample_step : 0;
   PairedCorrelation<S, T> correlation(mean, variance, false, input, nullptr, output, pool);
   return correlation.run(phase, true, [&](const SlabResult<S>& at) {
-    S* to = std != nullptr ? static_cast<S*>(std->data) + (at.out - static_cast<S*>(output.data)) : nullptr;
+    const S* results = static_cast<const S*>(output.data);
+    S* to = std != nullptr ? static_cast<S*>(std->data) + (at.out - results) : nullptr;
     return DrawFinish<S, T>{at.pixel_step,
                             mean.noise,
                             at,
@@ -73,7 +83,10 @@ bool forward_as(const ConvProblem& mean, const ConvProblem& variance, int64_t dr
                             output.sample_stride,
                             examples * image_pixels(output),
                             to,
-                            TileNoise(mean.out_channels, at.first, (int)at.count, kStripPixels)};
+                            TileNoise(mean.out_channels, at.first, (int)at.count, kStripPixels),
+                            TileEpilogue<S, T>(epilogue, (int)at.count, at.pixel_step, at.channel, results,
+                                               static_cast<const S*>(epilogue.residual)),
+                            residual_step};
   });
 }
 

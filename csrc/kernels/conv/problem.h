@@ -52,6 +52,17 @@ struct Images {
   int64_t size[3] = {1, 1, 1};
 };
 
+// What a forward pass makes of its results before they are stored: act(result * scale + shift + residual).
+struct Epilogue {
+  const void* scale = nullptr;         // [out_channels]; null: 1
+  const void* shift = nullptr;         // [out_channels]; null: 0
+  const void* residual = nullptr;      // laid out as the result; null: nothing is added
+  int64_t residual_sample_stride = 0;  // 0: shared by all samples
+  bool relu = false;
+
+  bool given() const { return scale != nullptr || shift != nullptr || residual != nullptr || relu; }
+};
+
 struct ConvProblem {
   DType dtype;
   int64_t samples, examples;
@@ -70,6 +81,7 @@ struct ConvProblem {
   // With flipped signs the result is added to `base`, which is laid out as the result.
   const void* base = nullptr;
   int64_t base_sample_stride = 0;
+  Epilogue epilogue;  // of a forward pass
 
   int64_t taps() const { return kernel[0] * kernel[1] * kernel[2]; }
   int64_t group_in() const { return in_channels / groups; }
@@ -79,7 +91,7 @@ struct ConvProblem {
 };
 
 struct ConvKernels {
-  // output = conv(input, weight * mask * scale) + bias
+  // output = conv(input, weight * mask * scale) + bias, and the epilogue of that
   void (*forward)(const ConvProblem&, const Images& input, const Images& output, const Parallel&);
   // grad_input, one for each sample
   void (*input_grad)(const ConvProblem&, const Images& grad_output, const Images& grad_input, const Parallel&);
@@ -91,8 +103,9 @@ struct ConvKernels {
   void (*masked_weight)(const ConvProblem&, void* out, const Parallel&);
   // output = mean + sqrt(variance) * eps, and std = sqrt(variance) unless null. The problems differ in weight and bias
   // alone, the noise is that of `mean`. Either `draws` samples of the output share the input, or (draws = 1) there is a
-  // seed for every `examples` of the images, which are all samples' examples one after the other. False, with a result
-  // that means nothing, if a weight of `variance` is negative.
+  // seed for every `examples` of the images, which are all samples' examples one after the other; so are those of a
+  // residual, unless it is shared. The epilogue is that of `mean`, for each draw. False, with a result that means
+  // nothing, if a weight of `variance` is negative.
   bool (*local_reparam)(const ConvProblem& mean, const ConvProblem& variance, int64_t draws, int64_t examples,
                         const Images& input, const Images& output, const Images* std, const Parallel&);
   // The input's gradient from those of mean and variance; grad_input is laid out as the input.

@@ -1,4 +1,4 @@
-// The epilogue of a tile: where its results go, in any memory format and storage type.
+// Where the results of a tile go, in any memory format and storage type.
 #pragma once
 #include "kernels/conv/microkernel.h"
 #include "kernels/simd/transpose.h"
@@ -9,7 +9,9 @@ BAYESOPS_ISA_BEGIN
 struct ChannelOffsets {
   const int32_t* list;  // null: `first` + i
   int64_t first, stride;
-  int64_t operator()(int64_t i) const { return (list != nullptr ? list[i] : first + i) * stride; }
+  int64_t number(int64_t i) const { return list != nullptr ? list[i] : first + i; }
+  int64_t operator()(int64_t i) const { return number(i) * stride; }
+  bool adjoin() const { return list == nullptr && stride == 1; }
 };
 
 // sums[p * kTileChannels + i] to out[p * pixel_step + channel(i)]; with kAdd, what stands there in `base` is added.
@@ -22,7 +24,7 @@ void store_tile(const T* sums, int pixels, int count, S* out, int64_t pixel_step
     if constexpr (kAdd) v += load_as<T>(base + at, low_bits(here));
     store_as<T, S>(out + at, v, here);
   };
-  if (channel.list == nullptr && channel.stride == 1) {
+  if (channel.adjoin()) {
     for (int p = 0; p < pixels; ++p)
       for (int i = 0; i < count; i += n)
         put(p * pixel_step + channel.first + i, load(sums + p * row + i), count - i < n ? count - i : n);
@@ -51,7 +53,7 @@ template <class S, class T>
 void load_tile(const S* from, int pixels, int count, int64_t pixel_step, const ChannelOffsets& channel, T* out) {
   constexpr int n = kLanes<T>;
   constexpr int row = kTileChannels<T>;
-  if (channel.stride == 1) {
+  if (channel.adjoin()) {
     for (int p = 0; p < pixels; ++p)
       for (int i = 0; i < count; i += n)
         store(out + p * row + i, load_as<T>(from + p * pixel_step + channel.first + i, low_bits(count - i)));
@@ -69,44 +71,6 @@ void load_tile(const S* from, int pixels, int count, int64_t pixel_step, const C
       for (int i = 0; i < count; ++i) out[p * row + i] = convert<T>(from[p * pixel_step + channel(i)]);
   }
 }
-
-// What becomes of the sums of a strip: they are stored.
-template <class S, class T>
-struct PlainFinish {
-  static constexpr bool kDirect = true;  // a tile may be written where it belongs by the inner loop itself
-  int channels;
-  int64_t pixel_step;
-  ChannelOffsets channel;
-
-  void operator()(T* sums, int pixels, const int64_t*, S* to) const {
-    store_tile<S, T>(sums, pixels, channels, to, pixel_step, channel);
-  }
-};
-
-// Flipout: the signs of the example are applied, the bias and what stands in `base` added.
-template <class S, class T>
-struct FlipFinish {
-  static constexpr bool kDirect = false;
-  int channels;
-  int64_t pixel_step;
-  ChannelOffsets channel;
-  const float* signs;  // rows of `sign_step`, one an image of the slab, at the tile's first channel
-  int64_t sign_step, image_pixels;
-  const T* bias;  // of the tile's channels
-  const S* out;
-  const S* base;  // what is added to out[i] stands in base[i]
-
-  void operator()(T* sums, int pixels, const int64_t* index, S* to) const {
-    for (int p = 0; p < pixels; ++p) {
-      const float* sign = signs + index[p] / image_pixels * sign_step;
-      for (int i = 0; i < channels; i += kLanes<T>) {
-        T* at = sums + p * kTileChannels<T> + i;
-        store(at, fused_multiply_add(load(at), load_floats<T>(sign + i), load(bias + i)));
-      }
-    }
-    store_tile<S, T, true>(sums, pixels, channels, to, pixel_step, channel, base + (to - out));
-  }
-};
 
 constexpr int kStripPixels = 64;
 
@@ -157,7 +121,7 @@ class Strip {
 // The tile can be written where it belongs by the inner loop itself.
 template <class S, class T>
 BAYESOPS_INLINE bool stores_directly(int count, int vectors, const ChannelOffsets& channel) {
-  return sizeof(S) == sizeof(T) && channel.list == nullptr && channel.stride == 1 && count == vectors * kLanes<T>;
+  return sizeof(S) == sizeof(T) && channel.adjoin() && count == vectors * kLanes<T>;
 }
 
 BAYESOPS_ISA_END

@@ -1,8 +1,8 @@
 // From tiles to all results of a slab: pieces along the chosen loop, rows of taps that count, the next panel on its
 // way.
 #pragma once
+#include "kernels/conv/epilogue.h"
 #include "kernels/conv/geometry.h"
-#include "kernels/conv/store.h"
 #include "kernels/conv/weight_set.h"
 #include "kernels/counters.h"
 
@@ -150,10 +150,10 @@ void run_tile(const TileArguments<T>& all, bool depthwise, const T* bias, const 
   clock.mark(kPhaseEpilogue);
 }
 
-// A column that is switched off is its bias.
+// A column that is switched off is its bias, or the epilogue of that.
 template <class S, class T>
 void fill_columns(const ChannelSkip& columns, int64_t kept, int64_t total, const T* bias, int64_t channel_stride,
-                  const Loop* loops, S* out) {
+                  const Loop* loops, S* out, const Epilogue& epilogue, const S* residual) {
   int64_t next = 0;
   for (int64_t c = 0; c < total; ++c) {
     if (next < kept && columns.list[next] == c) {
@@ -161,11 +161,17 @@ void fill_columns(const ChannelSkip& columns, int64_t kept, int64_t total, const
       continue;
     }
     const S value = convert<S>(bias[c]);
+    const TileEpilogue<S, T> of_column(epilogue, 1, 0, ChannelOffsets{nullptr, c, channel_stride}, out, residual);
     for (int64_t i = 0; i < loops[0].count; ++i)
       for (int64_t d = 0; d < loops[1].count; ++d)
         for (int64_t h = 0; h < loops[2].count; ++h) {
           S* to = out + c * channel_stride + i * loops[0].out_step + d * loops[1].out_step + h * loops[2].out_step;
-          for (int64_t w = 0; w < loops[3].count; ++w) to[w * loops[3].out_step] = value;
+          if (!of_column.given()) {
+            for (int64_t w = 0; w < loops[3].count; ++w) to[w * loops[3].out_step] = value;
+          } else {
+            for (int64_t w = 0; w < loops[3].count; ++w, to += loops[3].out_step)
+              *to = convert<S>(of_column.of(bias[c], to));
+          }
         }
   }
 }

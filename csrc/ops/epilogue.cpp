@@ -1,0 +1,43 @@
+#include "ops/epilogue.h"
+
+namespace bayesops::ops {
+
+namespace {
+
+std::optional<Tensor> channels_of(const char* op, const char* name, const std::optional<Tensor>& given,
+                                  const Convolution& conv, const Tensor& out) {
+  if (!given.has_value()) return std::nullopt;
+  check_parameter(op, name, *given, out, {conv.output()[1]});
+  return torch::stable::contiguous(*given);
+}
+
+const void* data_of(const std::optional<Tensor>& t) { return t.has_value() ? t->data_ptr() : nullptr; }
+
+}  // namespace
+
+DenseEpilogue::DenseEpilogue(const char* op, const EpilogueTensors& given, const Convolution& conv, const Tensor& out) {
+  dense_.scale = channels_of(op, "scale", given.scale, conv, out);
+  dense_.shift = channels_of(op, "shift", given.shift, conv, out);
+  dense_.relu = given.relu;
+  if (!given.residual.has_value()) return;
+  const Tensor& residual = *given.residual;
+  residual_shared_ = sizes_of(residual) == conv.output();
+  check_parameter(op, "residual", residual, out, residual_shared_ ? conv.output() : sizes_of(out));
+  const bool channels_last = is_channels_last(out, conv.batched() ? 2 : 1);
+  dense_.residual = dense(residual, residual_shared_ ? 1 : 2, channels_last);
+}
+
+Epilogue DenseEpilogue::describe() const {
+  Epilogue epilogue;
+  epilogue.scale = data_of(dense_.scale);
+  epilogue.shift = data_of(dense_.shift);
+  epilogue.residual = data_of(dense_.residual);
+  if (!residual_shared_) {
+    epilogue.residual_sample_stride = 1;  // dense, whatever the stride of a dimension of one sample
+    for (int64_t i = 1; i < dense_.residual->dim(); ++i) epilogue.residual_sample_stride *= dense_.residual->size(i);
+  }
+  epilogue.relu = dense_.relu;
+  return epilogue;
+}
+
+}  // namespace bayesops::ops
