@@ -12,6 +12,7 @@ set(BAYESOPS_KERNEL_SOURCES
   csrc/kernels/pointwise/dropout.cpp
   csrc/kernels/pointwise/gaussian_kl.cpp
   csrc/kernels/pointwise/max_pool.cpp
+  csrc/kernels/pointwise/predictive_moments.cpp
   csrc/kernels/pointwise/sample_gaussian.cpp
   csrc/kernels/pointwise/softplus_variance.cpp
   csrc/kernels/pointwise/variance_grad.cpp
@@ -40,6 +41,8 @@ set(BAYESOPS_OPS_SOURCES
   csrc/ops/lrt_conv.cpp
   csrc/ops/masked_conv.cpp
   csrc/ops/max_pool.cpp
+  csrc/ops/predictive_moments.cpp
+  csrc/ops/predictive_moments_arguments.cpp
   csrc/ops/random.cpp
   csrc/ops/sample_gaussian.cpp
   csrc/ops/sample_gaussian_arguments.cpp
@@ -53,12 +56,14 @@ set(BAYESOPS_CUDA_SOURCES
   csrc/cuda/dropout.cu
   csrc/cuda/gaussian.cu
   csrc/cuda/masked_weight.cu
+  csrc/cuda/predictive_moments.cu
   csrc/cuda/random.cu
   csrc/cuda/sample_gaussian.cu
   csrc/ops/convolution.cpp
   csrc/ops/dropout_arguments.cpp
   csrc/ops/gaussian_weight_arguments.cpp
   csrc/ops/lrt_arguments.cpp
+  csrc/ops/predictive_moments_arguments.cpp
   csrc/ops/sample_gaussian_arguments.cpp
   csrc/ops/tensors.cpp
 )

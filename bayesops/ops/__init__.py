@@ -11,11 +11,13 @@ from bayesops.ops.gaussian_kl import gaussian_kl
 from bayesops.ops.lrt_conv import lrt_conv1d, lrt_conv2d, lrt_conv3d, lrt_linear
 from bayesops.ops.masked_conv import masked_conv1d, masked_conv2d, masked_conv3d, masked_linear
 from bayesops.ops.max_pool import max_pool2d
+from bayesops.ops.predictive_moments import add_predictive_moments
 from bayesops.ops.sample_gaussian import GaussianSample, sample_gaussian
 from bayesops.ops.sampled_conv import sampled_conv1d, sampled_conv2d, sampled_conv3d, sampled_linear
 
 __all__ = [
     "GaussianSample",
+    "add_predictive_moments",
     "dropout",
     "flipout_conv1d",
     "flipout_conv2d",

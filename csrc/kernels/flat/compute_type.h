@@ -1,5 +1,6 @@
 // In what type a functor computes with a storage type: float, but for double. Storage types convert through it.
 #pragma once
+#include "kernels/rng/elementary.h"
 
 namespace bayesops {
 
@@ -10,6 +11,15 @@ struct ComputeOf {
 template <>
 struct ComputeOf<double> {
   using T = double;
+};
+
+template <class T>
+struct ElementaryOf {
+  using Math = ScalarElementary;
+};
+template <>
+struct ElementaryOf<double> {
+  using Math = DoubleElementary;
 };
 
 }  // namespace bayesops

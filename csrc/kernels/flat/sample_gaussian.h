@@ -6,15 +6,6 @@
 
 namespace bayesops {
 
-template <class T>
-struct ElementaryOf {
-  using Math = ScalarElementary;
-};
-template <>
-struct ElementaryOf<double> {
-  using Math = DoubleElementary;
-};
-
 // Calls Functor::run_as<Spread, Prior>(functor, index) with the types that a problem asks for.
 template <class Math, class Functor>
 BAYESOPS_HD void run_by_kind(const Functor& f, bool alpha, PriorKind prior, int64_t index) {

@@ -5,6 +5,7 @@
 
 BAYESOPS_ISA_BEGIN
 
+void add_predictive_moments(const PredictiveMomentsProblem&, const Parallel&);
 void dropout(const DropoutProblem&, const void* input, void* output, const Parallel&);
 double gaussian_kl(const GaussianKlProblem&, double* partial, const Parallel&);
 void gaussian_kl_gradient(const GaussianKlProblem&, double grad, void* grad_mu, void* grad_rho, const Parallel&);

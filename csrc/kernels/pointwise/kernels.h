@@ -3,6 +3,7 @@
 #include "kernels/pointwise/dropout.h"
 #include "kernels/pointwise/gaussian_kl.h"
 #include "kernels/pointwise/max_pool.h"
+#include "kernels/pointwise/predictive_moments.h"
 #include "kernels/pointwise/sample_gaussian.h"
 #include "kernels/pointwise/softplus_variance.h"
 #include "kernels/pointwise/variance_grad.h"
@@ -24,6 +25,7 @@ struct PointwiseKernels {
   void (*softplus_variance)(const SoftplusVarianceProblem&, void* out, const Parallel&);
   void (*softplus_variance_gradient)(const SoftplusVarianceProblem&, const void* grad, void* grad_rho, const Parallel&);
   void (*max_pool)(const MaxPoolProblem&, const void* input, void* output, const Parallel&);
+  void (*add_predictive_moments)(const PredictiveMomentsProblem&, const Parallel&);
 };
 
 }  // namespace bayesops

@@ -119,11 +119,12 @@ struct Several<V, 1> {
 };
 constexpr int kChains = kVectorRegisters == 32 ? 4 : 2;
 
-struct VectorElementary {
+template <int Chains>
+struct VectorElementaryOf {
   using Element = float;
-  using F = Several<VFloat, kChains>::T;
-  using I = Several<VInt, kChains>::T;
-  using U = Several<VUint, kChains>::T;
+  using F = typename Several<VFloat, Chains>::T;
+  using I = typename Several<VInt, Chains>::T;
+  using U = typename Several<VUint, Chains>::T;
   BAYESOPS_HD_MEMBER F constant(float x) { return F{} + x; }
   BAYESOPS_HD_MEMBER F to_float(I i) { return from_integers(i); }
   BAYESOPS_HD_MEMBER F fma(F a, F b, F c) { return exact_fma(a, b, c); }
@@ -137,14 +138,15 @@ struct VectorElementary {
 #if defined(BAYESOPS_AVX512)
     return scale_by(y, shifted - 12582912.0f);
 #else
-    return times_power_of_two<VectorElementary>(y, shifted);
+    return times_power_of_two<VectorElementaryOf>(y, shifted);
 #endif
   }
-  BAYESOPS_HD_MEMBER F exp(F x) { return exponential<VectorElementary, false>(x); }
-  BAYESOPS_HD_MEMBER F exp_minus(F magnitude) { return exponential<VectorElementary, true>(-magnitude); }
-  BAYESOPS_HD_MEMBER F log(F x) { return logarithm<VectorElementary>(x); }
-  BAYESOPS_HD_MEMBER F log_abs(F x) { return log_magnitude<VectorElementary>(x); }
-  BAYESOPS_HD_MEMBER F log1p_over(F t) { return log1p_ratio<VectorElementary>(t); }
+  BAYESOPS_HD_MEMBER F exp(F x) { return exponential<VectorElementaryOf, false>(x); }
+  BAYESOPS_HD_MEMBER F exp_minus(F magnitude) { return exponential<VectorElementaryOf, true>(-magnitude); }
+  BAYESOPS_HD_MEMBER F log(F x) { return logarithm<VectorElementaryOf>(x); }
+  BAYESOPS_HD_MEMBER F log_abs(F x) { return log_magnitude<VectorElementaryOf>(x); }
+  BAYESOPS_HD_MEMBER F log1p_over(F t) { return log1p_ratio<VectorElementaryOf>(t); }
 };
+using VectorElementary = VectorElementaryOf<kChains>;
 
 BAYESOPS_ISA_END

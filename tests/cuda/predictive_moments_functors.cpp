@@ -1,0 +1,49 @@
+// add_predictive_moments as CUDA threads run it, run by the host. test_predictive_moments_functors.py compiles this file.
+#include "kernels/flat/predictive_moments.h"
+
+namespace {
+
+using namespace bayesops;
+
+// What the operator makes of its tensors' sizes and strides.
+struct Problem {
+  int64_t softmax, draws, count, draw_stride, classes, places, axes;
+  int64_t size[kPlaceAxes];
+  int64_t class_stride[4], axis_stride[4][kPlaceAxes];  // of samples, mean, deviations, entropy
+
+  PredictiveMomentsProblem with(DType dtype, void* const* data) const {
+    PredictiveMomentsProblem p;
+    p.dtype = dtype;
+    p.softmax = softmax != 0;
+    p.draws = draws;
+    p.count = count;
+    p.draw_stride = draw_stride;
+    p.classes = classes;
+    p.places = places;
+    p.axes = (int)axes;
+    PlacedTensor* tensors[4] = {&p.samples, &p.mean, &p.deviations, &p.entropy};
+    for (int axis = 0; axis < kPlaceAxes; ++axis) p.size[axis] = size[axis];
+    for (int t = 0; t < 4; ++t) {
+      tensors[t]->data = data[t];
+      tensors[t]->class_stride = class_stride[t];
+      for (int axis = 0; axis < kPlaceAxes; ++axis) tensors[t]->axis_stride[axis] = axis_stride[t][axis];
+    }
+    return p;
+  }
+};
+
+template <class S>
+void run_all(const PredictiveMomentsProblem& p) {
+  using F = FlatPredictiveMoments<S>;
+  const F f{p};
+  for (int64_t index = F::total(p); index-- > 0;) F::run(f, index);
+}
+
+}  // namespace
+
+extern "C" {
+
+void add_float32(const Problem* problem, void* const* data) { run_all<float>(problem->with(kFloat32, data)); }
+void add_float64(const Problem* problem, void* const* data) { run_all<double>(problem->with(kFloat64, data)); }
+
+}  // extern "C"
