@@ -19,7 +19,7 @@ def output_size(
 def is_channels_last(images: Tensor, spatial_dims: int) -> bool:
     """Whether neighbouring channels are neighbours in memory, for ``[..., C, *]`` with `spatial_dims` dims in ``*``."""
     channel = images.dim() - spatial_dims - 1
-    if spatial_dims == 0 or images.stride(channel) != 1 or images.shape[channel] <= 1:
+    if spatial_dims == 0 or images.stride(channel) != 1:
         return False
     return math.prod(images.shape[channel + 1 :]) > 1
 

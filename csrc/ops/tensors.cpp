@@ -84,7 +84,7 @@ Tensor dense(const Tensor& t, int64_t channel, bool channels_last) {
 bool is_channels_last(const Tensor& t, int64_t channel) {
   int64_t pixels = 1;
   for (int64_t i = channel + 1; i < t.dim(); ++i) pixels *= t.size(i);
-  return t.size(channel) > 1 && pixels > 1 && t.stride(channel) == 1;
+  return pixels > 1 && t.stride(channel) == 1;
 }
 
 Images images_of(const Tensor& t, bool has_samples, int64_t axes) {
