@@ -111,8 +111,15 @@ def sampling(seed: int | Tensor, *, streams: Streams | None = None) -> Iterator[
             wrong_value("sampling", "seed", "one draw, of shape [] (bayesops.predict makes many)", tuple(seed.shape))
     else:
         seed = int(seed_tensor("sampling", seed, torch.device("cpu")))
+    with sampling_many(seed, Streams() if streams is None else streams):
+        yield
+
+
+@contextmanager
+def sampling_many(seed: int | Tensor, streams: Streams) -> Iterator[None]:
+    """As `sampling`, and `seed` may be ``[S]``: for layers that are given S draws at a time, and know it."""
     outer = _current.context
-    _current.context = _Context(seed, Streams() if streams is None else streams)
+    _current.context = _Context(seed, streams)
     try:
         yield
     finally:
@@ -120,7 +127,7 @@ def sampling(seed: int | Tensor, *, streams: Streams | None = None) -> Iterator[
 
 
 def layer_seed(layer: nn.Module, stream: int | None, device: torch.device) -> tuple[Tensor, int]:
-    """Seed ``[]`` and stream for one call of `layer`: the context's, or a fresh seed from torch's generator."""
+    """Seed and stream for one call of `layer`: the context's, or a fresh seed ``[]`` from torch's generator."""
     context = _current.context
     if context is None:
         return torch.randint(0, _FRESH_SEED_BOUND, (), dtype=torch.int64, device=device), stream or 0

@@ -5,9 +5,12 @@ from typing import Any
 from torch import Tensor
 from torch.nn import functional
 
+from bayesops.nn._samples import over_examples
+
 
 def pad_input(layer: Any, input: Tensor) -> tuple[Tensor, str | int | tuple[int, ...]]:
     """Pad `input` where `layer.padding_mode` is not zeros; return it, and the padding that is left to the operator."""
     if layer.padding_mode == "zeros":
         return input, layer.padding
-    return functional.pad(input, layer._reversed_padding_repeated_twice, mode=layer.padding_mode), 0
+    pads = layer._reversed_padding_repeated_twice
+    return over_examples(functional.pad, len(layer.stride), input, pads, mode=layer.padding_mode), 0

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from bayesops.ops._arguments import check_stream, seed_tensor, wrong_value
-from bayesops.sampling import Streams, layer_seed
+from bayesops.sampling import Streams, _current, layer_seed
 
 _Module = TypeVar("_Module", bound=nn.Module)
 _Layer = TypeVar("_Layer", bound="Stochastic")
@@ -59,13 +59,25 @@ class Stochastic(nn.Module):
         return self
 
     def _draw_from(self, device: torch.device) -> tuple[Tensor, int]:
-        """Seed ``[]`` and stream of this call."""
+        """Seed and stream of this call. The seed is ``[S]`` in a block of S seeds, unless the noise is kept."""
         if self.stream is not None:
             check_stream(type(self).__name__, self.stream)
         if self._frozen is None:
             return layer_seed(self, self.stream, device)
         seed, stream = self._frozen
         return torch.full((), seed, dtype=torch.int64, device=device), stream if self.stream is None else self.stream
+
+    def _draw_for(self, input: Tensor, per_sample: bool) -> tuple[Tensor, int]:
+        """Seed and stream of a call on `input`.
+
+        In a block of S seeds, noise that is kept is that of every sample: where the result must have one for each
+        (`per_sample`), its seed is ``[S]``, S times the same.
+        """
+        seed, stream = self._draw_from(input.device)
+        block = None if _current.context is None else _current.context.seed
+        if per_sample and seed.dim() == 0 and isinstance(block, Tensor) and block.dim() == 1:
+            seed = seed.expand(block.shape)
+        return seed, stream
 
     def _stochastic_repr(self) -> str:
         text = "" if self.stream is None else f", stream={self.stream}"

@@ -12,8 +12,11 @@ from torch.nn.modules.utils import _pair, _single, _triple
 
 from bayesops import ops
 from bayesops.nn._padding import pad_input
+from bayesops.nn._samples import has_samples, over_examples
 from bayesops.nn._stochastic import Stochastic
 from bayesops.ops._arguments import check_probability, wrong_value
+from bayesops.ops._epilogue import apply_epilogue
+from bayesops.ops.fused import Epilogue, masked_conv_fused
 from bayesops.ops.masked_conv import GRANULARITIES
 
 
@@ -29,8 +32,8 @@ class _Bernoulli(Stochastic):
         self.rescale = rescale
         self.per_example = per_example
 
-    def _mask_options(self, input: Tensor, mask: Tensor | None) -> dict[str, Any]:
-        seed, stream = self._draw_from(input.device) if mask is None else (None, 0)
+    def _mask_options(self, input: Tensor, mask: Tensor | None, per_sample: bool) -> dict[str, Any]:
+        seed, stream = self._draw_for(input, per_sample) if mask is None else (None, 0)
         return {
             "p": self.p, "seed": seed, "mask": mask, "granularity": self.granularity, "rescale": self.rescale,
             "per_example": self.per_example, "stream": stream,
@@ -94,14 +97,29 @@ class _BernoulliConv(_Bernoulli, _ConvNd):
 
         True is kept. The mask's shape goes by the granularity, see `bayesops.ops.masked_conv2d`.
         """
+        return self._convolve(input, mask, None)
+
+    def forward_fused(self, input: Tensor, epilogue: Epilogue) -> Tensor:
+        """`epilogue` of what `forward` returns, in the same pass and without a gradient; see `bayesops.ops.fused`.
+
+        Where the engine calls it with S seeds at once, `input` is ``[N, I, *]``, shared by all, or ``[S, N, I, *]``.
+        """
+        return self._convolve(input, None, epilogue)
+
+    def _convolve(self, input: Tensor, mask: Tensor | None, epilogue: Epilogue | None) -> Tensor:
+        spatial = len(self.stride)
         input, padding = pad_input(self, input)
+        geometry: dict[str, Any] = {
+            "stride": self.stride, "padding": padding, "dilation": self.dilation, "groups": self.groups
+        }  # fmt: skip
         if self._uses_mean and mask is None:
-            plain, weight = type(self)._plain_operator, self._mean_weight()
-            return plain(input, weight, self.bias, self.stride, padding, self.dilation, self.groups)
-        return type(self)._operator(
-            input, self.weight, self.bias, **self._mask_options(input, mask), stride=self.stride, padding=padding,
-            dilation=self.dilation, groups=self.groups,
-        )  # fmt: skip
+            plain = type(self)._plain_operator
+            output = over_examples(plain, spatial, input, self._mean_weight(), self.bias, **geometry)
+            return output if epilogue is None else apply_epilogue(output, epilogue, spatial)
+        options = self._mask_options(input, mask, has_samples(spatial, input, epilogue)) | geometry
+        if epilogue is None:
+            return type(self)._operator(input, self.weight, self.bias, **options)
+        return masked_conv_fused(input, self.weight, self.bias, epilogue=epilogue, **options)
 
     def extra_repr(self) -> str:
         """Show the constructor's arguments."""
@@ -195,9 +213,23 @@ class BernoulliLinear(_Bernoulli):
 
     def forward(self, input: Tensor, mask: Tensor | None = None) -> Tensor:
         """Map ``[*, I]`` to ``[*, O]`` with one draw of the weight, or under a given bool `mask` (True = kept)."""
+        return self._map(input, mask, None)
+
+    def forward_fused(self, input: Tensor, epilogue: Epilogue) -> Tensor:
+        """`epilogue` of what `forward` returns, in the same pass and without a gradient; see `bayesops.ops.fused`.
+
+        Where the engine calls it with S seeds at once, `input` is ``[N, I]``, shared by all, or ``[S, *, I]``.
+        """
+        return self._map(input, None, epilogue)
+
+    def _map(self, input: Tensor, mask: Tensor | None, epilogue: Epilogue | None) -> Tensor:
         if self._uses_mean and mask is None:
-            return functional.linear(input, self._mean_weight(), self.bias)
-        return ops.masked_linear(input, self.weight, self.bias, **self._mask_options(input, mask))
+            output = functional.linear(input, self._mean_weight(), self.bias)
+            return output if epilogue is None else apply_epilogue(output, epilogue, 0)
+        options = self._mask_options(input, mask, has_samples(0, input, epilogue))
+        if epilogue is None:
+            return ops.masked_linear(input, self.weight, self.bias, **options)
+        return masked_conv_fused(input, self.weight, self.bias, epilogue=epilogue, **options)
 
     def extra_repr(self) -> str:
         """Show the constructor's arguments."""

@@ -38,12 +38,16 @@ class Dropout(Stochastic):
         self.stream = None if stream is None else check_stream("Dropout", stream)
 
     def forward(self, input: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Drop, by a draw or by a given bool `mask` (True = kept): ``[N, C, *]``, or ``[N, C]`` for channels."""
+        """Drop, by a draw or by a given bool `mask` (True = kept): ``[N, C, *]``, or ``[N, C]`` for channels.
+
+        Where the engine calls it with S seeds at once, `input` is ``[S, N, C, *]``; that S draws share an ``[N, C, *]``
+        its shape does not tell, and `bayesops.ops.dropout` is called with `shared_input`.
+        """
         if mask is not None:
             return ops.dropout(input, p=self.p, seed=None, mask=mask, granularity=self.granularity)
         if self._uses_mean:
             return input
-        seed, stream = self._draw_from(input.device)
+        seed, stream = self._draw_for(input, per_sample=True)
         images = input if input.dim() >= 2 else input.reshape(1, -1)
         output = ops.dropout(images, p=self.p, seed=seed, granularity=self.granularity, stream=stream)
         return output if input.dim() >= 2 else output.reshape(input.shape)

@@ -12,6 +12,7 @@ One set of parameters and three estimators, which may be exchanged at any time:
   little of it between the images of a batch.
 """
 
+import functools
 import math
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
@@ -25,10 +26,13 @@ from torch.nn.modules.conv import _ConvNd
 from bayesops import ops
 from bayesops.nn._padding import pad_input
 from bayesops.nn._posterior import Posterior
+from bayesops.nn._samples import has_samples, over_examples
 from bayesops.nn._stochastic import Stochastic
 from bayesops.ops._arguments import wrong_value
+from bayesops.ops._epilogue import apply_epilogue
 from bayesops.ops._gaussian_arguments import BIAS_STREAM
 from bayesops.ops._softplus_variance_rules import variance_of
+from bayesops.ops.fused import Epilogue, flipout_conv_fused, lrt_conv_fused, sampled_conv_fused
 from bayesops.priors import Prior, as_prior
 from bayesops.random import sample_seeds
 
@@ -44,6 +48,11 @@ class _Operators(NamedTuple):
     local_reparam: Callable[..., Tensor]
     weight_sample: Callable[..., Tensor]
     flipout: Callable[..., Tensor]
+
+
+_FUSED_OPERATORS: dict[str, Callable[..., Tensor]] = {
+    "local_reparam": lrt_conv_fused, "weight_sample": sampled_conv_fused, "flipout": flipout_conv_fused,
+}  # fmt: skip
 
 
 class GaussianLayer(Stochastic):
@@ -116,13 +125,18 @@ class GaussianLayer(Stochastic):
             wrong_value(type(self).__name__, "estimator", wanted, repr(estimator))
         self._estimator = estimator
 
-    def _estimate(self, input: Tensor, **geometry: Any) -> Tensor:
+    def _estimate(self, input: Tensor, epilogue: Epilogue | None, **geometry: Any) -> Tensor:
         """Draw the output for `input`, padded already."""
         mu, bias_mu = self.weight_mu, self.bias_mu
+        spatial = mu.dim() - 2
         if self._uses_mean:
-            return self._operators.plain(input, mu, bias_mu, **geometry)
-        seed, stream = self._draw_from(input.device)
-        operator, rho, bias_rho = getattr(self._operators, self._estimator), self.weight_rho, self.bias_rho
+            output = over_examples(self._operators.plain, spatial, input, mu, bias_mu, **geometry)
+            return output if epilogue is None else apply_epilogue(output, epilogue, spatial)
+        seed, stream = self._draw_for(input, has_samples(spatial, input, epilogue))
+        operator: Callable[..., Tensor] = getattr(self._operators, self._estimator)
+        if epilogue is not None:
+            operator = functools.partial(_FUSED_OPERATORS[self._estimator], epilogue=epilogue)
+        rho, bias_rho = self.weight_rho, self.bias_rho
         if self._estimator != "local_reparam":
             return operator(
                 input, mu, rho, bias_mu, bias_rho, seed=seed, weight_log_alpha=self.weight_log_alpha, stream=stream,
@@ -242,8 +256,20 @@ class _GaussianConv(GaussianLayer):
 
     def forward(self, input: Tensor) -> Tensor:
         """Convolve ``[N, I, *]`` with a draw."""
+        return self._convolve(input, None)
+
+    def forward_fused(self, input: Tensor, epilogue: Epilogue) -> Tensor:
+        """`epilogue` of what `forward` returns, in the same pass and without a gradient; see `bayesops.ops.fused`.
+
+        Where the engine calls it with S seeds at once, `input` is ``[N, I, *]``, shared by all, or ``[S, N, I, *]``.
+        """
+        return self._convolve(input, epilogue)
+
+    def _convolve(self, input: Tensor, epilogue: Epilogue | None) -> Tensor:
         input, padding = pad_input(self, input)
-        return self._estimate(input, stride=self.stride, padding=padding, dilation=self.dilation, groups=self.groups)
+        return self._estimate(
+            input, epilogue, stride=self.stride, padding=padding, dilation=self.dilation, groups=self.groups
+        )
 
     def extra_repr(self) -> str:
         """Show the constructor's arguments."""
@@ -343,7 +369,14 @@ class GaussianLinear(GaussianLayer):
 
     def forward(self, input: Tensor) -> Tensor:
         """Map ``[*, I]`` to ``[*, O]`` with a draw."""
-        return self._estimate(input)
+        return self._estimate(input, None)
+
+    def forward_fused(self, input: Tensor, epilogue: Epilogue) -> Tensor:
+        """`epilogue` of what `forward` returns, in the same pass and without a gradient; see `bayesops.ops.fused`.
+
+        Where the engine calls it with S seeds at once, `input` is ``[N, I]``, shared by all, or ``[S, *, I]``.
+        """
+        return self._estimate(input, epilogue)
 
     def extra_repr(self) -> str:
         """Show the constructor's arguments."""
