@@ -21,8 +21,9 @@ from bayesops import (
 )
 from bayesops.accelerate import Accelerated, accelerate, import_state_dict
 from bayesops.convert import convert
+from bayesops.engine import Prediction, predict
 from bayesops.kl import kl_divergence
-from bayesops.predict import Prediction, predict
+from bayesops.optimize import optimize
 from bayesops.sampling import sampling
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ __all__ = [
     "models",
     "nn",
     "ops",
+    "optimize",
     "predict",
     "priors",
     "profile",

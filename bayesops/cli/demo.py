@@ -121,8 +121,8 @@ def run(options: argparse.Namespace) -> None:
             progress.set_description(f"cost: {what}")
 
         cost = profiling.profile(
-            model, images.test_images, options.samples, (1, 32), seed=options.seed, seconds=1.0, layers=False,
-            name="demo", progress=step,
+            model, images.test_images, options.samples, (1, 32), seed=options.seed, seconds=1.0, rivals=(),
+            layers=False, accuracy=False, name="demo", progress=step,
         )  # fmt: skip
     out.print(_render.case_table(cost.cases, "Cost of the draws: T passes without masks = 1.00"))
     out.print(_render.machine_line(cost.machine), soft_wrap=True)
@@ -184,7 +184,7 @@ def train(model: "nn.Sequential", images: "LabelledImages", epochs: int, quiet: 
 
 def ask(model: "nn.Module", images: "Tensor", labels: "Tensor", num_samples: int, seed: int) -> Answers:
     """Predict `images` with `num_samples` draws and judge the answers."""
-    from bayesops.predict import predict
+    from bayesops.engine import predict
 
     mean = predict(model, images, num_samples, seed).mean
     right = mean.argmax(1) == labels
@@ -223,7 +223,7 @@ def portrait(
     model: "nn.Module", images: "LabelledImages", answers: Answers, index: int, options: argparse.Namespace
 ) -> Portrait:
     """Draw the class probabilities of one test image again, keeping the draws."""
-    from bayesops.predict import predict
+    from bayesops.engine import predict
 
     image = images.test_images[index]
     draws = predict(model, image[None], options.samples, options.seed, return_samples=True).samples

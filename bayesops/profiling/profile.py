@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from bayesops.convert import convert
 from bayesops.ops._arguments import wrong_type, wrong_value
-from bayesops.predict import predict
+from bayesops.engine.predict import predict
 from bayesops.profiling import machine, twins
 from bayesops.profiling.layers import LayerCost, layer_costs, layer_flops
 from bayesops.profiling.machine import Machine

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 import bayesops as bo
-from bayesops.predict import _growth
+from bayesops.engine.chunks import growth
 
 
 def classifier():
@@ -61,7 +61,7 @@ def test_moments_are_those_of_the_draws():
     torch.testing.assert_close(prediction.variance, expected.var(0, correction=0))
     torch.testing.assert_close(prediction.mean.sum(1), torch.ones(3))
     assert prediction.num_samples == 11
-    assert prediction.plan.startswith("vmap")
+    assert prediction.plan.startswith("plan:")
 
 
 def test_identity_link():
@@ -95,7 +95,7 @@ def test_gaussian_layers(estimator, chunk_size):
     """The draws are those of blocks with the same seeds, however they are cut."""
     model = gaussian_classifier(estimator)
     prediction = bo.predict(model, X, num_samples=11, seed=5, chunk_size=chunk_size, return_samples=True)
-    assert prediction.plan.startswith("vmap")
+    assert prediction.plan.startswith("plan:")
     torch.testing.assert_close(prediction.samples, draws(model, X, 11, seed=5).softmax(2), rtol=1e-4, atol=1e-5)
     assert (prediction.variance > 0).all()
 
@@ -111,7 +111,7 @@ def test_gaussian_first_layer_shares_its_input(estimator):
 def test_gaussian_layers_by_the_loop(estimator):
     model = Unmappable(bo.nn.GaussianLinear(6, 3, estimator=estimator, rho_init=-1.5))
     inputs = torch.randn(2, 6)
-    with pytest.warns(UserWarning, match="torch.vmap cannot take this model"):
+    with pytest.warns(UserWarning, match="torch.vmap cannot take the model"):
         looped = bo.predict(model, inputs, num_samples=8, return_samples=True, link="identity")
     mapped = bo.predict(model.layer, inputs, num_samples=8, return_samples=True, link="identity").samples
     expected = torch.where(mapped.sum((1, 2), keepdim=True) > 0, mapped, 2 * mapped)
@@ -120,9 +120,9 @@ def test_gaussian_layers_by_the_loop(estimator):
 
 def test_first_chunk_is_guessed_from_gaussian_layers_too():
     for layer in (bo.nn.GaussianConv2d, bo.nn.BernoulliConv2d, nn.Conv2d):
-        assert _growth(nn.Sequential(nn.ReLU(), layer(3, 64, 3))) == 22
-        assert _growth(layer(8, 64, 3, groups=4)) == 8
-    assert _growth(nn.ReLU()) == 16
+        assert growth(nn.Sequential(nn.ReLU(), layer(3, 64, 3))) == 22
+        assert growth(layer(8, 64, 3, groups=4)) == 8
+    assert growth(nn.ReLU()) == 16
 
 
 def test_first_draws_do_not_depend_on_how_many():
@@ -161,7 +161,7 @@ def test_half_precision_is_accumulated_in_float32():
 
 def test_loop_where_vmap_refuses():
     model, inputs = Unmappable(), torch.randn(2, 6)
-    with pytest.warns(UserWarning, match="torch.vmap cannot take this model") as caught:
+    with pytest.warns(UserWarning, match="torch.vmap cannot take the model") as caught:
         prediction = bo.predict(model, inputs, num_samples=8, chunk_size=3, return_samples=True)
     assert len(caught) == 1
     assert caught[0].filename == __file__
@@ -217,20 +217,20 @@ def test_whole_models(name, granularity):
     model = bo.models.build(name, bayesian=True, p=0.2, granularity=granularity, **options).eval()
     inputs = bo.models.example_input(name, 2)
     prediction = bo.predict(model, inputs, num_samples=4, return_samples=True)
-    assert prediction.plan.startswith("vmap")
+    assert prediction.plan.startswith("plan:")
     torch.testing.assert_close(prediction.samples, draws(model, inputs, 4).softmax(2), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"num_samples": 0}, ValueError, "'num_samples' must be an int of at least 1, got 0"),
+        ({"num_samples": 0}, ValueError, "'num_samples' must be 'auto' or an int of at least 1, got 0"),
         ({"chunk_size": 0}, ValueError, "'chunk_size' must be 'auto' or an int of at least 1"),
         ({"chunk_size": "large"}, ValueError, "'chunk_size' must be"),
-        ({"link": "probit"}, ValueError, "'link' must be 'softmax' or 'identity', got 'probit'"),
+        ({"link": "probit"}, ValueError, "'link' must be one of 'softmax', 'identity', 'gaussian', got 'probit'"),
         ({"seed": 0.1}, TypeError, "'seed' must be an int"),
-        ({"inputs": ()}, TypeError, "'inputs' must be a tensor or a tuple of tensors"),
-        ({"model": lambda x: (x, x)}, TypeError, "'model' must be a callable that returns one tensor, got tuple"),
+        ({"inputs": ()}, TypeError, "'inputs' must be a tensor, a tuple of tensors"),
+        ({"model": lambda x: (x, x)}, TypeError, "'model' must be a callable that returns one tensor .*, got tuple"),
     ],
 )
 def test_errors(options, error, message):

@@ -1,0 +1,40 @@
+"""How many draws are made at once."""
+
+from collections.abc import Callable
+from typing import Any
+
+from torch import Tensor, nn
+
+# A chunk is as large as keeps its largest activation within the first of these, so that a few of them fit the cache.
+# But a few draws share the cost of a call even where they are larger, up to the second: past 32 MiB glibc maps every
+# block afresh, and the page faults cost more than the convolution (measured: 3conv3fc, N = 32).
+_CPU_BYTES = 8 * 2**20
+_CPU_FEW_BYTES = 32 * 2**20
+_FEW_DRAWS = 4
+_CUDA_BYTES = 2**30
+# Before the first chunk only the input and the model's first weight are known. Where there is none, assume that no
+# activation is more than this many times as large as the input.
+_ASSUMED_GROWTH = 16
+
+
+def draws_at_once(activation_bytes: int, device_type: str) -> int:
+    """Return the size of a chunk, given the largest activation of one draw."""
+    activation = max(1, activation_bytes)
+    if device_type == "cuda":
+        return max(1, _CUDA_BYTES // activation)
+    return max(1, _CPU_BYTES // activation, min(_FEW_DRAWS, _CPU_FEW_BYTES // activation))
+
+
+def assumed_activation_bytes(model: Callable[..., Any], arguments: tuple[Any, ...]) -> int:
+    """Return what the largest activation of one draw may take, before any has been made."""
+    largest = max(a.numel() * a.element_size() for a in arguments if isinstance(a, Tensor))
+    return growth(model) * largest
+
+
+def growth(model: Callable[..., Any]) -> int:
+    """How much larger than its input a model's first layer is likely to make it: by its channels."""
+    for module in model.modules() if isinstance(model, nn.Module) else ():
+        weight = getattr(module, "weight", getattr(module, "weight_mu", None))
+        if isinstance(weight, Tensor) and weight.dim() >= 2:
+            return -(-weight.shape[0] // (weight.shape[1] * getattr(module, "groups", 1)))
+    return _ASSUMED_GROWTH

@@ -1,0 +1,227 @@
+"""What is known of the nodes of a graph: which of them differ between draws, and what they do to leading dimensions."""
+
+import operator
+from collections.abc import Sequence
+from enum import Enum, auto
+from typing import NamedTuple
+
+import torch
+from torch import fx, nn
+from torch.nn import functional
+
+from bayesops.engine.trace import IN_PLACE_OPERATORS, target_name
+from bayesops.nn import bernoulli, gaussian
+from bayesops.nn._stochastic import Stochastic
+from bayesops.nn.dropout import Dropout
+from bayesops.nn.fused import Fused
+
+
+class Way(Enum):
+    """How a node takes all draws at once."""
+
+    DRAW = auto()  # a Bayesian layer that takes a seed for each draw
+    FUSED = auto()  # the same with what follows it, see `bayesops.optimize`
+    DROPOUT = auto()
+    STACKWISE = auto()  # treats all leading dimensions alike
+    BATCHWISE = auto()  # treats the first dimension as a batch
+    MAPPED = auto()  # nothing is known of it
+
+
+class Kind(NamedTuple):
+    """A way, and the numbers of dimensions of one draw for which it holds (of a drawing layer: spatial ones)."""
+
+    way: Way
+    dims: tuple[int, ...] = ()
+
+
+# Exact types: a subclass may do something else.
+_DRAWING: dict[type, int] = {
+    getattr(module, f"{family}{kind}"): dims
+    for module, family in ((bernoulli, "Bernoulli"), (gaussian, "Gaussian"))
+    for kind, dims in (("Linear", 0), ("Conv1d", 1), ("Conv2d", 2), ("Conv3d", 3))
+}
+_STACKWISE_MODULES = {
+    nn.CELU, nn.ELU, nn.GELU, nn.Hardshrink, nn.Hardsigmoid, nn.Hardswish, nn.Hardtanh, nn.LeakyReLU, nn.LogSigmoid,
+    nn.Mish, nn.ReLU, nn.ReLU6, nn.SELU, nn.SiLU, nn.Sigmoid, nn.Softplus, nn.Softshrink, nn.Softsign, nn.Tanh,
+    nn.Tanhshrink, nn.Threshold, nn.Identity, nn.LayerNorm, nn.Linear,
+    nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout,  # off: see `trace`
+}  # fmt: skip
+_BATCHWISE_MODULES: dict[type, tuple[int, ...]] = {
+    nn.Conv1d: (3,), nn.Conv2d: (4,), nn.Conv3d: (5,),
+    nn.ConvTranspose1d: (3,), nn.ConvTranspose2d: (4,), nn.ConvTranspose3d: (5,),
+    nn.MaxPool1d: (3,), nn.MaxPool2d: (4,), nn.MaxPool3d: (5,), nn.AvgPool1d: (3,), nn.AvgPool2d: (4,),
+    nn.AvgPool3d: (5,), nn.AdaptiveAvgPool1d: (3,), nn.AdaptiveAvgPool2d: (4,), nn.AdaptiveAvgPool3d: (5,),
+    nn.AdaptiveMaxPool1d: (3,), nn.AdaptiveMaxPool2d: (4,), nn.AdaptiveMaxPool3d: (5,),
+    nn.BatchNorm1d: (2, 3), nn.BatchNorm2d: (4,), nn.BatchNorm3d: (5,), nn.GroupNorm: (2, 3, 4, 5),
+    nn.PReLU: (2, 3, 4, 5), nn.PixelShuffle: (4,), nn.PixelUnshuffle: (4,), nn.ChannelShuffle: (4,),
+    nn.Upsample: (3, 4, 5), nn.UpsamplingBilinear2d: (4,), nn.UpsamplingNearest2d: (4,), nn.ZeroPad2d: (4,),
+    nn.ReflectionPad2d: (4,), nn.ReplicationPad2d: (4,), nn.ConstantPad2d: (4,),
+}  # fmt: skip
+_STACKWISE_FUNCTIONS = {
+    operator.add, operator.sub, operator.mul, operator.truediv, operator.neg, *IN_PLACE_OPERATORS,
+    torch.add, torch.sub, torch.mul, torch.div, torch.exp, torch.log, torch.relu, torch.sigmoid, torch.tanh, torch.sqrt,
+    torch.square, torch.abs, functional.relu, functional.relu6, functional.elu, functional.gelu, functional.leaky_relu,
+    functional.silu, functional.softplus, functional.sigmoid, functional.tanh,
+    functional.dropout, functional.dropout1d, functional.dropout2d, functional.dropout3d,  # off: see `trace`
+}  # fmt: skip
+_STACKWISE_METHODS = {
+    "abs", "add", "add_", "contiguous", "div", "div_", "exp", "float", "log", "mul", "mul_", "neg", "relu", "relu_",
+    "sigmoid", "sqrt", "square", "sub", "sub_", "tanh",
+}  # fmt: skip
+# The first arguments of these are an input, and a dimension or a size that does not count the batch.
+_BATCHWISE_FUNCTIONS: dict[object, tuple[int, ...]] = {
+    functional.max_pool2d: (4,), functional.avg_pool2d: (4,), functional.adaptive_avg_pool2d: (4,),
+    functional.adaptive_max_pool2d: (4,), functional.interpolate: (3, 4, 5), functional.max_pool1d: (3,),
+    functional.avg_pool1d: (3,),
+}  # fmt: skip
+
+# Asked of a draw, not of the samples stacked together; every draw answers the same.
+_METADATA_METHODS = {
+    "size",
+    "dim",
+    "ndimension",
+    "numel",
+    "nelement",
+    "element_size",
+    "is_floating_point",
+    "get_device",
+}
+_METADATA_ATTRIBUTES = {"shape", "ndim", "dtype", "device", "is_cuda"}
+
+
+def module_of(node: fx.Node, modules: dict[str, nn.Module]) -> nn.Module | None:
+    """Return the layer that `node` calls, or None."""
+    return modules[target_name(node)] if node.op == "call_module" else None
+
+
+def is_drawing(module: nn.Module | None) -> bool:
+    """Whether `module` is a Bayesian layer that draws when called."""
+    if type(module) is Fused:
+        module = module.layer
+    return isinstance(module, Stochastic) and not module._uses_mean
+
+
+def sampled(order: Sequence[fx.Node], modules: dict[str, nn.Module]) -> tuple[set[fx.Node], set[fx.Node]]:
+    """Return the nodes whose values differ between draws, and those that depend on such a value's shape only."""
+    differing: set[fx.Node] = set()
+    of_shape: set[fx.Node] = set()
+    for node in order:
+        inputs = node.all_input_nodes
+        if is_drawing(module_of(node, modules)):
+            differing.add(node)
+        elif any(n in differing for n in inputs):
+            (of_shape if asks_for_metadata(node) else differing).add(node)
+        elif any(n in of_shape for n in inputs):
+            of_shape.add(node)
+    return differing, of_shape
+
+
+def asks_for_metadata(node: fx.Node) -> bool:
+    """Whether `node` asks for a shape, a dtype or a device, and not for data."""
+    if node.op == "call_method":
+        return node.target in _METADATA_METHODS
+    return node.op == "call_function" and node.target is getattr and node.args[1] in _METADATA_ATTRIBUTES
+
+
+def kind(node: fx.Node, modules: dict[str, nn.Module]) -> Kind:
+    """Say how `node` may take all draws at once."""
+    module = module_of(node, modules)
+    if module is not None:
+        return _kind_of_module(node, module)
+    if node.op == "call_function":
+        if node.target in _STACKWISE_FUNCTIONS:
+            return Kind(Way.STACKWISE)
+        if node.target in _BATCHWISE_FUNCTIONS and not node.kwargs.get("return_indices"):
+            return Kind(Way.BATCHWISE, _BATCHWISE_FUNCTIONS[node.target])
+    elif node.op == "call_method" and node.target in _STACKWISE_METHODS:
+        return Kind(Way.STACKWISE)
+    if _flattens_all_but_batch(node):
+        return Kind(Way.BATCHWISE, (2, 3, 4, 5))
+    return Kind(Way.MAPPED)
+
+
+def _kind_of_module(node: fx.Node, module: nn.Module) -> Kind:
+    if node.kwargs:
+        return Kind(Way.MAPPED)
+    if type(module) is Fused:
+        layer = module.layer
+        fits = type(layer) in _DRAWING and not layer._uses_mean and layer._frozen is None
+        return Kind(Way.FUSED, (_DRAWING[type(layer)],)) if fits else Kind(Way.MAPPED)
+    if len(node.args) != 1:
+        return Kind(Way.MAPPED)
+    if isinstance(module, Stochastic):
+        if module._uses_mean or module._frozen is not None:
+            return Kind(Way.MAPPED)
+        if type(module) is Dropout:
+            return Kind(Way.DROPOUT)
+        return Kind(Way.DRAW, (_DRAWING[type(module)],)) if type(module) in _DRAWING else Kind(Way.MAPPED)
+    if type(module) in _STACKWISE_MODULES:
+        return Kind(Way.STACKWISE)
+    if type(module) is nn.Flatten:
+        return Kind(Way.BATCHWISE, (2, 3, 4, 5)) if (module.start_dim, module.end_dim) == (1, -1) else Kind(Way.MAPPED)
+    if type(module) in _BATCHWISE_MODULES and not getattr(module, "return_indices", False):
+        return Kind(Way.BATCHWISE, _BATCHWISE_MODULES[type(module)])
+    return Kind(Way.MAPPED)
+
+
+def _flattens_all_but_batch(node: fx.Node) -> bool:
+    is_flatten = node.target == "flatten" if node.op == "call_method" else node.target is torch.flatten
+    return is_flatten and node.args[1:] == (1,) and not node.kwargs
+
+
+def is_convolution2d(node: fx.Node, modules: dict[str, nn.Module]) -> bool:
+    """Whether `node` is a layer that convolves images: they are then kept channels-last."""
+    module = module_of(node, modules)
+    if type(module) is Fused:
+        module = module.layer
+    return isinstance(module, nn.Conv2d) or _DRAWING.get(type(module)) == 2
+
+
+def activation(node: fx.Node, modules: dict[str, nn.Module]) -> str | None:
+    """Name the activation that `node` is, if it is one that our operators know."""
+    module = module_of(node, modules)
+    if len(node.args) != 1 or (module is None and set(node.kwargs) - {"inplace"}):
+        return None
+    if type(module) is nn.ReLU or node.target in (functional.relu, torch.relu):
+        return "relu"
+    if node.op == "call_method" and node.target in ("relu", "relu_"):
+        return "relu"
+    if (type(module) is nn.Softplus and (module.beta, module.threshold) == (1, 20)) or (
+        node.target is functional.softplus and not node.kwargs
+    ):
+        return "softplus"
+    return None
+
+
+def is_sum(node: fx.Node) -> bool:
+    """Whether `node` adds two values."""
+    if node.op == "call_function":
+        return node.target in (operator.add, operator.iadd, torch.add)
+    return node.op == "call_method" and node.target in ("add", "add_")
+
+
+def is_max_pool(node: fx.Node, modules: dict[str, nn.Module]) -> bool:
+    """Whether `node` is 2-d max pooling that our operator computes."""
+    module = module_of(node, modules)
+    return (
+        type(module) is nn.MaxPool2d
+        and module.dilation in (1, (1, 1))
+        and not module.return_indices
+        and len(node.args) == 1
+    )
+
+
+def before_pooling(node: fx.Node, modules: dict[str, nn.Module]) -> tuple[fx.Node, str]:
+    """Return what the max pooling `node` pools, past an activation that is used nowhere else, and the activation."""
+    (source,) = node.all_input_nodes
+    if waits_for_pooling(source, modules):
+        (before,) = source.all_input_nodes
+        return before, activation(source, modules) or "none"
+    return source, "none"
+
+
+def waits_for_pooling(node: fx.Node, modules: dict[str, nn.Module]) -> bool:
+    """Whether `node` is an activation that only a max pooling uses: it is left to that step."""
+    if activation(node, modules) is None or len(node.users) != 1 or not node.all_input_nodes:
+        return False
+    return is_max_pool(next(iter(node.users)), modules)

@@ -1,0 +1,128 @@
+"""Three ways to the same draws: a traced plan, `torch.vmap` over the seeds, and a loop."""
+
+import sys
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from bayesops.engine.chunks import assumed_activation_bytes, draws_at_once
+from bayesops.engine.plan import Plan, Watch, plan_of
+from bayesops.engine.steps import Value
+from bayesops.engine.trace import NoPlan, first_line
+from bayesops.sampling import Streams, sampling
+
+PATHS = ("plan", "vmap", "loop")
+_LONG = {"plan": "a traced plan", "vmap": "torch.vmap"}
+
+
+class Draws:
+    """Draws of one model for one batch of inputs.
+
+    The first path that takes the model is used, or the one that is asked for. Where a path fails the next one makes the
+    chunk at hand and all others; layers keep their streams.
+    """
+
+    def __init__(
+        self, model: Callable[..., Any], arguments: tuple[Any, ...], path: str = "auto", watch: Watch | None = None
+    ) -> None:
+        self._model, self._arguments, self._watch = model, arguments, watch
+        self._streams = Streams()
+        self._paths = list(PATHS) if path == "auto" else [path]
+        self._refusals: list[str] = []
+        self._warned = path != "auto"
+        self._chunks: list[int] = []
+        self._plan: Plan | None = None
+        self._modules: dict[str, nn.Module] = {}
+        self._prefix: list[Value] = []
+        self._activation = assumed_activation_bytes(model, arguments)
+        self._measured = False
+
+    def draws_at_once(self) -> int:
+        """Return the size of the next chunk."""
+        return draws_at_once(self._activation, self._arguments[0].device.type)
+
+    def draw(self, seeds: Tensor) -> Value:
+        """Return what the model returns for each of `seeds`, ``[S, ...]``."""
+        self._chunks.append(len(seeds))
+        while len(self._paths) > 1:
+            try:
+                return self._by(self._paths[0], seeds)
+            except Exception as error:  # they refuse in many ways, and a model at fault itself fails in the loop again
+                reason = str(error) if isinstance(error, NoPlan) else first_line(error)
+                self._refusals.append(f"{_LONG[self._paths.pop(0)]} cannot take the model ({reason})")
+        samples = self._by(self._paths[0], seeds)
+        if not self._warned:
+            self._warned = True
+            message = f"predict: draws are made one after another: {'; '.join(self._refusals)}"
+            warnings.warn(message, stacklevel=_levels_to_user())
+        return samples
+
+    def explain(self) -> str:
+        """Say which path ran, how, and why no faster one did."""
+        if not self._chunks:
+            return "no draws"
+        path, sizes = self._paths[0], sorted(set(self._chunks), reverse=True)
+        chunks = f"{len(self._chunks)} chunk{'s' * (len(self._chunks) > 1)} of {' and '.join(map(str, sizes))} draws"
+        if path == "plan":
+            assert self._plan is not None
+            text = f"plan: {len(self._plan.once)} steps ran once, {len(self._plan.each)} for each of {chunks}"
+        elif path == "vmap":
+            text = f"vmap over seeds, {chunks}"
+        else:
+            return "; ".join([f"loop over {sum(self._chunks)} draws", *self._refusals])
+        size = f"largest activation of a draw {self._activation / 2**20:.2g} MiB"
+        return "; ".join([f"{text} ({size})", *self._refusals])
+
+    def _by(self, path: str, seeds: Tensor) -> Value:
+        if path == "plan":
+            return self._by_plan(seeds)
+        return self._by_vmap(seeds) if path == "vmap" else self._by_loop(seeds)
+
+    def _by_plan(self, seeds: Tensor) -> Value:
+        if self._plan is None:
+            if not isinstance(self._model, nn.Module):
+                raise NoPlan(f"it is no Module, but {type(self._model).__name__}")
+            plan = plan_of(self._model, len(self._arguments))
+            self._modules = dict(self._model.named_modules(remove_duplicate=False))
+            self._prefix = plan.begin(self._arguments, self._modules, self._watch)
+            self._plan = plan
+        samples, self._activation = self._plan.draw(self._prefix, seeds, self._streams, self._modules, self._watch)
+        return samples
+
+    def _run(self, seed: Tensor) -> Value:
+        with sampling(seed, streams=self._streams):
+            return self._model(*self._arguments)
+
+    def _by_loop(self, seeds: Tensor) -> Value:
+        draws = [self._run(seed) for seed in seeds]
+        return torch.utils._pytree.tree_map(lambda *values: torch.stack(values), draws[0], *draws[1:])
+
+    def _by_vmap(self, seeds: Tensor) -> Value:
+        if self._measured or not isinstance(self._model, nn.Module):
+            return torch.vmap(self._run)(seeds)
+        largest = 0
+
+        def measure(module: nn.Module, args: Any, output: Any) -> None:
+            nonlocal largest
+            if isinstance(output, Tensor):  # under vmap the shape of one draw
+                largest = max(largest, output.numel() * output.element_size())
+
+        hooks = [m.register_forward_hook(measure) for m in self._model.modules()]
+        try:
+            samples = torch.vmap(self._run)(seeds)
+        finally:
+            for hook in hooks:
+                hook.remove()
+        self._activation, self._measured = largest, True
+        return samples
+
+
+def _levels_to_user() -> int:
+    """Count the frames from the caller of this function to the first one outside of this package."""
+    level, frame = 1, sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals["__name__"].startswith("bayesops."):
+        level, frame = level + 1, frame.f_back
+    return level

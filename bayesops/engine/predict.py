@@ -1,0 +1,274 @@
+"""`bayesops.predict`: T draws of a network's prediction."""
+
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from bayesops.engine.distributed import combined, failing_together, gathered_in_turn, share
+from bayesops.engine.paths import PATHS, Draws
+from bayesops.engine.plan import Watch
+from bayesops.engine.prediction import Prediction, concatenated
+from bayesops.engine.progress import Progress, progress_bar
+from bayesops.engine.tally import Output, Tally
+from bayesops.ops._arguments import wrong_type, wrong_value
+from bayesops.random import sample_seeds
+
+if TYPE_CHECKING:  # a build of torch may lack it
+    from torch.distributed import ProcessGroup
+
+LINKS = ("softmax", "identity", "gaussian")
+SHARDS = ("samples", "batches")
+# With num_samples="auto" the standard error is looked at when there are this many draws, and then whenever there are
+# half as many more: never at the end of a chunk, or T would depend on the machine.
+_FIRST_LOOK = 16
+
+
+@dataclass(frozen=True)
+class Request:
+    """The arguments of `predict` that say what is wanted, checked."""
+
+    num_samples: int | str
+    seed: int | Tensor
+    chunk_size: int | str
+    link: str
+    return_samples: bool
+    quantiles: tuple[float, ...]
+    tolerance: float
+    max_samples: int
+    output: Output
+    path: str
+    shard: str = "samples"
+
+    def __post_init__(self) -> None:
+        auto = self.num_samples == "auto"
+        if not auto and not _is_count(self.num_samples):
+            wrong_value("predict", "num_samples", "'auto' or an int of at least 1", repr(self.num_samples))
+        if self.link not in LINKS:
+            wrong_value("predict", "link", f"one of {', '.join(map(repr, LINKS))}", repr(self.link))
+        if self.chunk_size != "auto" and not _is_count(self.chunk_size):
+            wrong_value("predict", "chunk_size", "'auto' or an int of at least 1", repr(self.chunk_size))
+        if self.path not in ("auto", *PATHS):
+            wrong_value("predict", "path", f"'auto' or one of {', '.join(map(repr, PATHS))}", repr(self.path))
+        if self.shard not in SHARDS:
+            wrong_value("predict", "shard", f"one of {', '.join(map(repr, SHARDS))}", repr(self.shard))
+        if not _is_count(self.max_samples):
+            wrong_value("predict", "max_samples", "an int of at least 1", repr(self.max_samples))
+        if not self.tolerance > 0:
+            wrong_value("predict", "tolerance", "above 0", self.tolerance)
+        for level in self.quantiles:
+            if not 0 <= level <= 1:
+                wrong_value("predict", "quantiles", "in [0, 1]", level)
+
+    @property
+    def limit(self) -> int:
+        """How many draws there are at most."""
+        return self.max_samples if isinstance(self.num_samples, str) else self.num_samples
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and value >= 1
+
+
+def predict(
+    model: nn.Module | Callable[..., Any],
+    inputs: Tensor | tuple[Tensor, ...] | Iterable[Any],
+    num_samples: int | str = 100,
+    seed: int | Tensor = 0,
+    chunk_size: int | str = "auto",
+    link: str = "softmax",
+    return_samples: bool = False,
+    *,
+    quantiles: Sequence[float] = (),
+    tolerance: float = 0.01,
+    max_samples: int = 10_000,
+    output: Output = None,
+    progress: bool = False,
+    path: str = "auto",
+    group: "ProcessGroup | None" = None,
+    shard: str = "samples",
+) -> Prediction:
+    """Predict with T draws of the model's Bayesian layers.
+
+    All draws of a chunk are one computation. Where `torch.fx` can trace the model, what lies before the first Bayesian
+    layer runs once, Bayesian layers get the seeds of the whole chunk, and everything else runs on one batch; otherwise
+    `torch.vmap` maps the model over the seeds, or, as the last resort, a loop makes the same draws one by one. Memory
+    does not grow with T (unless the samples are returned). No gradients are recorded. The model stays in the mode it is
+    in: call ``model.eval()`` first, so that batch normalisation uses its running statistics. Bayesian layers draw in
+    either mode.
+
+    Parameters
+    ----------
+    model : Module or callable
+        Returns one tensor, the batch first and (for ``link="softmax"``) the classes second; see `output` for others.
+    inputs : Tensor, tuple of Tensors, or iterable of batches
+        The argument, or arguments, of the model. Anything else that can be iterated over (a `DataLoader`, a list) gives
+        batches, each a tensor, a tuple of arguments' tensors inside a tuple, or a tuple or list of which the first
+        element is the model's input (images, labels); results are joined along the first dimension. Every batch meets
+        the same draws of the weights.
+    num_samples : int or "auto"
+        T, the number of draws. ``"auto"`` goes on, for each batch, until no element of the mean has a standard error
+        above `tolerance`, or there are `max_samples` draws. It looks after 16, 24, 36, … draws.
+    seed : int or int64 Tensor
+        The master seed; draw ``i`` uses ``bayesops.random.sample_seeds(seed, T)[i]``, whatever `num_samples` and
+        `chunk_size`.
+    chunk_size : int or "auto"
+        Draws made at once. ``"auto"`` keeps activations in the cache.
+    link : {"softmax", "identity", "gaussian"}
+        What is applied to the model's output before moments are taken: softmax over dimension 1 (the mean is then the
+        arithmetic mean of probabilities), or nothing (regression). ``"gaussian"``: the model returns a pair, mean and
+        log variance of a normal distribution.
+    return_samples : bool
+        Keep the draws.
+    quantiles : sequence of float
+        Levels such as ``(0.025, 0.975)`` for an interval of 95 %. Exact up to 1024 draws (fewer for large outputs), and
+        approximate to about 1 / 1000 in rank beyond.
+    tolerance, max_samples
+        See `num_samples`.
+    output : int, str or callable, optional
+        For a model that returns several things: the index or key of the one that is meant, or a function of them all.
+    progress : bool
+        Show a bar on the terminal (needs tqdm).
+    path : {"auto", "plan", "vmap", "loop"}
+        Insist on one way; an error says why where it cannot be had.
+    group : torch.distributed.ProcessGroup, optional
+        Share the work among its ranks (``torch.distributed.group.WORLD`` is all of them), each of which calls `predict`
+        with the same arguments, and gets the same, whole result: that of one process, up to the rounding of sums.
+    shard : {"samples", "batches"}
+        What the ranks share: the draws of each batch, or the batches of an iterable.
+
+    Returns
+    -------
+    Prediction
+        Mean, population variance, entropies, and the plan that ran.
+
+    Raises
+    ------
+    ValueError
+        A count below 1, an unknown link or path, a tolerance that is not positive; no batches.
+    TypeError
+        A model that does not return one tensor (or the pair), inputs that are none.
+    ModuleNotFoundError
+        `progress` without tqdm.
+    RuntimeError
+        On every rank, where one of the `group` failed or is gone.
+
+    Warns
+    -----
+    UserWarning
+        Where draws are made one after another, with the reason.
+
+    Notes
+    -----
+    The moments are those of equation 4 of Kendall and Gal, 2017, without the noise term. Noise that belongs to an
+    example's place in the batch (local reparameterisation, Flipout's signs, dropout) depends on how `inputs` are cut
+    into batches; draws of weights do not.
+
+    Examples
+    --------
+    >>> prediction = bo.predict(model.eval(), images, num_samples=100, quantiles=(0.025, 0.975))
+    >>> prediction.mean, prediction.mutual_information, prediction.quantiles
+    """
+    request = Request(
+        num_samples, seed, chunk_size, link, return_samples, tuple(quantiles), tolerance, max_samples, output, path,
+        shard,
+    )  # fmt: skip
+    by_batches = group is not None and shard == "batches"
+    if by_batches and isinstance(inputs, (Tensor, tuple)):
+        wrong_value("predict", "inputs", "an iterable of batches where shard is 'batches'", type(inputs).__name__)
+    batches = _batches(inputs)
+    if group is not None and shard == "batches":
+        batches = itertools.islice(batches, group.rank(), None, group.size())
+    parts = []
+    bar = progress_bar(progress, _number_of_batches(inputs), request.limit)
+    with torch.no_grad(), bar as shown, failing_together(group if by_batches else None):
+        for arguments in batches:
+            parts.append(predict_batch(model, arguments, request, shown, group=None if by_batches else group))
+    if group is not None and by_batches:
+        parts = gathered_in_turn(parts, group)
+    if not parts:
+        wrong_value("predict", "inputs", "at least one batch", "none")
+    return concatenated(parts, same_count=request.num_samples != "auto")
+
+
+def predict_batch(
+    model: Callable[..., Any],
+    arguments: tuple[Any, ...],
+    request: Request,
+    bar: Progress | None = None,
+    watch: Watch | None = None,
+    group: "ProcessGroup | None" = None,
+) -> Prediction:
+    """Predict one batch."""
+    draws = Draws(model, arguments, request.path, watch)
+    seeds = sample_seeds(request.seed, request.limit, device=arguments[0].device)
+    tally = Tally(request.link, request.output, request.quantiles, request.return_samples)
+    begin = 0
+    for end in _looks(request):
+        tally.begin_round()
+        with failing_together(group):
+            for drawn in _chunks(seeds, *share(begin, end, group), draws, request.chunk_size):
+                tally.add(draws.draw(drawn))
+                if bar is not None:
+                    bar.add(len(drawn))
+        whole = tally if group is None else combined(tally, group, seeds.device)
+        if end == request.limit or whole.is_settled(request.tolerance):
+            break
+        begin = end
+    if bar is not None:
+        bar.finish_batch(end)
+    return whole.prediction(draws.explain())
+
+
+def _chunks(seeds: Tensor, begin: int, end: int, draws: Draws, chunk_size: int | str) -> Iterator[Tensor]:
+    while begin < end:
+        size = draws.draws_at_once() if isinstance(chunk_size, str) else chunk_size
+        yield seeds[begin : min(begin + size, end)]
+        begin += size
+
+
+def _looks(request: Request) -> Iterator[int]:
+    """Numbers of draws at which to think of stopping; the last is the limit."""
+    if request.num_samples == "auto":
+        look = _FIRST_LOOK
+        while look < request.limit:
+            yield look
+            look += look // 2
+    yield request.limit
+
+
+def _batches(inputs: Any) -> Iterator[tuple[Any, ...]]:
+    """Yield the model's arguments for each batch."""
+    if isinstance(inputs, Tensor):
+        yield (inputs,)
+    elif isinstance(inputs, tuple):
+        yield _arguments(inputs)
+    elif isinstance(inputs, Iterable):
+        for batch in inputs:
+            first = batch[0] if isinstance(batch, (tuple, list)) and batch else batch
+            yield _arguments(first if isinstance(first, tuple) else (first,))
+    else:
+        _wrong_inputs(inputs)
+
+
+def _arguments(arguments: tuple[Any, ...]) -> tuple[Any, ...]:
+    if not arguments or not isinstance(arguments[0], Tensor):
+        _wrong_inputs(arguments[0] if arguments else arguments)
+    return arguments
+
+
+def _wrong_inputs(got: Any) -> None:
+    wanted = "a tensor, a tuple of tensors, or an iterable of batches of such"
+    wrong_type("predict", "inputs", wanted, type(got).__name__)
+
+
+def _number_of_batches(inputs: Any) -> int | None:
+    if isinstance(inputs, (Tensor, tuple)):
+        return 1
+    try:
+        return len(inputs)
+    except TypeError:
+        return None

@@ -1,0 +1,100 @@
+"""What is kept of the draws of one batch, and the prediction that it makes."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from bayesops.engine.moments import Moments
+from bayesops.engine.prediction import Prediction
+from bayesops.engine.quantiles import QuantileSketch
+from bayesops.ops._arguments import wrong_type, wrong_value
+
+Output = int | str | Callable[[Any], Any] | None
+
+
+class Tally:
+    """Moments, and on request quantiles and the draws themselves; the arguments are those of `predict`."""
+
+    def __init__(self, link: str, output: Output, quantiles: tuple[float, ...], return_samples: bool) -> None:
+        self._link, self._output, self._levels, self._return_samples = link, output, quantiles, return_samples
+        self.moments = Moments(softmax=link == "softmax")
+        self.aleatoric = Moments(softmax=False)
+        self.sketch = QuantileSketch()
+        self.kept: list[list[Tensor]] = []  # of each round
+
+    def begin_round(self) -> None:
+        """Say that what comes now comes after all that other ranks have drawn so far."""
+        self.kept.append([])
+
+    def empty(self) -> "Tally":
+        """Return a tally of the same kind without draws."""
+        return Tally(self._link, self._output, self._levels, self._return_samples)
+
+    def add(self, outputs: Any) -> None:
+        """Take what the model returned for some draws, ``[S, ...]``."""
+        outputs = _select(outputs, self._output)
+        if self._link == "gaussian":
+            outputs, log_variances = _mean_and_log_variance(outputs)
+            self.aleatoric.add(log_variances.exp())
+        if not isinstance(outputs, Tensor):
+            wanted = "a callable that returns one tensor (or say which by 'output')"
+            wrong_type("predict", "model", wanted, type(outputs).__name__)
+        if not outputs.is_floating_point():
+            wrong_type("predict", "model", "a callable that returns floating numbers", outputs.dtype)
+        if self._link == "softmax" and outputs.dim() < 2:
+            wrong_value("predict", "model", "a callable that returns classes where link is 'softmax'", "a number")
+        self.moments.add(outputs)
+        if self._levels or self._return_samples:
+            values = outputs.softmax(min(2, outputs.dim() - 1)) if self._link == "softmax" else outputs
+            if self._levels:
+                self.sketch.add(values)
+            if self._return_samples:
+                self.kept[-1].append(values)
+
+    def is_settled(self, tolerance: float) -> bool:
+        """Whether no element of the mean has a standard error above `tolerance`."""
+        moments = self.moments
+        if moments.count < 2:
+            return False
+        largest = (moments.deviations / (moments.count * (moments.count - 1))).amax() if moments.mean.numel() else 0
+        return bool(largest <= tolerance**2)
+
+    def prediction(self, plan: str) -> Prediction:
+        """Put everything together."""
+        moments = self.moments
+        return Prediction(
+            mean=moments.mean.contiguous(),
+            variance=(moments.deviations / moments.count).contiguous(),
+            num_samples=moments.count,
+            plan=plan,
+            link=self._link,
+            expected_entropy=moments.expected_entropy,
+            aleatoric_variance=self.aleatoric.mean.contiguous() if self._link == "gaussian" else None,
+            quantiles=self.sketch.quantiles(self._levels) if self._levels else None,
+            quantile_levels=self._levels,
+            samples=torch.cat([part for parts in self.kept for part in parts]).contiguous()
+            if self._return_samples
+            else None,
+        )
+
+
+def _select(outputs: Any, which: Output) -> Any:
+    if which is None:
+        return outputs
+    if callable(which):
+        return which(outputs)
+    try:
+        return outputs[which]
+    except (LookupError, TypeError) as error:
+        wrong_value("predict", "output", "an index or key of what the model returns", f"{which!r} ({error!r})")
+
+
+def _mean_and_log_variance(outputs: Any) -> tuple[Tensor, Tensor]:
+    pair = tuple(outputs) if isinstance(outputs, (tuple, list)) else ()
+    if len(pair) != 2 or not all(isinstance(part, Tensor) for part in pair) or pair[0].shape != pair[1].shape:
+        got = f"{type(outputs).__name__} of {', '.join(str(tuple(getattr(p, 'shape', '?'))) for p in pair)}"
+        wanted = "a callable that returns mean and log variance, of one shape, where link is 'gaussian'"
+        wrong_type("predict", "model", wanted, got if pair else type(outputs).__name__)
+    return pair[0], pair[1]

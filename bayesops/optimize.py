@@ -1,0 +1,108 @@
+"""A model made ready for prediction: batch normalisation, shortcuts and relu move into the layers before them."""
+
+import copy
+from collections.abc import Callable
+
+import torch
+from torch import fx, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
+
+from bayesops.engine.fusion import find_fusions, folded
+from bayesops.engine.trace import NoPlan, target_name, trace
+from bayesops.nn._stochastic import Stochastic
+from bayesops.nn.fused import Fused
+from bayesops.ops._arguments import wrong_type, wrong_value
+
+_FOLDING: dict[tuple[type, type], Callable[..., nn.Module]] = {
+    (nn.Conv1d, nn.BatchNorm1d): fuse_conv_bn_eval,
+    (nn.Conv2d, nn.BatchNorm2d): fuse_conv_bn_eval,
+    (nn.Conv3d, nn.BatchNorm3d): fuse_conv_bn_eval,
+    (nn.Linear, nn.BatchNorm1d): fuse_linear_bn_eval,
+}
+
+
+def optimize(model: nn.Module, inputs: int = 1) -> nn.Module:
+    """Copy `model` for prediction, with less to do and the same draws.
+
+    Batch normalisation is folded: into the weights of plain convolutions and linear layers, and behind Bayesian ones
+    into the pass that computes them, where relu and the sum of a residual block go, too. (A distribution of weights is
+    not changed: its mean would be scaled by γ/σ and its variance by (γ/σ)², which the scale of the result does.)
+    `bayesops.predict` does the same to Bayesian layers by itself; this is for other ways to run a model, and for plain
+    layers.
+
+    Parameters
+    ----------
+    model : Module
+        In ``eval`` mode; stays as it is. `torch.fx` must be able to trace it.
+    inputs : int
+        How many arguments its forward function will be given; others keep their defaults.
+
+    Returns
+    -------
+    Module
+        A `torch.fx.GraphModule`, in ``eval`` mode, with parameters of its own. It does not follow later changes of
+        `model`.
+
+    Raises
+    ------
+    ValueError
+        A model that cannot be traced, or is in training mode.
+    TypeError
+        Something else than a Module.
+
+    Examples
+    --------
+    >>> fast = bo.optimize(model.eval())
+    >>> with torch.no_grad(), bo.sampling(seed=0):
+    ...     fast(images)  # as model(images), up to rounding
+    """
+    if not isinstance(model, nn.Module):
+        wrong_type("optimize", "model", "a Module", type(model).__name__)
+    if model.training:
+        wrong_value("optimize", "model", "in eval mode", "training mode")
+    clone = copy.deepcopy(model)
+    try:
+        graph = trace(clone, inputs)
+    except NoPlan as reason:
+        wrong_value("optimize", "model", "a model that torch.fx can trace", str(reason))
+    modules = dict(clone.named_modules(remove_duplicate=False))
+    with torch.no_grad():
+        _fuse_bayesian_layers(graph, modules)
+        _fold_plain_layers(graph, modules)
+    graph.lint()
+    named = {name: module for name, module in modules.items() if name}
+    return fx.GraphModule(named, graph, type(model).__name__).eval()
+
+
+def _fuse_bayesian_layers(graph: fx.Graph, modules: dict[str, nn.Module]) -> None:
+    fusions = find_fusions(list(graph.nodes), modules)
+    for number, (node, fusion) in enumerate(fusions.items()):
+        scale, shift = (None, None) if fusion.batch_norm is None else folded(modules[target_name(fusion.batch_norm)])
+        layer = modules[target_name(node)]
+        assert isinstance(layer, Stochastic)
+        name = f"fused_{number}_{target_name(node).replace('.', '_')}"  # a layer may be used in several places
+        modules[name] = Fused(layer, scale, shift, fusion.relu)
+        with graph.inserting_before(node):
+            residual = () if fusion.residual is None else (fusion.residual,)
+            fused = graph.call_module(name, (*node.args, *residual))
+        fusion.last.replace_all_uses_with(fused)
+        for gone in reversed((node, *fusion.absorbed)):
+            graph.erase_node(gone)
+
+
+def _fold_plain_layers(graph: fx.Graph, modules: dict[str, nn.Module]) -> None:
+    for node in list(graph.nodes):
+        if node.op != "call_module" or not isinstance(node.args[0], fx.Node) or node.args[0].op != "call_module":
+            continue
+        layer, norm = modules[target_name(node.args[0])], modules[target_name(node)]
+        fold = _FOLDING.get((type(layer), type(norm)))
+        if fold is None or len(node.args[0].users) != 1 or _is_used_again(node.args[0]):
+            continue
+        modules[target_name(node.args[0])] = fold(layer, norm)
+        node.replace_all_uses_with(node.args[0])
+        graph.erase_node(node)
+
+
+def _is_used_again(node: fx.Node) -> bool:
+    """Whether the layer that `node` calls is called elsewhere as well, so that it must stay as it is."""
+    return sum(other.op == "call_module" and other.target == node.target for other in node.graph.nodes) > 1

@@ -1,0 +1,366 @@
+"""The traced plan: the same draws as a loop, whatever the model is made of."""
+
+import gc
+import weakref
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+
+import bayesops as bo
+from bayesops.engine.plan import plan_of
+from bayesops.engine.steps import Mapped
+from bayesops.engine.trace import NoPlan
+
+SAMPLES = 7
+
+
+def layers():
+    """One of each kind, 4 channels in and out."""
+    yield bo.nn.BernoulliConv2d(4, 4, 3, padding=1, p=0.3)
+    yield bo.nn.BernoulliConv2d(4, 4, 3, padding=1, p=0.3, granularity="channel")
+    yield bo.nn.BernoulliConv2d(4, 4, 3, padding=1, p=0.3, per_example=True)
+    yield bo.nn.BernoulliConv2d(4, 4, 3, padding=1, padding_mode="reflect")
+    for estimator in ("local_reparam", "weight_sample", "flipout"):
+        yield bo.nn.GaussianConv2d(4, 4, 3, padding=1, estimator=estimator, rho_init=-1.5)
+    yield bo.nn.Dropout(0.3)
+    yield bo.nn.Dropout(0.3, "channel")
+
+
+class Block(nn.Module):
+    """A residual block in the usual form, with everything that is fused and both orders of the sum."""
+
+    def __init__(self, layer, shortcut=None, swapped=False, in_place=True):
+        super().__init__()
+        self.conv, self.bn = layer, nn.BatchNorm2d(4)
+        self.shortcut = nn.Identity() if shortcut is None else nn.Sequential(shortcut, nn.BatchNorm2d(4))
+        self.relu, self.swapped = nn.ReLU(inplace=in_place), swapped
+
+    def forward(self, x):
+        y = self.bn(self.conv(x))
+        if self.swapped:
+            return self.relu(self.shortcut(x) + y)
+        y += self.shortcut(x)
+        return self.relu(y)
+
+
+class Forward(nn.Module):
+    """A model of one forward function and some layers."""
+
+    def __init__(self, function, *layers):
+        super().__init__()
+        self.function, self.layers = function, nn.ModuleList(layers)
+
+    def forward(self, x):
+        return self.function(*self.layers, x)
+
+
+class Sum(nn.Module):
+    """Two inputs and an option."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.b = bo.nn.BernoulliLinear(4, 5), bo.nn.BernoulliLinear(4, 5)
+
+    def forward(self, x, y=None, factor=2.0, mask=None):
+        z = factor * self.a(x)
+        if y is not None:
+            z = z + self.b(y)
+        return z if mask is None else z * mask
+
+
+def train_statistics(model):
+    """Give batch normalisation statistics and weights that are not 0 and 1, some of them negative."""
+    generator = torch.Generator().manual_seed(0)
+    for module in model.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            for tensor in (module.running_mean, module.weight.data, module.bias.data):
+                tensor.copy_(torch.randn(tensor.shape, generator=generator))
+            module.running_var.copy_(torch.rand(module.running_var.shape, generator=generator) + 0.5)
+    return model
+
+
+def looped(model, *inputs, seed=3, samples=SAMPLES):
+    draws = []
+    with torch.no_grad():
+        for one in bo.random.sample_seeds(seed, samples):
+            with bo.sampling(seed=one):
+                draws.append(model(*inputs))
+    return torch.stack(draws)
+
+
+def assert_planned(model, *inputs, mapped=0, chunk_size=3):
+    """The plan takes the model, with as many mapped steps as said, and makes the loop's draws."""
+    model.eval()
+    train_statistics(model)
+    expected = looped(model, *inputs)
+    prediction = bo.predict(
+        model, inputs, SAMPLES, 3, link="identity", return_samples=True, path="plan", chunk_size=chunk_size
+    )
+    torch.testing.assert_close(prediction.samples, expected, rtol=2e-4, atol=2e-5)
+    assert prediction.samples.std(0).max() > 1e-3
+    assert sum(type(step) is Mapped for step in plan_of(model, len(inputs)).each) == mapped
+
+
+IMAGES = torch.randn(2, 4, 6, 6, generator=torch.Generator().manual_seed(1))
+ROWS = torch.randn(3, 4, generator=torch.Generator().manual_seed(2))
+
+
+@pytest.mark.parametrize("index", range(len(list(layers()))))
+@pytest.mark.parametrize("channels_last", [False, True])
+def test_each_layer_first_and_second(index, channels_last):
+    """On an input that all draws share, and on one of each draw's own."""
+    inputs = IMAGES.contiguous(memory_format=torch.channels_last) if channels_last else IMAGES
+    assert_planned(nn.Sequential(list(layers())[index]), inputs)
+    assert_planned(nn.Sequential(next(layers()), nn.ReLU(), list(layers())[index]), inputs)
+
+
+@pytest.mark.parametrize("index", range(7))
+@pytest.mark.parametrize("shortcut", [None, "plain", "bayesian"])
+@pytest.mark.parametrize("swapped", [False, True])
+def test_residual_blocks(index, shortcut, swapped):
+    def block():
+        other = {None: None, "plain": nn.Conv2d(4, 4, 1), "bayesian": bo.nn.GaussianConv2d(4, 4, 1, rho_init=-1.0)}
+        return Block(list(layers())[index], other[shortcut], swapped)
+
+    model = nn.Sequential(block(), block())
+    assert_planned(model, IMAGES)
+    bayesian = 4 if shortcut == "bayesian" else 2
+    assert sum(type(step).__name__ == "DrawFused" for step in plan_of(model).each) == bayesian
+
+
+@pytest.mark.parametrize("dims", [1, 3])
+@pytest.mark.parametrize("family", ["Bernoulli", "Gaussian"])
+def test_other_numbers_of_dimensions(dims, family):
+    conv = getattr(bo.nn, f"{family}Conv{dims}d")
+    norm = getattr(nn, f"BatchNorm{dims}d")
+    inputs = torch.randn(2, 3, *[5] * dims)
+    assert_planned(nn.Sequential(conv(3, 4, 3), norm(4), nn.ReLU(), conv(4, 2, 2)), inputs)
+
+
+@pytest.mark.parametrize("family", ["Bernoulli", "Gaussian"])
+def test_linear_layers(family):
+    linear = getattr(bo.nn, f"{family}Linear")
+    assert_planned(nn.Sequential(linear(4, 5), nn.BatchNorm1d(5), nn.ReLU(), linear(5, 3)), ROWS)
+    assert_planned(nn.Sequential(linear(4, 5), nn.Tanh(), nn.Linear(5, 5), linear(5, 3)), ROWS)
+
+
+def test_linear_layer_on_more_dimensions():
+    """Shared rows of three dimensions cannot be told from rows of each draw, so they are mapped."""
+    model = nn.Sequential(bo.nn.GaussianLinear(4, 5, rho_init=-1.0), nn.ReLU(), bo.nn.GaussianLinear(5, 3))
+    assert_planned(model, torch.randn(2, 3, 4))
+
+
+def test_unbatched_image():
+    """Where there is no batch, there is nothing to join the draws to."""
+    model = nn.Sequential(nn.Conv2d(4, 4, 3), nn.Conv2d(4, 3, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten(0))
+    model.append(nn.Unflatten(0, (1, 3))).append(bo.nn.BernoulliLinear(3, 2))
+    assert_planned(model, IMAGES[0])
+
+
+POOLS = {
+    "relu": nn.Sequential(nn.ReLU(), nn.MaxPool2d(2)),
+    "in_place": nn.Sequential(nn.ReLU(inplace=True), nn.MaxPool2d(2)),
+    "softplus": nn.Sequential(nn.Softplus(), nn.MaxPool2d(3, 2)),
+    "steep_softplus": nn.Sequential(nn.Softplus(beta=3), nn.MaxPool2d(3, 2, padding=1)),
+    "none": nn.MaxPool2d(2, ceil_mode=True),
+    "dilated": nn.MaxPool2d(2, dilation=2),
+    "average": nn.Sequential(nn.ReLU(), nn.AvgPool2d(2)),
+}
+
+
+@pytest.mark.parametrize("pool", POOLS)
+@pytest.mark.parametrize("before", ["sampled", "shared"])
+def test_pooling(pool, before):
+    layer = bo.nn.GaussianConv2d(4, 4, 3, padding=1, rho_init=-1.0)
+    parts = [layer, POOLS[pool]] if before == "sampled" else [nn.Conv2d(4, 4, 3), POOLS[pool], layer]
+    assert_planned(nn.Sequential(*parts), IMAGES)
+
+
+def conv(**options):
+    return bo.nn.GaussianConv2d(4, 4, 3, padding=1, rho_init=-1.0, **options)
+
+
+FUNCTIONS = {
+    "methods": lambda a, x: a(x).relu().mul(2).add(1).sigmoid(),
+    "in_place": lambda a, x: functional.relu(a(x), inplace=True),
+    "in_place_method": lambda a, x: a(x).relu_(),
+    "max_pool": lambda a, x: functional.max_pool2d(torch.relu(a(x)), 2),
+    "average": lambda a, x: functional.adaptive_avg_pool2d(a(x), 1).flatten(1),
+    "dropout_off": lambda a, x: functional.dropout(a(x), 0.5, False),
+    "branches": lambda a, x: torch.relu(a(x)) - torch.tanh(a(x)),
+    "with_the_input": lambda a, x: (a(x) + x) * x,
+    "constant": lambda a, x: a(x) / 3 + 1 - a(x),
+    "interpolate": lambda a, x: functional.interpolate(a(x), scale_factor=2),
+    "upsample": lambda a, x: functional.interpolate(a(x), scale_factor=2, mode="bilinear", align_corners=False),
+}
+MAPPED = {
+    "view": (1, lambda a, x: (y := a(x)).view(y.size(0), -1)),
+    "view_by_shape": (1, lambda a, x: (y := a(x)).reshape(y.shape[0], -1)),
+    "cat": (1, lambda a, x: torch.cat([a(x), x], 1)),
+    "mean": (1, lambda a, x: a(x).mean((2, 3))),
+    "permute": (1, lambda a, x: a(x).permute(0, 2, 3, 1)),
+    "chunk": (3, lambda a, x: (lambda parts: parts[0])(a(x).chunk(2, 1)) * 2 + x.mean((1, 2, 3), keepdim=True).sum()),
+    "index": (1, lambda a, x: a(x)[:, :2]),
+    "softmax": (1, lambda a, x: functional.softmax(a(x), 1)),
+    "bigger_constant": (0, lambda a, x: a(x) + x.mean(0)),
+    "matmul": (1, lambda a, x: a(x) @ x.transpose(-1, -2)),
+    "einsum": (1, lambda a, x: torch.einsum("nchw,nchw->nc", a(x), x)),
+}
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_functions(name):
+    assert_planned(Forward(FUNCTIONS[name], conv()), IMAGES)
+
+
+@pytest.mark.parametrize("name", MAPPED)
+def test_functions_that_are_mapped(name):
+    mapped, function = MAPPED[name]
+    if name == "chunk":
+        mapped = 2
+    assert_planned(Forward(function, conv()), IMAGES, mapped=mapped)
+
+
+def test_sum_with_more_dimensions_than_a_draw():
+    """Broadcasting counts from behind: the draws' dimension must not be met."""
+    model = Forward(lambda a, x: a(x) + torch.ones(5, 1, 1, 1), bo.nn.GaussianLinear(4, 5, rho_init=-1.0))
+    assert_planned(model, ROWS)
+
+
+def test_several_inputs():
+    """Some are left out; another number of them needs another plan."""
+    model = Sum()
+    assert_planned(model, ROWS, ROWS.flip(0))
+    assert_planned(model, ROWS)
+    with pytest.raises(NoPlan, match="5 inputs were given"):
+        bo.predict(model, (ROWS,) * 5, 2, path="plan")
+
+
+def test_a_layer_that_is_used_twice_draws_once():
+    model = Forward(lambda a, x: a(x) - 2 * a(x), bo.nn.BernoulliLinear(4, 5))
+    assert_planned(model, ROWS)
+
+
+def test_streams_are_those_of_the_order_of_use():
+    """A shortcut that is computed after the layer it is added to keeps its stream; so does one with its own."""
+    second = conv()
+    second.stream = 7
+    model = Forward(lambda a, b, c, x: torch.relu(a(x) + b(x)) + c(x), conv(), second, conv())
+    assert_planned(model, IMAGES)
+
+
+def test_mean_and_frozen_layers():
+    model = nn.Sequential(conv(), nn.ReLU(), conv(), nn.ReLU(), conv(estimator="weight_sample"), nn.ReLU(), conv())
+    model[0].use_mean()
+    model[4].freeze_noise(5)
+    model[6].freeze_noise(6)
+    assert_planned(model, IMAGES, mapped=2)
+
+
+def test_layers_before_the_first_draw_run_once():
+    calls = []
+    model = nn.Sequential(nn.Conv2d(4, 4, 3), nn.ReLU(), nn.Conv2d(4, 4, 3), nn.Flatten(), bo.nn.BernoulliLinear(16, 3))
+
+    class Counted(nn.Conv2d):
+        def forward(self, input):
+            calls.append(input.shape)
+            return super().forward(input)
+
+    prediction = bo.predict(model.eval(), IMAGES, 10, chunk_size=2)
+    assert prediction.plan.startswith("plan: 4 steps ran once, 1 for each of 5 chunks of 2 draws")
+    counted = Counted(4, 4, 3)
+    counted.__class__.__module__ = "torch.nn.modules.conv"  # kept whole when traced
+    bo.predict(nn.Sequential(counted, *model[1:]).eval(), IMAGES, 10, chunk_size=2, path="plan")
+    assert len(calls) == 1
+
+
+@pytest.mark.parametrize(
+    ("function", "reason"),
+    [
+        (lambda a, x: a(x) if x.sum() > 0 else -a(x), "torch.fx"),
+        (lambda a, x: a(x) + torch.randn_like(x), "randn_like draws from torch's generator"),
+        (lambda a, x: functional.dropout(a(x), 0.5), "dropout draws"),
+        (lambda a, x: a(x).as_strided((2,), (1,)), "how a tensor lies in memory"),
+        (lambda a, x: x.add_(a(x)), "overwrites what may be used elsewhere"),
+        (lambda a, x: (y := a(x)).relu_() + y, "overwrites what may be used elsewhere"),
+    ],
+)  # fmt: skip
+def test_reasons_against_a_plan(function, reason):
+    with pytest.raises(NoPlan, match=reason):
+        plan_of(Forward(function, conv()).eval())
+
+
+@pytest.mark.parametrize(
+    ("module", "reason"),
+    [
+        (nn.Dropout(), "2 .Dropout. is in training mode"),
+        (nn.BatchNorm2d(4), "2 .BatchNorm2d. normalises by its batch"),
+    ],
+)
+def test_training_mode_is_a_reason(module, reason):
+    model = nn.Sequential(conv(), nn.ReLU(), module).train()
+    with pytest.raises(NoPlan, match=reason):
+        plan_of(model)
+    plan_of(model.eval())
+
+
+def test_hooks_are_a_reason():
+    model = nn.Sequential(conv(), nn.ReLU()).eval()
+    plan_of(model)
+    handle = model[1].register_forward_hook(lambda *_: None)
+    with pytest.raises(NoPlan, match="1 has hooks"):
+        plan_of(model)
+    handle.remove()
+    plan_of(model)
+
+
+def test_plan_is_kept_until_the_model_changes():
+    model = nn.Sequential(conv(), nn.ReLU(), Block(conv())).eval()
+    plan = plan_of(model)
+    with torch.no_grad():
+        model[0].weight_mu.mul_(2)
+    assert plan_of(model) is plan
+    for change in (
+        lambda: setattr(model[2], "swapped", True),
+        lambda: model[0].use_mean(),
+        lambda: model[0].freeze_noise(1),
+        lambda: model.append(nn.Tanh()),
+        lambda: model.__setitem__(1, nn.Sigmoid()),
+    ):
+        change()
+        assert plan_of(model) is not plan
+        plan = plan_of(model)
+
+
+def test_plan_follows_parameters_and_statistics():
+    model = nn.Sequential(conv(), nn.BatchNorm2d(4), nn.ReLU()).eval()
+    assert_planned(model, IMAGES)
+    with torch.no_grad():
+        model[0].weight_mu.mul_(-2)
+        model[1].running_mean.add_(1)
+        model[1].weight.data.mul_(3)
+    model[0].load_state_dict(conv().state_dict())
+    assert_planned(model, IMAGES)
+
+
+def test_plan_does_not_keep_the_model_alive():
+    model = nn.Sequential(conv(), nn.ReLU()).eval()
+    plan_of(model)
+    watch = weakref.ref(model[0])
+    del model
+    gc.collect()
+    assert watch() is None
+
+
+def test_input_is_left_alone():
+    model, inputs = nn.Sequential(nn.ReLU(inplace=True), conv()).eval(), IMAGES.clone()
+    bo.predict(model, inputs, 2)  # vmap: the model itself overwrites its input
+    assert torch.equal(inputs, IMAGES.relu())
+
+
+def test_forced_path_says_why_not():
+    model = Forward(lambda a, x: a(x) if x.sum() > 0 else -a(x), conv()).eval()
+    with pytest.raises(NoPlan, match=r"torch\.fx"):
+        bo.predict(model, IMAGES, 2, path="plan")
