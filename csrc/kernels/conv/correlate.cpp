@@ -5,9 +5,11 @@
 //   many sets: each thread takes whole sets; it draws a set's mask and uses its panels while they are in its cache.
 //   few sets, one small slab of images: all threads draw together, then each takes tiles of columns and packs them.
 //   few sets, many slabs: all threads draw and pack together, then share the slabs.
+// Weights that are drawn for a single row of input are not packed (single_row.h).
 #include "kernels/conv/entry.h"
 #include "kernels/conv/finish.h"
 #include "kernels/conv/panel_source.h"
+#include "kernels/conv/single_row.h"
 #include "kernels/conv/source.h"
 #include "kernels/conv/tile_loop.h"
 
@@ -29,6 +31,7 @@ class Correlation {
         panels_(p_, r_, tile_width_) {
     sets_ = p_.per_example ? p_.samples * p_.examples : p_.samples;
     images_per_set_ = p_.per_example ? 1 : p_.examples;
+    single_row_ = meets_single_rows(p_, r_, images_per_set_, image_pixels(result));
     make_tables();
   }
 
@@ -48,7 +51,7 @@ class Correlation {
     direct_ = !r_.depthwise && readable_in_place<S, T>(source_, axis_, r_.reduced_total);
     const int64_t pixel_bytes = r_.reduced_total * (int64_t)sizeof(T);
     const int64_t together = sets_ / pool_.threads * pool_.threads;
-    panels_.pack_for(sets_, pool_);
+    if (!single_row_) panels_.pack_for(sets_, pool_);
     slabs_ = plan_slabs(axis_, images_per_set_, pixel_bytes, 1);
     // Threads take sets one by one when there are at least as many; what is left over is shared.
     parallel_for(pool_, together, 1, [&](int64_t begin, int64_t end) { run_sets(begin, end); });
@@ -64,7 +67,8 @@ class Correlation {
   }
 
  private:
-  // What a set has of its own: panels, or where the tiles mask as they load, words for all its tiles; or nothing.
+  // What a set has of its own: panels, or where the tiles mask as they load, words for all its tiles; or nothing, where
+  // sets share panels or need none.
   struct Panels {
     T* data;
     int64_t step;     // between panels; 0: one panel, formed when it is needed
@@ -76,7 +80,7 @@ class Correlation {
   Panels own_panels(const WeightSet& weights, int64_t tile_count, int64_t uses, ScratchSlot slot) const {
     if (panels_.masks_in_tiles(weights))
       return Panels{nullptr, 0, scratch<uint16_t>(slot, tile_count * panels_.words_step()), 0};
-    if (panels_.shared(weights, 0) != nullptr) return Panels{nullptr, 0, nullptr, 0};
+    if (single_row_ || panels_.shared(weights, 0) != nullptr) return Panels{nullptr, 0, nullptr, 0};
     const int64_t size = panels_.elements(weights);
     return Panels{scratch<T>(slot, uses > 1 ? tile_count * size : size), uses > 1 ? size : 0, nullptr, 0};
   }
@@ -173,7 +177,7 @@ class Correlation {
       for (int64_t t = begin; t < end; ++t) {
         if (panels.words != nullptr) {
           panels_.form_words(weights, tiles + t, 1, panels.words + t * panels_.words_step());
-        } else if (panels_.shared(weights, t) == nullptr) {
+        } else if (panels.data != nullptr) {
           panels_.form(weights, sample_of(set), tiles[t], t, panels.data + t * panels.step, rows(work));
         }
       }
@@ -280,7 +284,7 @@ class Correlation {
       const ColumnTile& tile = tiles[t];
       const int64_t index = panels.first + t;
       const T* shared = panels_.shared(weights, index);
-      if (shared == nullptr && pack) {
+      if (panels.data != nullptr && pack) {
         clock.start();
         panels_.form(weights, sample, tile, index, panels.data + t * panels.step, rows(work));
         clock.mark(kPhasePack);
@@ -296,6 +300,15 @@ class Correlation {
       const ChannelOffsets channel{listed, first, result_.channel_stride};
       const int64_t pixel_step = nest.loop[3].out_step;
       const TileEpilogue<S, T> epilogue(p_.epilogue, (int)tile.count, pixel_step, channel, out, residual);
+      const auto run = [&](const T* tile_bias, const auto& finish) {
+        if (!single_row_) return run_tile<S, T>(a, r_.depthwise, tile_bias, nest, row_taps, out, finish, upcoming, clock);
+        alignas(64) T sums[kTileChannels<T>];
+        clock.start();
+        multiply_single_row<S, T>(p_, weights, sample, tile, a.x, tile_bias, sums, clock);
+        const int64_t index = 0;
+        finish(sums, 1, &index, out);
+        clock.mark(kPhaseEpilogue);
+      };
       if (p_.noise.flipped) {
         const S* base = beside(static_cast<const S*>(p_.base), p_.base_sample_stride, out, sample);
         const FlipFinish<S, T> finish{(int)tile.count,
@@ -308,13 +321,13 @@ class Correlation {
                                       out,
                                       base,
                                       epilogue};
-        run_tile<S, T>(a, r_.depthwise, no_bias_, nest, row_taps, out, finish, upcoming, clock);
+        run(no_bias_, finish);
       } else if (epilogue.given()) {
         const FusedFinish<S, T> finish{(int)tile.count, pixel_step, channel, epilogue};
-        run_tile<S, T>(a, r_.depthwise, bias, nest, row_taps, out, finish, upcoming, clock);
+        run(bias, finish);
       } else {
         const PlainFinish<S, T> finish{(int)tile.count, pixel_step, channel};
-        run_tile<S, T>(a, r_.depthwise, bias, nest, row_taps, out, finish, upcoming, clock);
+        run(bias, finish);
       }
     }
     if (fill_skipped && weights.columns.list != nullptr)
@@ -351,6 +364,7 @@ class Correlation {
   SlabPlan slabs_;
   bool direct_;
   int64_t sets_, images_per_set_;
+  bool single_row_;
 };
 
 template <class S, class T>
