@@ -40,6 +40,14 @@ def probability(text: str) -> float:
     return value
 
 
+def index_or_key(text: str) -> int | str:
+    """Parse a whole number, or take the text as it is."""
+    try:
+        return int(text)
+    except ValueError:
+        return text
+
+
 def set_threads(threads: int | None) -> None:
     """Let torch use `threads` threads, if a number is given."""
     if threads is not None:

@@ -1,8 +1,24 @@
-"""What sampling costs: a model's T draws beside T deterministic passes and beside a loop in plain PyTorch."""
+"""What sampling costs, and what it gives: a model's T draws beside T deterministic passes and beside its rivals."""
 
-from bayesops.profiling.layers import LayerCost, Phases
+from bayesops.profiling.accuracy import Accuracy, Needed, Precision
+from bayesops.profiling.breakdown import Breakdown, Phases, StepCost
+from bayesops.profiling.cases import Case, Way
 from bayesops.profiling.machine import Machine
-from bayesops.profiling.profile import Case, Profile, profile
+from bayesops.profiling.profile import profile
+from bayesops.profiling.result import Profile
 from bayesops.profiling.timing import Spread
 
-__all__ = ["Case", "LayerCost", "Machine", "Phases", "Profile", "Spread", "profile"]
+__all__ = [
+    "Accuracy",
+    "Breakdown",
+    "Case",
+    "Machine",
+    "Needed",
+    "Phases",
+    "Precision",
+    "Profile",
+    "Spread",
+    "StepCost",
+    "Way",
+    "profile",
+]

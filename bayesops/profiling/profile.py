@@ -1,97 +1,26 @@
-"""The profile of a model: deterministic passes, a naive loop and `bayesops.predict`, measured side by side."""
+"""The profile of a model: T draws by every way there is, step by step, and what they are worth."""
 
-import copy
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from bayesops.convert import convert
+from bayesops.engine.predict import LINKS
+from bayesops.engine.tally import Output
 from bayesops.ops._arguments import wrong_type, wrong_value
-from bayesops.engine.predict import predict
 from bayesops.profiling import machine, twins
-from bayesops.profiling.layers import LayerCost, layer_costs, layer_flops
-from bayesops.profiling.machine import Machine
-from bayesops.profiling.timing import Spread, peak_memory, ratios, take_turns
-
-# A plain layer's time does not depend on how many passes are made: ten are enough to divide by.
-_PLAIN_PASSES = 10
-_WAYS = ("deterministic", "naive", "ours")
+from bayesops.profiling.accuracy import Accuracy, measure_accuracy
+from bayesops.profiling.breakdown import Breakdown, break_down
+from bayesops.profiling.cases import Case, measure_case
+from bayesops.profiling.result import Profile
+from bayesops.profiling.rivals import RIVALS
+from bayesops.profiling.subject import Subject
+from bayesops.profiling.tracing import write_trace
 
 Progress = Callable[[int, int, str], object]
-
-
-@dataclass(frozen=True)
-class Case:
-    """One batch size and one number of draws.
-
-    Attributes
-    ----------
-    batch_size, num_samples : int
-        N and T.
-    seconds : dict
-        Median time of ``"deterministic"`` (T passes that draw nothing), ``"naive"`` (T passes that draw in PyTorch) and
-        ``"ours"`` (`bayesops.predict`).
-    naive_ratio, ours_ratio : Spread
-        Time to that of the T deterministic passes, over pairs taken in turn.
-    speedup : Spread
-        Time of the naive loop to ours.
-    rounds : int
-        How many pairs.
-    peak_bytes : dict
-        Memory of each way at its peak, beyond what is held when it starts (resident memory on the CPU, torch's
-        allocator on CUDA), or None.
-    flops : float
-        Operations of the Bayesian layers in T draws (a multiply-add is two), as if nothing were masked, and no draw
-        shared anything with another: one convolution, two under local reparameterisation and Flipout.
-    of_peak : float or None
-        Those a second in ours, to the machine's measured peak.
-    plan : str
-        What `bayesops.predict` says of its path.
-    """
-
-    batch_size: int
-    num_samples: int
-    seconds: dict[str, float]
-    naive_ratio: Spread
-    ours_ratio: Spread
-    speedup: Spread
-    rounds: int
-    peak_bytes: dict[str, int | None]
-    flops: float
-    of_peak: float | None
-    plan: str
-
-
-@dataclass(frozen=True)
-class Profile:
-    """What `profile` returns.
-
-    Attributes
-    ----------
-    model : str
-        Its name.
-    machine : Machine
-        Where it was measured.
-    cases : tuple of Case
-        Every batch size with every number of draws.
-    layers : dict
-        For each batch size the `LayerCost` of each Bayesian layer, at `layer_samples` draws.
-    layer_samples : int
-        The number of draws in `layers`: the largest asked for.
-    """
-
-    model: str
-    machine: Machine
-    cases: tuple[Case, ...]
-    layers: dict[int, tuple[LayerCost, ...]]
-    layer_samples: int
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return everything as dicts, lists, numbers and strings, for JSON."""
-        return asdict(self)
 
 
 def profile(
@@ -105,23 +34,30 @@ def profile(
     granularity: str = "weight",
     estimator: str = "local_reparam",
     link: str = "softmax",
+    output: Output = None,
     seed: int = 0,
     seconds: float = 2.0,
+    rivals: Collection[str] = RIVALS,
+    compile: bool = False,
     layers: bool = True,
+    accuracy: bool = True,
+    targets: Sequence[float] = (0.01, 0.005),
+    trace: str | Path | None = None,
     name: str | None = None,
     progress: Progress | None = None,
 ) -> Profile:
-    """Measure what T draws of `model` cost, as a whole and layer by layer.
+    """Measure what T draws of `model` cost and what they are worth, as a whole and step by step.
 
-    Three ways are timed in turn in this process, on copies of the model in ``eval`` mode: T deterministic passes, T
-    passes of a loop that draws masks and noise with torch, as one would write it, and `bayesops.predict`.
+    All ways to T draws are timed in turn in this process, on copies of the model in ``eval`` mode: T deterministic
+    passes (the unit), a loop that draws masks and noise with torch as one would write it, `bayesops.predict`, and
+    `rivals`.
 
     Parameters
     ----------
     model : Module
         With Bayesian layers; one without any is first converted by `bayesops.convert`.
     inputs : Tensor or tuple of Tensors
-        The argument, or arguments, of the model.
+        The argument, or arguments, of the model, the batch first.
     num_samples : int or sequence of int
         The numbers of draws, T.
     batch_sizes : sequence of int, optional
@@ -132,14 +68,27 @@ def profile(
         Of a Bernoulli posterior, as in `bayesops.nn.BernoulliConv2d`.
     estimator : {"local_reparam", "weight_sample", "flipout"}
         Of a Gaussian posterior, as in `bayesops.nn.GaussianConv2d`.
-    link : {"softmax", "identity"}
+    link, output
         As in `bayesops.predict`.
     seed : int
         The master seed of the draws.
     seconds : float
         About how long each measurement goes on; three rounds are made in any case.
+    rivals : collection of str
+        Of ``"repeated"`` (one batch of T times N, where the layers then make T draws), ``"vmap"`` (`torch.vmap` of the
+        loop's model with ``randomness="different"``), ``"peers"`` (the model in the layers of bayesian-torch, torchbnn
+        and blitz, where installed) and ``"paths"`` (the paths that `bayesops.predict` did not choose). What cannot be
+        had is left out, and `Case.left_out` says why.
+    compile : bool
+        Also `torch.compile` the quickest of the ways in PyTorch, for each case. This takes long.
     layers : bool
-        Measure layer by layer, too.
+        Measure step by step, too.
+    accuracy : bool
+        Estimate standard errors, too.
+    targets : sequence of float
+        Standard errors for which to say how many draws are needed.
+    trace : path, optional
+        Where to write a Chrome trace of one prediction: the largest batch and number of draws.
     name : str, optional
         What to call the model; its class name by default.
     progress : callable, optional
@@ -148,133 +97,87 @@ def profile(
     Returns
     -------
     Profile
-        Machine, cases and layers.
+        Machine, cases, steps and standard errors.
 
     Raises
     ------
     ValueError
-        A number of draws or a batch size below 1, seconds that are not positive, no layer that could be Bayesian; an
-        unknown posterior or estimator.
+        A number of draws or a batch size below 1, seconds or targets that are not positive, no layer that could be
+        Bayesian; an unknown posterior, estimator, link or rival.
     TypeError
-        Something else than tensors in `inputs`.
+        Something else than tensors in `inputs`, a `model` that is no module.
+
+    Examples
+    --------
+    >>> cost = bo.profile(model, images, num_samples=(1, 10, 50), batch_sizes=(1, 32))
+    >>> print(cost.to_text())
+    >>> cost.cases[0].ways["ours"].ratio.median, cost.accuracy[32].needed[0].num_samples
     """
     counts = (num_samples,) if isinstance(num_samples, int) else tuple(num_samples)
     _check_counts("num_samples", counts)
-    if not seconds > 0:
-        wrong_value("profile", "seconds", "above 0", seconds)
+    _check_options(link, seconds, rivals, targets)
+    if not isinstance(model, nn.Module):
+        wrong_type("profile", "model", "a torch.nn.Module", type(model).__name__)
     arguments = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
     if not arguments or not all(isinstance(argument, Tensor) for argument in arguments):
         wrong_type("profile", "inputs", "a tensor or a tuple of tensors", type(inputs).__name__)
     sizes = (len(arguments[0]),) if batch_sizes is None else tuple(batch_sizes)
     _check_counts("batch_sizes", sizes)
+    counts, sizes = tuple(sorted(set(counts))), tuple(sorted(set(sizes)))
 
     options = {"estimator": estimator} if posterior == "gaussian" else {"p": p, "granularity": granularity}
     bayesian = model if twins.bayesian_layers(model) else convert(model, posterior, **options)
     if not twins.bayesian_layers(bayesian):
         wrong_value("profile", "model", "with Bayesian layers, or layers to convert", type(model).__name__)
-    subject = _Subject(bayesian, link, seed, seconds, arguments[0].device)
+    device = arguments[0].device
+    subject = Subject(bayesian, link, output, seed, device)
 
-    steps = len(sizes) * (len(counts) + layers)
-    done = 0
-
-    def next_step(what: str) -> None:
-        nonlocal done
-        if progress is not None:
-            progress(done, steps, what)
-        done += 1
-
-    on_cpu = arguments[0].device.type == "cpu"
+    steps = _Steps(len(sizes) * (len(counts) + layers + accuracy) + (trace is not None), progress)
     limits = []
-    cases, by_size = [], {}
+    cases: list[Case] = []
+    by_size: dict[int, Breakdown] = {}
+    accuracies: dict[int, Accuracy] = {}
     with torch.no_grad():
         for size in sizes:
             batch = tuple(_rebatch(argument, size) for argument in arguments)
+            subject.predict(batch, 1)  # where the model does not fit, this says so best
             for count in counts:
-                next_step(f"batch {size}, T = {count}")
-                cases.append(subject.case(batch, count))
+                tell = steps.begin(f"batch {size}, T = {count}")
+                cases.append(measure_case(subject, batch, count, rivals, compile, seconds, tell))
             if layers:
-                next_step(f"batch {size}, layers")
-                by_size[size] = subject.layers(batch, max(counts))
+                steps.begin(f"batch {size}, layers")
+                by_size[size] = break_down(subject, batch, counts[-1], seconds)
+            if accuracy:
+                steps.begin(f"batch {size}, accuracy")
+                accuracies[size] = measure_accuracy(subject, batch, cases[-len(counts) :], targets, seconds)
             # Once for each batch: the best counts, should something else have been running.
-            limits.append(machine.describe(seconds=min(0.2, seconds) if on_cpu else 0.0))
-    if progress is not None:
-        progress(done, steps, "done")
-    here = machine.best(limits)
-    peak = here.peak_flops
-    return Profile(
-        name or type(model).__name__,
-        here,
-        tuple(replace(case, of_peak=_of_peak(case.flops, case.seconds["ours"], peak)) for case in cases),
-        {
-            size: tuple(replace(layer, of_peak=_of_peak(layer.flops, layer.seconds, peak)) for layer in costs)
-            for size, costs in by_size.items()
-        },
-        max(counts),
-    )
+            limits.append(machine.describe(seconds=min(0.2, seconds) if device.type == "cpu" else 0.0))
+        if trace is not None:
+            steps.begin("trace")
+            write_trace(subject, batch, counts[-1], trace)
+    steps.end()
+    return _with_peak(Profile(name or type(model).__name__, machine.best(limits), tuple(cases), by_size, accuracies))
 
 
-class _Subject:
-    """The model and its twins."""
+class _Steps:
+    """Tells how far the measurements are."""
 
-    def __init__(self, model: nn.Module, link: str, seed: int, seconds: float, device: torch.device) -> None:
-        self._plain = twins.deterministic(model).eval()
-        self._naive = twins.naive(model).eval()
-        self._ours = copy.deepcopy(model).eval()
-        self._link, self._seed, self._seconds, self._device = link, seed, seconds, device
+    def __init__(self, total: int, progress: Progress | None) -> None:
+        self._total, self._progress, self._begun = total, progress, 0
 
-    def case(self, batch: tuple[Tensor, ...], count: int) -> Case:
-        def loop() -> None:
-            draws = torch.stack([self._naive(*batch) for _ in range(count)])
-            if self._link == "softmax":
-                draws = draws.softmax(min(2, draws.dim() - 1))
-            draws.mean(0)
-            draws.var(0, correction=0)
+    def begin(self, what: str) -> Callable[[str], object]:
+        """Say what comes next; return what is to be called with its parts."""
+        done = self._begun
+        self._begun += 1
+        self._tell(done, what)
+        return lambda part: self._tell(done, f"{what}: {part}")
 
-        ways: dict[str, Callable[[], object]] = {
-            "deterministic": lambda: self._passes(batch, count),
-            "naive": loop,
-            "ours": lambda: self._predict(batch, count),
-        }
-        plan = self._predict(batch, count).plan
-        times = take_turns(ways, self._device, self._seconds)
-        middle = {way: Spread.of(times[way]).median for way in _WAYS}
-        return Case(
-            batch_size=len(batch[0]),
-            num_samples=count,
-            seconds=middle,
-            naive_ratio=ratios(times["naive"], times["deterministic"]),
-            ours_ratio=ratios(times["ours"], times["deterministic"]),
-            speedup=ratios(times["naive"], times["ours"]),
-            rounds=len(times["ours"]),
-            peak_bytes={way: peak_memory(ways[way], self._device) for way in _WAYS},
-            flops=sum(self._flops(batch).values()) * count,
-            of_peak=None,  # when the peak is known
-            plan=plan,
-        )
+    def end(self) -> None:
+        self._tell(self._total, "done")
 
-    def layers(self, batch: tuple[Tensor, ...], count: int) -> tuple[LayerCost, ...]:
-        passes = min(count, _PLAIN_PASSES)
-        return layer_costs(
-            self._ours,
-            self._plain,
-            lambda: self._predict(batch, count),
-            lambda: self._passes(batch, passes),
-            count,
-            passes,
-            self._flops(batch),
-            self._device,
-            self._seconds,
-        )
-
-    def _flops(self, batch: tuple[Tensor, ...]) -> dict[str, float]:
-        return layer_flops(self._ours, self._plain, lambda: self._passes(batch, 1))
-
-    def _predict(self, batch: tuple[Tensor, ...], count: int) -> Any:
-        return predict(self._ours, batch, count, self._seed, link=self._link)
-
-    def _passes(self, batch: tuple[Tensor, ...], count: int) -> None:
-        for _ in range(count):
-            self._plain(*batch)
+    def _tell(self, done: int, what: str) -> None:
+        if self._progress is not None:
+            self._progress(done, self._total, what)
 
 
 def _check_counts(argument: str, counts: Sequence[int]) -> None:
@@ -282,8 +185,36 @@ def _check_counts(argument: str, counts: Sequence[int]) -> None:
         wrong_value("profile", argument, "ints of at least 1", list(counts))
 
 
-def _of_peak(flops: float, seconds: float, peak_flops: float | None) -> float | None:
-    return flops / seconds / peak_flops if flops and peak_flops else None
+def _check_options(link: str, seconds: float, rivals: Collection[str], targets: Sequence[float]) -> None:
+    if link not in LINKS:
+        wrong_value("profile", "link", f"one of {', '.join(map(repr, LINKS))}", repr(link))
+    if not seconds > 0:
+        wrong_value("profile", "seconds", "above 0", seconds)
+    if isinstance(rivals, str) or not set(rivals) <= set(RIVALS):
+        wrong_value("profile", "rivals", f"a collection of {', '.join(map(repr, RIVALS))}", repr(rivals))
+    for target in targets:
+        if not target > 0:
+            wrong_value("profile", "targets", "above 0", target)
+
+
+def _with_peak(result: Profile) -> Profile:
+    """Relate operations to the machine's peak, now that it is known."""
+    peak = result.machine.peak_flops
+
+    def of_peak(flops: float, seconds: float) -> float | None:
+        return flops / seconds / peak if flops and peak else None
+
+    cases = tuple(
+        replace(case, of_peak=of_peak(case.flops, case.ways["ours"].seconds.median)) for case in result.cases
+    )  # fmt: skip
+    layers = {
+        size: replace(
+            breakdown,
+            steps=tuple(replace(step, of_peak=of_peak(step.flops, step.seconds)) for step in breakdown.steps),
+        )
+        for size, breakdown in result.layers.items()
+    }
+    return replace(result, cases=cases, layers=layers)
 
 
 def _rebatch(tensor: Tensor, size: int) -> Tensor:

@@ -11,6 +11,8 @@ import torch
 
 _ENOUGH_ROUNDS = 15
 _FEWEST_ROUNDS = 3
+# Seconds; for longer calls it does not matter what their neighbours left in the caches.
+_SHORT = 0.05
 
 
 @dataclass(frozen=True)
@@ -41,24 +43,26 @@ def synchronise(device: torch.device) -> None:
 
 
 def take_turns(
-    ways: Mapping[str, Callable[[], object]], device: torch.device, seconds: float = 2.0
+    ways: Mapping[str, Callable[[], object]], device: torch.device, seconds: float = 2.0, settle: bool = True
 ) -> dict[str, list[float]]:
-    """Time each of `ways` once a round, after one round that does not count.
+    """Time each of `ways` once a round; they should have run before.
 
-    Rounds end after `seconds`, but there are at least 3; or after 15 and a quarter of `seconds`.
+    Rounds end after `seconds`, but there are at least 3; or after 15 and a quarter of `seconds`. To `settle`, a short
+    call is made once more before each that counts: it finds caches and memory as it left them itself, as it would in
+    a loop over batches, and not as its neighbour did.
 
     Returns
     -------
     dict of list of float
         Seconds of each call, for each name in `ways`; index i is the same round in all of them.
     """
-    for call in ways.values():
-        call()
-    synchronise(device)
     times: dict[str, list[float]] = {name: [] for name in ways}
     start = time.perf_counter()
     for round in range(1, 1_000_000):
         for name, call in ways.items():
+            if settle and times[name] and times[name][-1] < _SHORT:
+                call()
+                synchronise(device)
             before = time.perf_counter()
             call()
             synchronise(device)
@@ -95,3 +99,14 @@ def peak_memory(call: Callable[[], object], device: torch.device) -> int | None:
 def _high_water_mark() -> int:
     status = Path("/proc/self/status").read_text().splitlines()
     return 1024 * int(next(line for line in status if line.startswith("VmHWM")).split()[1])
+
+
+def free_memory(device: torch.device) -> int | None:
+    """Bytes of memory that can still be had on `device`; None where the system does not tell."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        return 1024 * int(next(line for line in lines if line.startswith("MemAvailable")).split()[1])
+    except (OSError, StopIteration):
+        return None

@@ -19,12 +19,17 @@ def bayesian_layers(model: nn.Module) -> dict[str, nn.Module]:
 
 def deterministic(model: nn.Module) -> nn.Module:
     """Copy `model`, nothing drawn: layers of `torch.nn`, masks left out, Gaussian weights at their mean."""
-    return _replace(model, lambda layer: _family(layer).deterministic(layer))
+    return replaced(model, lambda layer: _family(layer).deterministic(layer))
 
 
 def naive(model: nn.Module) -> nn.Module:
     """Copy `model`, masks and noise drawn by torch at each call: what a user would write."""
-    return _replace(model, lambda layer: _family(layer).naive(layer))
+    return replaced(model, lambda layer: _family(layer).naive(layer))
+
+
+def layers_with_shared_draws(model: nn.Module) -> list[str]:
+    """Name the layers of `model` that make one draw for a whole batch: a larger batch does not make more of them."""
+    return [name for name, layer in bayesian_layers(model).items() if not _family(layer).draws_for_each_example(layer)]
 
 
 def convolutions(layer: Any) -> int:
@@ -36,7 +41,8 @@ def _family(layer: nn.Module) -> Any:
     return next(family for family in _FAMILIES if isinstance(layer, family.LAYERS))
 
 
-def _replace(model: nn.Module, make: Callable[[Any], nn.Module]) -> nn.Module:
+def replaced(model: nn.Module, make: Callable[[Any], nn.Module]) -> nn.Module:
+    """Copy `model` with another layer in place of each that draws."""
     model = copy.deepcopy(model)
     made = {layer: make(layer).train(layer.training) for layer in bayesian_layers(model).values()}
     for parent in list(model.modules()):

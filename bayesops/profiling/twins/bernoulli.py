@@ -22,6 +22,11 @@ def naive(layer: Any) -> nn.Module:
     return _NaiveDropout(layer) if isinstance(layer, Dropout) else _NaiveBernoulli(layer)
 
 
+def draws_for_each_example(layer: Any) -> bool:
+    """Whether the examples of a batch meet draws of their own."""
+    return isinstance(layer, Dropout) or bool(layer.per_example)
+
+
 class _NaiveBernoulli(nn.Module):
     def __init__(self, layer: Any) -> None:
         super().__init__()

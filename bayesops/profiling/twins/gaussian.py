@@ -22,6 +22,11 @@ def naive(layer: Any) -> nn.Module:
     return _ESTIMATORS[layer.estimator](layer)
 
 
+def draws_for_each_example(layer: Any) -> bool:
+    """Whether the examples of a batch meet draws of their own; under Flipout they share that of the deviation."""
+    return bool(layer.estimator == "local_reparam")
+
+
 class _NaiveGaussian(nn.Module):
     plain: Any
 

@@ -1,0 +1,99 @@
+"""The model that is measured, with its twins, and the ways to T draws of it."""
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils._pytree import tree_map
+
+from bayesops.engine import Prediction, predict
+from bayesops.engine.plan import Watch
+from bayesops.engine.predict import Request, predict_batch
+from bayesops.engine.tally import Output
+from bayesops.profiling import twins
+from bayesops.profiling.twins import peers
+
+Batch = tuple[Tensor, ...]
+
+
+class Subject:
+    """A Bayesian model in ``eval`` mode, a copy, and its twins.
+
+    Attributes
+    ----------
+    ours, plain, naive : Module
+        The model; the same that draws nothing; and one that draws in plain PyTorch.
+    """
+
+    def __init__(self, model: nn.Module, link: str, output: Output, seed: int, device: torch.device) -> None:
+        self.plain = twins.deterministic(model).eval()
+        self.naive = twins.naive(model).eval()
+        self.ours = copy.deepcopy(model).eval()
+        self.link, self.output, self.seed, self.device = link, output, seed, device
+        self._peers: dict[str, nn.Module] = {}
+
+    def predict(self, batch: Batch, count: int, path: str = "auto") -> Prediction:
+        """Make `count` draws with `bayesops.predict`."""
+        return predict(self.ours, batch, count, self.seed, link=self.link, output=self.output, path=path)
+
+    def predict_watched(self, batch: Batch, count: int, watch: Watch, path: str) -> Prediction:
+        """Do the same with `watch` around each step, where the path is a plan."""
+        request = Request(count, self.seed, "auto", self.link, False, (), 0.01, 1, self.output, path)
+        with torch.no_grad():
+            return predict_batch(self.ours, batch, request, watch=watch)
+
+    def passes(self, batch: Batch, count: int) -> None:
+        """Make `count` passes that draw nothing."""
+        for _ in range(count):
+            self.plain(*batch)
+
+    def loop(self, model: Callable[..., Any], batch: Batch, count: int) -> None:
+        """Make `count` passes of a model that draws, and take moments as a user of torch does."""
+        draws = [model(*batch) for _ in range(count)]
+        self._moments(tree_map(lambda *parts: torch.stack(parts), draws[0], *draws[1:]))
+
+    def repeated(self, model: Callable[..., Any], batch: Batch, count: int) -> None:
+        """Make one pass over the batch, repeated."""
+        outputs = model(*(argument.repeat(count, *[1] * (argument.dim() - 1)) for argument in batch))
+        self._moments(tree_map(lambda output: output.unflatten(0, (count, -1)), outputs))
+
+    def vmapped(self, draw: Callable[[Tensor], Any], count: int) -> None:
+        """Call what `torch.vmap` has made of a pass, for `count` draws at once."""
+        self._moments(draw(torch.empty(count, device=self.device)))
+
+    def peer(self, name: str) -> nn.Module:
+        """Return the model in the layers of a peer library; see `twins.peers.twin`."""
+        if name not in self._peers:
+            self._peers[name] = peers.twin(self.ours, name)
+        return self._peers[name]
+
+    def largest_activation(self, batch: Batch) -> int:
+        """Bytes of the largest output of a module in one pass."""
+        largest = 0
+
+        def measure(module: nn.Module, arguments: Any, output: Any) -> None:
+            nonlocal largest
+            if isinstance(output, Tensor):
+                largest = max(largest, output.numel() * output.element_size())
+
+        handles = [module.register_forward_hook(measure) for module in self.plain.modules()]
+        try:
+            self.plain(*batch)
+        finally:
+            for handle in handles:
+                handle.remove()
+        return largest
+
+    def _moments(self, outputs: Any) -> None:
+        """Take mean and population variance of ``[T, ...]``, of probabilities where the link is softmax."""
+        if self.output is not None:
+            outputs = self.output(outputs) if callable(self.output) else outputs[self.output]
+        if self.link == "gaussian":
+            outputs, log_variances = outputs
+            log_variances.exp().mean(0)
+        if self.link == "softmax":
+            outputs = outputs.softmax(min(2, outputs.dim() - 1))
+        outputs.mean(0)
+        outputs.var(0, correction=0)
