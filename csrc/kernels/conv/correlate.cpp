@@ -5,9 +5,11 @@
 //   many sets: each thread takes whole sets; it draws a set's mask and uses its panels while they are in its cache.
 //   few sets, one small slab of images: all threads draw together, then each takes tiles of columns and packs them.
 //   few sets, many slabs: all threads draw and pack together, then share the slabs.
-// Weights that are drawn for a single row of input are not packed (single_row.h).
+// Weights that are drawn for a single row of input are not packed (single_row.h); sets of few columns that read the same
+// images go side by side into one panel and count as one (joint_sets.h).
 #include "kernels/conv/entry.h"
 #include "kernels/conv/finish.h"
+#include "kernels/conv/joint_sets.h"
 #include "kernels/conv/panel_source.h"
 #include "kernels/conv/single_row.h"
 #include "kernels/conv/source.h"
@@ -29,9 +31,10 @@ class Correlation {
         pool_(enough_threads(problem, backward ? image_pixels(source) : image_pixels(result), pool)),
         tile_width_(r_.depthwise ? kLanes<T> : kTileChannels<T>),
         panels_(p_, r_, tile_width_) {
-    sets_ = p_.per_example ? p_.samples * p_.examples : p_.samples;
     images_per_set_ = p_.per_example ? 1 : p_.examples;
     single_row_ = meets_single_rows(p_, r_, images_per_set_, image_pixels(result));
+    joint_ = single_row_ ? 1 : samples_together<T>(p_, r_, source);
+    sets_ = p_.per_example ? p_.samples * p_.examples : (p_.samples + joint_ - 1) / joint_;
     make_tables();
   }
 
@@ -85,6 +88,10 @@ class Correlation {
     return Panels{scratch<T>(slot, uses > 1 ? tile_count * size : size), uses > 1 ? size : 0, nullptr, 0};
   }
 
+  const T* shared_panel(const WeightSet& weights, const Panels& own, int64_t tile) const {
+    return own.data == nullptr ? panels_.shared(weights, own.first + tile) : nullptr;
+  }
+
   // The calling thread's tables, read by all.
   void make_tables() {
     const int64_t kernel_sum = p_.kernel[0] + p_.kernel[1] + p_.kernel[2];
@@ -114,13 +121,32 @@ class Correlation {
   }
   const T* bias_of(int64_t sample) const { return bias_ + (p_.bias_sample_stride != 0 ? sample * padded_columns_ : 0); }
 
-  int64_t sample_of(int64_t set) const { return p_.per_example ? set / p_.examples : set; }
+  int64_t sample_of(int64_t set) const { return p_.per_example ? set / p_.examples : set * joint_; }
   int64_t example_of(int64_t set) const { return p_.per_example ? set % p_.examples : 0; }
 
-  WeightSet prepare(int64_t set, const SetRoom& room) const {
+  WeightSet prepare(int64_t sample, int64_t example, const SetRoom& room) const {
     if (!p_.mask.masked) return WeightSet{};
-    const BitRange bits = mask_bits(p_.mask, sample_of(set), example_of(set), 0, p_.mask.elements, room.bits);
+    const BitRange bits = mask_bits(p_.mask, sample, example, 0, p_.mask.elements, room.bits);
     return weight_set(p_, r_, bits, room);
+  }
+
+  // The one panel of samples side by side.
+  Panels joint_panel(int64_t set, ColumnTile& tile, ScratchSlot slot, char* work, PhaseClock& clock) const {
+    const SetRoom room = SetRoom::make(p_, r_, kScratchBits, kScratchExpand, kScratchTables);
+    const int64_t first = sample_of(set), columns = r_.columns_total, size = panels_.elements(WeightSet{});
+    const int64_t samples = p_.samples - first < joint_ ? p_.samples - first : joint_;
+    tile = ColumnTile{0, 0, samples * columns};
+    T *panel = scratch<T>(slot, 2 * size), *own = panel + size;
+    memset(panel, 0, (size_t)size * sizeof(T));
+    for (int64_t i = 0; i < samples; ++i) {
+      const WeightSet weights = prepare(first + i, 0, room);
+      clock.mark(kPhaseDraw);
+      panels_.form(weights, first + i, ColumnTile{0, 0, columns}, 0, own, rows(work));
+      for (int64_t at = 0; at < size; at += tile_width_)
+        memcpy(panel + at + i * columns, own + at, (size_t)columns * sizeof(T));
+      clock.mark(kPhasePack);
+    }
+    return Panels{panel, 0, nullptr, 0};
   }
 
   void run_sets(int64_t begin, int64_t end) const {
@@ -129,9 +155,15 @@ class Correlation {
     char* work = scratch<char>(kScratchColumns, work_bytes());
     Staged<T> staged;
     for (int64_t set = begin; set < end; ++set) {
-      const WeightSet weights = prepare(set, room);
-      clock.mark(kPhaseDraw);
       ColumnTile* tiles = reinterpret_cast<ColumnTile*>(work);
+      if (joint_ > 1) {
+        const Panels panel = joint_panel(set, *tiles, kScratchPanel, work, clock);
+        for (int64_t slab = 0; slab < slabs_.count(); ++slab)
+          run_slab(set, WeightSet{}, slab, tiles, 1, panel, false, staged, work, clock);
+        continue;
+      }
+      const WeightSet weights = prepare(sample_of(set), example_of(set), room);
+      clock.mark(kPhaseDraw);
       const int64_t tile_count = list_tiles(r_, weights, tile_width_, tiles);
       const int64_t slab_count = slabs_.count();
       const Panels panels = own_panels(weights, tile_count, slab_count, kScratchPanel);
@@ -163,8 +195,17 @@ class Correlation {
     });
   }
 
-  // All threads draw and pack, then share the slabs.
   void share_slabs(int64_t set) const {
+    if (joint_ == 1) return share_drawn_slabs(set);
+    PhaseClock clock;
+    ColumnTile tile;
+    const Panels panel =
+        joint_panel(set, tile, kScratchSharedPanel, scratch<char>(kScratchColumns, work_bytes()), clock);
+    work_on_slabs(set, WeightSet{}, &tile, 1, panel);
+  }
+
+  // All threads draw and pack, then share the slabs.
+  void share_drawn_slabs(int64_t set) const {
     const SetRoom room = SetRoom::make(p_, r_, kScratchSharedBits, kScratchExpand, kScratchTables);
     const WeightSet weights = draw_together(set, room);
     // The calling thread is one of the workers below: what all read must not lie in a slot that a worker writes.
@@ -183,6 +224,11 @@ class Correlation {
       }
       clock.mark(kPhasePack);
     });
+    work_on_slabs(set, weights, tiles, tile_count, panels);
+  }
+
+  void work_on_slabs(int64_t set, const WeightSet& weights, const ColumnTile* tiles, int64_t tile_count,
+                     const Panels& panels) const {
     const int64_t slab_count = slabs_.count();
     const int64_t shares = slab_count >= pool_.threads ? 1 : (pool_.threads + slab_count - 1) / slab_count;
     const int64_t splits = shares < tile_count ? shares : tile_count > 0 ? tile_count : 1;
@@ -213,7 +259,7 @@ class Correlation {
   WeightSet prepare_together(int64_t set, const SetRoom& room) const {
     if (!p_.mask.masked) return WeightSet{};
     constexpr int64_t kPiece = 1 << 16;
-    if (p_.mask.given != nullptr || p_.mask.elements < 2 * kPiece) return prepare(set, room);
+    if (p_.mask.given != nullptr || p_.mask.elements < 2 * kPiece) return prepare(sample_of(set), example_of(set), room);
     const int64_t index = example_of(set) * p_.mask.elements, start = fill_start(index);
     const int64_t total = index - start + p_.mask.elements;
     const Stream stream{(uint64_t)p_.mask.seeds[sample_of(set)], p_.mask.stream};
@@ -268,6 +314,12 @@ class Correlation {
 
     const RowTaps<T> row_taps = row_taps_of<T>(nest, axis, r_.depthwise, slabs_, slab, source_, run_count);
     const T* bias = bias_of(sample);
+    alignas(64) T joint_bias[kTileChannels<T>];
+    if (joint_ > 1) {
+      for (int64_t c = 0; c < tiles->count; ++c)
+        joint_bias[c] = bias_of(sample + c / r_.columns_total)[c % r_.columns_total];
+      bias = joint_bias;
+    }
     const S* residual = static_cast<const S*>(p_.epilogue.residual);
     if (residual != nullptr) residual = beside(residual, p_.epilogue.residual_sample_stride, out, sample);
     const int64_t image_pixels = axis[0].count * axis[1].count * axis[2].count;
@@ -283,7 +335,7 @@ class Correlation {
     for (int64_t t = 0; t < tile_count; ++t) {
       const ColumnTile& tile = tiles[t];
       const int64_t index = panels.first + t;
-      const T* shared = panels_.shared(weights, index);
+      const T* shared = shared_panel(weights, panels, t);
       if (panels.data != nullptr && pack) {
         clock.start();
         panels_.form(weights, sample, tile, index, panels.data + t * panels.step, rows(work));
@@ -299,7 +351,8 @@ class Correlation {
       const int32_t* listed = weights.columns.list != nullptr ? weights.columns.list + first : nullptr;
       const ChannelOffsets channel{listed, first, result_.channel_stride};
       const int64_t pixel_step = nest.loop[3].out_step;
-      const TileEpilogue<S, T> epilogue(p_.epilogue, (int)tile.count, pixel_step, channel, out, residual);
+      const int columns = (int)(joint_ > 1 ? r_.columns_total : tile.count);  // of one sample
+      const TileEpilogue<S, T> epilogue(p_.epilogue, columns, pixel_step, channel, out, residual);
       const auto run = [&](const T* tile_bias, const auto& finish) {
         if (!single_row_) return run_tile<S, T>(a, r_.depthwise, tile_bias, nest, row_taps, out, finish, upcoming, clock);
         alignas(64) T sums[kTileChannels<T>];
@@ -309,9 +362,18 @@ class Correlation {
         finish(sums, 1, &index, out);
         clock.mark(kPhaseEpilogue);
       };
-      if (p_.noise.flipped) {
+      if (joint_ > 1) {
+        const JointFinish<S, T> finish{(int)tile.count,
+                                       pixel_step,
+                                       channel,
+                                       columns,
+                                       result_.sample_stride,
+                                       p_.epilogue.residual_sample_stride,
+                                       epilogue};
+        run(bias, finish);
+      } else if (p_.noise.flipped) {
         const S* base = beside(static_cast<const S*>(p_.base), p_.base_sample_stride, out, sample);
-        const FlipFinish<S, T> finish{(int)tile.count,
+        const FlipFinish<S, T> finish{columns,
                                       pixel_step,
                                       channel,
                                       result_signs + first,
@@ -323,10 +385,10 @@ class Correlation {
                                       epilogue};
         run(no_bias_, finish);
       } else if (epilogue.given()) {
-        const FusedFinish<S, T> finish{(int)tile.count, pixel_step, channel, epilogue};
+        const FusedFinish<S, T> finish{columns, pixel_step, channel, epilogue};
         run(bias, finish);
       } else {
-        const PlainFinish<S, T> finish{(int)tile.count, pixel_step, channel};
+        const PlainFinish<S, T> finish{columns, pixel_step, channel};
         run(bias, finish);
       }
     }
@@ -343,7 +405,7 @@ class Correlation {
 
   // Names the panel of tile t as the next one to come, unless it is yet to be formed.
   void expect(const WeightSet& weights, const Panels& panels, int64_t t, bool packs, Upcoming& upcoming) const {
-    const T* shared = panels_.shared(weights, panels.first + t);
+    const T* shared = shared_panel(weights, panels, t);
     const bool there = shared != nullptr || (!packs && panels.step != 0);
     upcoming.data = reinterpret_cast<const char*>(shared != nullptr ? shared : panels.data + t * panels.step);
     upcoming.bytes = there ? panels_.elements(weights) * (int64_t)sizeof(T) : 0;
@@ -365,6 +427,7 @@ class Correlation {
   bool direct_;
   int64_t sets_, images_per_set_;
   bool single_row_;
+  int64_t joint_;  // samples side by side in a set
 };
 
 template <class S, class T>

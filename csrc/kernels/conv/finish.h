@@ -13,6 +13,7 @@ struct PlainFinish {
   int64_t pixel_step;
   ChannelOffsets channel;
 
+  void expect(const S* to) const { expect_strip(to, channels, pixel_step, channel); }
   void operator()(T* sums, int pixels, const int64_t*, S* to) const {
     store_tile<S, T>(sums, pixels, channels, to, pixel_step, channel);
   }
@@ -27,6 +28,7 @@ struct FusedFinish {
   ChannelOffsets channel;
   const TileEpilogue<S, T>& epilogue;
 
+  void expect(const S* to) const { expect_strip(to, channels, pixel_step, channel); }
   void operator()(T* sums, int pixels, const int64_t*, S* to) const { epilogue.store_tile(sums, pixels, to); }
 };
 
@@ -44,6 +46,7 @@ struct FlipFinish {
   const S* base;  // what is added to out[i] stands in base[i]
   const TileEpilogue<S, T>& epilogue;
 
+  void expect(const S* to) const { expect_strip(to, channels, pixel_step, channel); }
   void operator()(T* sums, int pixels, const int64_t* index, S* to) const {
     for (int p = 0; p < pixels; ++p) {
       const float* sign = signs + index[p] / image_pixels * sign_step;

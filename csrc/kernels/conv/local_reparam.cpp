@@ -72,7 +72,8 @@ bool forward_as(const ConvProblem& mean, const ConvProblem& variance, int64_t dr
   // A residual of its own stands where the result does; from one that is shared, results move away sample by sample.
   const int64_t sample_step = draws == 1 ? examples * output.example_stride : output.sample_stride;
   const int64_t residual_step = epilogue.residual_sample_stride == 0 ? -sample_step : 0;
-  PairedCorrelation<S, T> correlation(mean, variance, false, input, nullptr, output, pool);
+  const int64_t noise = draws * mean.examples * image_pixels(output) * mean.out_channels;
+  PairedCorrelation<S, T> correlation(mean, variance, false, input, nullptr, output, noise, pool);
   return correlation.run(phase, true, [&](const SlabResult<S>& at) {
     const S* results = static_cast<const S*>(output.data);
     S* to = std != nullptr ? static_cast<S*>(std->data) + (at.out - results) : nullptr;
@@ -114,7 +115,7 @@ struct InputGradFinish {
 template <class S, class T>
 void input_grad_as(const ConvProblem& mean, const ConvProblem& variance, const Images& grad_mean,
                    const Images& grad_variance, const Images& input, const Images& grad_input, const Parallel& pool) {
-  PairedCorrelation<S, T> correlation(mean, variance, true, grad_mean, &grad_variance, grad_input, pool);
+  PairedCorrelation<S, T> correlation(mean, variance, true, grad_mean, &grad_variance, grad_input, 0, pool);
   const auto finish = [&](const SlabResult<S>& at) {
     const S* x = static_cast<const S*>(input.data) + (at.out - static_cast<const S*>(grad_input.data));
     return InputGradFinish<S, T>{at.pixel_step, at, x};

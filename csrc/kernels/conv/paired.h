@@ -54,16 +54,16 @@ template <class S, class T>
 class PairedCorrelation {
  public:
   // `second_source` null: the squares of the first one's pixels. Problems differ in weight and bias alone; samples are
-  // more examples.
+  // more examples. `noise`: how many normals will be drawn on the results.
   PairedCorrelation(const ConvProblem& first, const ConvProblem& second, bool backward, const Images& source,
-                    const Images* second_source, const Images& result, const Parallel& pool)
+                    const Images* second_source, const Images& result, int64_t noise, const Parallel& pool)
       : p_(first),
         second_(second),
         r_(roles_of(first, backward)),
         source_(source),
         second_source_(second_source),
         result_(result),
-        pool_(enough_threads(first, backward ? image_pixels(source) : image_pixels(result), pool)),
+        pool_(enough_threads(first, backward ? image_pixels(source) : image_pixels(result), pool, noise)),
         width_(r_.depthwise ? kLanes<T> : kTileChannels<T>),
         panels_{{p_, r_, width_}, {second_, r_, width_}} {
     make_tables();

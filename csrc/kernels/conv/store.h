@@ -97,7 +97,7 @@ class Strip {
     if (filled_ + pixels > kStripPixels || to != to_ + filled_ * finish_.pixel_step) {
       flush();
       to_ = to;
-      expect_strip(to, finish_.channels, finish_.pixel_step, finish_.channel);
+      finish_.expect(to);
     }
     T* here = sums_ + filled_ * kTileChannels<T>;
     if (!Finish::kDirect)
@@ -111,7 +111,7 @@ class Strip {
   }
 
  private:
-  alignas(64) T sums_[kStripPixels * kTileChannels<T>];
+  alignas(64) T sums_[kStripPixels * kTileChannels<T> + kLanes<T>];  // vectors may be read from any channel on
   int64_t index_[kStripPixels];
   const Finish& finish_;
   S* to_ = nullptr;
