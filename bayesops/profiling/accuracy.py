@@ -102,8 +102,7 @@ class Accuracy:
 def measure_accuracy(
     subject: Subject, batch: Batch, cases: Sequence[Case], targets: Sequence[float], seconds: float
 ) -> Accuracy:
-    """Estimate what draws of `batch` are worth; `cases` are those of the batch in the order of T, which
-    say what they cost.
+    """Estimate what draws of `batch` are worth; its `cases`, in the order of T, say what they cost.
 
     One long run suffices, since draws are independent: a mean of T of them has the variance of one, divided by T. The
     entropy H of the mean is linearised there: to first order its error is the mean of the draws of

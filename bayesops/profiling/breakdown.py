@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 from typing import Any
 
@@ -105,7 +105,8 @@ class Breakdown:
     path : {"plan", "vmap", "loop"}
         What `bayesops.predict` took. Where it is no plan there are Bayesian layers only.
     seconds : float
-        The whole prediction while its steps are watched, for each draw.
+        The whole prediction while its steps are watched, for each draw: the sum of `steps` and `rest`, which are
+        medians over rounds.
     steps : tuple of StepCost
         In the order in which they run.
     rest : float
@@ -153,10 +154,13 @@ def break_down(subject: Subject, batch: Batch, count: int, seconds: float) -> Br
     *timed, counted = ours
     rounds = [({k: v / count for k, v in a.seconds.items()}, {k: v / passes for k, v in b.seconds.items()})
               for a, b in zip(timed, rivals, strict=True)]  # fmt: skip
-    whole = median(mine[_WHOLE] for mine, _ in rounds)
+    watched = {name for step in layout.steps for name in step.watched}
+    rest = median(mine[_WHOLE] - sum(mine.get(name, 0.0) for name in watched) for mine, _ in rounds)
     flops = layer_flops(subject, batch)
-    steps = tuple(_cost(step, rounds, counted, whole, bytes_of, flops) for step in layout.steps)
-    return Breakdown(count, path, whole, steps, max(0.0, whole - sum(step.seconds for step in steps)))
+    costs = [_cost(step, rounds, counted, bytes_of, flops) for step in layout.steps]
+    whole = rest + sum(cost.seconds for cost in costs)
+    steps = tuple(replace(cost, share=cost.seconds / whole) for cost in costs)
+    return Breakdown(count, path, whole, steps, rest)
 
 
 _WHOLE = "(whole)"
@@ -166,7 +170,6 @@ def _cost(
     step: Step,
     rounds: list[tuple[dict[str, float], dict[str, float]]],
     counted: Clock,
-    whole: float,
     bytes_of: dict[str, int],
     flops: dict[str, float],
 ) -> StepCost:
@@ -183,7 +186,7 @@ def _cost(
         bayesian=step.bayesian,
         runs=step.runs,
         seconds=median(mine),
-        share=median(mine) / whole,
+        share=0.0,  # when the whole is known
         plain_seconds=median(theirs) if has_plain else None,
         ratio=median(a / b for a, b in zip(mine, theirs, strict=True)) if has_plain else None,
         activation_bytes=bytes_of.get(step.plain[-1]),
