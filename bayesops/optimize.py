@@ -1,24 +1,16 @@
 """A model made ready for prediction: batch normalisation, shortcuts and relu move into the layers before them."""
 
 import copy
-from collections.abc import Callable
 
 import torch
 from torch import fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
-from bayesops.engine.fusion import find_fusions, folded
+from bayesops.engine.fusion import find_foldings, find_fusions, folded
 from bayesops.engine.trace import NoPlan, target_name, trace
 from bayesops.nn._stochastic import Stochastic
 from bayesops.nn.fused import Fused
 from bayesops.ops._arguments import wrong_type, wrong_value
-
-_FOLDING: dict[tuple[type, type], Callable[..., nn.Module]] = {
-    (nn.Conv1d, nn.BatchNorm1d): fuse_conv_bn_eval,
-    (nn.Conv2d, nn.BatchNorm2d): fuse_conv_bn_eval,
-    (nn.Conv3d, nn.BatchNorm3d): fuse_conv_bn_eval,
-    (nn.Linear, nn.BatchNorm1d): fuse_linear_bn_eval,
-}
 
 
 def optimize(model: nn.Module, inputs: int = 1) -> nn.Module:
@@ -27,8 +19,7 @@ def optimize(model: nn.Module, inputs: int = 1) -> nn.Module:
     Batch normalisation is folded: into the weights of plain convolutions and linear layers, and behind Bayesian ones
     into the pass that computes them, where relu and the sum of a residual block go, too. (A distribution of weights is
     not changed: its mean would be scaled by γ/σ and its variance by (γ/σ)², which the scale of the result does.)
-    `bayesops.predict` does the same to Bayesian layers by itself; this is for other ways to run a model, and for plain
-    layers.
+    `bayesops.predict` does the same by itself; this is for other ways to run a model.
 
     Parameters
     ----------
@@ -91,15 +82,12 @@ def _fuse_bayesian_layers(graph: fx.Graph, modules: dict[str, nn.Module]) -> Non
 
 
 def _fold_plain_layers(graph: fx.Graph, modules: dict[str, nn.Module]) -> None:
-    for node in list(graph.nodes):
-        if node.op != "call_module" or not isinstance(node.args[0], fx.Node) or node.args[0].op != "call_module":
+    for node, layer in find_foldings(list(graph.nodes), modules).items():
+        if _is_used_again(layer):
             continue
-        layer, norm = modules[target_name(node.args[0])], modules[target_name(node)]
-        fold = _FOLDING.get((type(layer), type(norm)))
-        if fold is None or len(node.args[0].users) != 1 or _is_used_again(node.args[0]):
-            continue
-        modules[target_name(node.args[0])] = fold(layer, norm)
-        node.replace_all_uses_with(node.args[0])
+        fold = fuse_linear_bn_eval if isinstance(modules[target_name(layer)], nn.Linear) else fuse_conv_bn_eval
+        modules[target_name(layer)] = fold(modules[target_name(layer)], modules[target_name(node)])
+        node.replace_all_uses_with(layer)
         graph.erase_node(node)
 
 

@@ -9,6 +9,7 @@ from torch import Tensor, fx, nn
 from bayesops.engine import nodes
 from bayesops.engine.nodes import Way
 
+_PLAIN: dict[type, int] = {nn.Linear: 0, nn.Conv1d: 1, nn.Conv2d: 2, nn.Conv3d: 3}
 _BATCH_NORM = {0: nn.BatchNorm1d, 1: nn.BatchNorm1d, 2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
 
 
@@ -84,6 +85,19 @@ def _other_summand(node: fx.Node, one: fx.Node) -> fx.Node | None:
         return None
     others = [arg for arg in node.args if isinstance(arg, fx.Node) and arg is not one]
     return others[0] if len(others) == 1 else None
+
+
+def find_foldings(order: Sequence[fx.Node], modules: dict[str, nn.Module]) -> dict[fx.Node, fx.Node]:
+    """Return the plain layers whose results go to batch normalisation alone, by the node of the latter."""
+    found: dict[fx.Node, fx.Node] = {}
+    for node in order:
+        source = node.args[0] if node.op == "call_module" and node.args else None
+        if not isinstance(source, fx.Node) or source.op != "call_module" or len(source.users) != 1:
+            continue
+        spatial = _PLAIN.get(type(nodes.module_of(source, modules)))
+        if spatial is not None and type(nodes.module_of(node, modules)) is _BATCH_NORM[spatial]:
+            found[node] = source
+    return found
 
 
 def folded(batch_norm: nn.Module) -> tuple[Tensor, Tensor]:

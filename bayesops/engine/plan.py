@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from bayesops.engine import nodes, steps
-from bayesops.engine.fusion import find_fusions
+from bayesops.engine.fusion import find_foldings, find_fusions
 from bayesops.engine.nodes import Way
 from bayesops.engine.steps import Chunk, Step, Value
 from bayesops.engine.trace import NoPlan, fingerprint, trace
@@ -31,6 +31,8 @@ class Plan:
         self._sampled, of_shape = nodes.sampled(order, modules)
         self._fusions = find_fusions(order, modules)
         self._absorbed = {node for fusion in self._fusions.values() for node in fusion.absorbed}
+        # Before the first draw there is nothing to gain: it runs once.
+        self._foldings = {b: a for b, a in find_foldings(order, modules).items() if a in self._sampled}
         self._has_images = any(nodes.is_convolution2d(node, modules) for node in order)
         self._inputs = [self._places[node] for node in order if node.op == "placeholder"]
         self._result = next(node for node in order if node.op == "output")
@@ -39,7 +41,7 @@ class Plan:
         for node in order:
             step = self._step(node, modules)
             if step is not None:
-                differs = (node in self._sampled or node in of_shape) and not isinstance(step, steps.Affine)
+                differs = (node in self._sampled or node in of_shape) and not isinstance(step, steps.Preparation)
                 (self.each if differs else self.once).append(step)
         self._free_after_last_use()
 
@@ -50,6 +52,11 @@ class Plan:
         if node in self._absorbed:
             is_folded = any(fusion.batch_norm is node for fusion in self._fusions.values())
             return steps.Affine(node, places) if is_folded else None
+        if node in self._foldings:
+            return steps.FoldedLayer(self._foldings[node], places, node)
+        for batch_norm, layer in self._foldings.items():
+            if node is layer:
+                return steps.FoldedWeights(layer, places, batch_norm)
         if nodes.is_max_pool(node, modules):
             source, activation = nodes.before_pooling(node, modules)
             return steps.Pool(node, places, source, activation)

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, fx, nn
+from torch.nn import functional
 
 from bayesops import ops
 from bayesops.engine.fusion import Fusion, folded
@@ -158,6 +159,46 @@ class Batchwise(Mapped):
         return batch.unflatten(0, stacked.shape[:2])
 
 
+class Preparation(Step):
+    """What a layer's step needs beside its input: computed once, from what the model's parameters are now."""
+
+
+class FoldedWeights(Preparation):
+    """Weight and bias of a plain layer, scaled by the batch normalisation behind it."""
+
+    def __init__(self, layer: fx.Node, places: Places, batch_norm: fx.Node) -> None:
+        super().__init__(layer, places)
+        self.uses = []
+        self._layer, self._norm = target_name(layer), target_name(batch_norm)
+
+    def run(self, chunk: Chunk) -> Value:
+        layer: Any = chunk.modules[self._layer]
+        scale, shift = folded(chunk.modules[self._norm])
+        weight = layer.weight * scale.reshape(-1, *[1] * (layer.weight.dim() - 1))
+        return weight, shift if layer.bias is None else layer.bias * scale + shift
+
+
+class FoldedLayer(Step):
+    """A plain convolution or linear layer with the batch normalisation behind it, on one batch of all draws."""
+
+    def __init__(self, layer: fx.Node, places: Places, batch_norm: fx.Node) -> None:
+        super().__init__(layer, places)
+        self.place = places[batch_norm]
+        self._layer, self._norm = target_name(layer), target_name(batch_norm)
+        (self._source,), self._weights = self.uses, places[layer]
+        self.uses = [self._source, self._weights]
+
+    def run(self, chunk: Chunk) -> Value:
+        stacked, (weight, bias) = chunk.values[self._source], chunk.values[self._weights]
+        layer: Any = chunk.modules[self._layer]
+        if stacked.dim() - 1 != weight.dim():  # no batch, or other dimensions than images and rows have
+            return torch.vmap(lambda one: chunk.modules[self._norm](layer(one)))(stacked)
+        if isinstance(layer, nn.Linear):
+            return functional.linear(stacked, weight, bias)
+        batch: Tensor = layer._conv_forward(stacked.flatten(0, 1), weight, bias)
+        return batch.unflatten(0, stacked.shape[:2])
+
+
 class Draw(Mapped):
     """A Bayesian layer, called with the seeds of all draws."""
 
@@ -180,8 +221,8 @@ class Draw(Mapped):
         return input.dim() == wanted or (self._spatial == 0 and not self._shared and input.dim() > wanted)
 
 
-class Affine(Step):
-    """Batch normalisation as a scale and a shift, for the layer before it; computed once, from what it is now."""
+class Affine(Preparation):
+    """Batch normalisation as a scale and a shift, for the Bayesian layer before it."""
 
     def __init__(self, node: fx.Node, places: Places) -> None:
         super().__init__(node, places)

@@ -8,7 +8,7 @@ from torch import fx, nn
 
 from bayesops.engine import nodes
 from bayesops.engine import steps as plan_steps
-from bayesops.engine.fusion import find_fusions
+from bayesops.engine.fusion import find_foldings, find_fusions
 from bayesops.engine.plan import Watch, plan_of
 from bayesops.engine.trace import target_name, trace
 from bayesops.profiling import twins
@@ -89,7 +89,7 @@ def _of_plan(subject: Subject, batch: Batch) -> Layout:
     plan = plan_of(subject.ours, len(batch))
     by_watched = {watched: step for step in steps for watched in step.watched}
     for run_once in plan.once:
-        if not isinstance(run_once, plan_steps.Affine):  # it prepares for its layer
+        if not isinstance(run_once, plan_steps.Preparation):
             by_watched[run_once.name].runs = "once"
     for run_each in plan.each:
         if type(run_each) is plan_steps.Mapped:
@@ -108,6 +108,7 @@ def _steps(order: list[fx.Node], modules: dict[str, nn.Module]) -> list[Step]:
     owner: dict[fx.Node, fx.Node] = {}
     for layer, fusion in find_fusions(order, modules).items():
         owner.update(dict.fromkeys(fusion.absorbed, layer))
+    owner.update(find_foldings(order, modules))
     steps: dict[str, Step] = {}
     parts: dict[str, list[str]] = {}
     for node in order:

@@ -139,6 +139,32 @@ def test_other_numbers_of_dimensions(dims, family):
     assert_planned(nn.Sequential(conv(3, 4, 3), norm(4), nn.ReLU(), conv(4, 2, 2)), inputs)
 
 
+@pytest.mark.parametrize("dims", [1, 2, 3])
+@pytest.mark.parametrize("options", [{}, {"bias": False, "stride": 2, "padding_mode": "circular", "padding": 1}])
+def test_plain_convolutions_take_their_batch_normalisation(dims, options):
+    conv, plain, norm = (
+        getattr(module, f"{kind}{dims}d") for module, kind in ((bo.nn, "BernoulliConv"), (nn, "Conv"), (nn, "BatchNorm"))
+    )
+    inputs = torch.randn(2, 3, *[6] * dims)
+    model = nn.Sequential(plain(3, 3, 1), norm(3), conv(3, 4, 3), plain(4, 5, 3, **options), norm(5), nn.ReLU())
+    assert_planned(model, inputs)
+    assert [type(step).__name__ for step in plan_of(model).each] == ["Draw", "FoldedLayer", "Stackwise"]
+    model[4].running_mean.add_(1)  # nothing is kept between predictions
+    assert_planned(model, inputs)
+
+
+def test_plain_linear_layers_take_their_batch_normalisation():
+    model = nn.Sequential(bo.nn.BernoulliLinear(4, 5), nn.Linear(5, 6), nn.BatchNorm1d(6), nn.ReLU())
+    assert_planned(model, ROWS)
+    assert [type(step).__name__ for step in plan_of(model).each] == ["Draw", "FoldedLayer", "Stackwise"]
+
+
+def test_batch_normalisation_of_another_dimension_is_not_folded():
+    """Behind a linear layer of ``[N, C, L]`` it normalises C, which are no outputs of the layer."""
+    first = bo.nn.BernoulliConv1d(3, 6, 3, padding=1)
+    assert_planned(nn.Sequential(first, nn.Linear(5, 6), nn.BatchNorm1d(6)), torch.randn(2, 3, 5))
+
+
 @pytest.mark.parametrize("family", ["Bernoulli", "Gaussian"])
 def test_linear_layers(family):
     linear = getattr(bo.nn, f"{family}Linear")
