@@ -133,6 +133,21 @@ ACCELERATED = Group(
     "the peer's layers",
 )
 
+MOMENTS = Group(
+    "Moments of a chunk of draws (no bar)",
+    "`add_predictive_moments` with softmax: mean, squared deviations and entropies of S × N × C × … logits, added to "
+    "those of earlier draws. The limit is reading them once.",
+    "none set",
+    "eager",
+)
+MAX_POOL = Group(
+    "Max pooling and an activation (no bar)",
+    "`max_pool2d`, 2 × 2, with relu or softplus, against `F.max_pool2d` of the activated images. The limit is reading "
+    "the images and writing a quarter of them.",
+    "none set",
+    "eager",
+)
+
 GROUPS = [
     PLAIN,
     SAMPLES,
@@ -146,6 +161,8 @@ GROUPS = [
     SAMPLE_GAUSSIAN,
     PREDICT,
     ACCELERATED,
+    MOMENTS,
+    MAX_POOL,
     BERNOULLI,
     NORMALS,
     DROPOUT,

@@ -143,7 +143,8 @@ def test_other_numbers_of_dimensions(dims, family):
 @pytest.mark.parametrize("options", [{}, {"bias": False, "stride": 2, "padding_mode": "circular", "padding": 1}])
 def test_plain_convolutions_take_their_batch_normalisation(dims, options):
     conv, plain, norm = (
-        getattr(module, f"{kind}{dims}d") for module, kind in ((bo.nn, "BernoulliConv"), (nn, "Conv"), (nn, "BatchNorm"))
+        getattr(module, f"{kind}{dims}d")
+        for module, kind in ((bo.nn, "BernoulliConv"), (nn, "Conv"), (nn, "BatchNorm"))
     )
     inputs = torch.randn(2, 3, *[6] * dims)
     model = nn.Sequential(plain(3, 3, 1), norm(3), conv(3, 4, 3), plain(4, 5, 3, **options), norm(5), nn.ReLU())
