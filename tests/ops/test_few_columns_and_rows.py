@@ -1,4 +1,4 @@
-"""Convolutions of few channels, whose samples share panels, and linear maps of one example, whose weights are not packed."""
+"""Convolutions of few channels, whose samples share panels, and linear maps of one example, which are not packed."""
 
 import pytest
 import torch
