@@ -126,7 +126,11 @@ def profile(
     counts, sizes = tuple(sorted(set(counts))), tuple(sorted(set(sizes)))
 
     options = {"estimator": estimator} if posterior == "gaussian" else {"p": p, "granularity": granularity}
-    bayesian = model if twins.bayesian_layers(model) else convert(model, posterior, **options)
+    own = {type(layer).__name__ for layer in twins.bayesian_layers(model).values()}
+    drawing = f"the model's own layers, {' and '.join(sorted(own))}"
+    if not own:
+        drawing = ", ".join([f"layers converted to {posterior}", *(f"{k} = {v}" for k, v in options.items())])
+    bayesian = model if own else convert(model, posterior, **options)
     if not twins.bayesian_layers(bayesian):
         wrong_value("profile", "model", "with Bayesian layers, or layers to convert", type(model).__name__)
     device = arguments[0].device
@@ -156,7 +160,10 @@ def profile(
             steps.begin("trace")
             write_trace(subject, batch, counts[-1], trace)
     steps.end()
-    return _with_peak(Profile(name or type(model).__name__, machine.best(limits), tuple(cases), by_size, accuracies))
+    result = Profile(
+        name or type(model).__name__, drawing, machine.best(limits), tuple(cases), by_size, accuracies
+    )  # fmt: skip
+    return _with_peak(result)
 
 
 class _Steps:

@@ -19,6 +19,8 @@ class Profile:
     ----------
     model : str
         Its name.
+    posterior : str
+        Which of its layers draw: those that it had, or those that were converted, and how.
     machine : Machine
         Where it was measured.
     cases : tuple of Case
@@ -30,6 +32,7 @@ class Profile:
     """
 
     model: str
+    posterior: str
     machine: Machine
     cases: tuple[Case, ...]
     layers: dict[int, Breakdown]

@@ -22,6 +22,7 @@ def lenet():
 
 def test_every_case_in_order(lenet):
     assert lenet.model == "LeNet5"
+    assert lenet.posterior == "layers converted to bernoulli, p = 0.1, granularity = weight"
     assert [(case.batch_size, case.num_samples) for case in lenet.cases] == [(1, 1), (1, 4), (2, 1), (2, 4)]
     for case in lenet.cases:
         assert case.rounds >= 3
@@ -128,7 +129,14 @@ def test_the_quickest_way_in_torch_is_compiled():
     for case in result.cases:
         assert case.compiled in ("naive", "vmap")
         assert "compiled" in case.ways, case.left_out
-    assert f"torch.compile was given the {rivals.LABELS[result.cases[-1].compiled]}" in result.to_text()
+    assert f"torch.compile was given: {rivals.LABELS[result.cases[-1].compiled]}" in result.to_text()
+
+
+def test_a_model_with_bayesian_layers_is_not_converted():
+    model = nn.Sequential(nn.Linear(6, 4), Dropout(0.1), GaussianLinear(4, 3))
+    result = bo.profile(model, ROWS, 2, rivals=(), posterior="gaussian", seconds=0.01, accuracy=False)
+    assert result.posterior == "the model's own layers, Dropout and GaussianLinear"
+    assert [step.kind for step in result.layers[2].steps] == ["Linear", "Dropout", "GaussianLinear"]
 
 
 def test_it_leaves_the_model_as_it_was():

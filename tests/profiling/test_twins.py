@@ -168,6 +168,7 @@ def test_a_peers_twin_of_a_network_has_its_shapes(peer, package, estimator, bias
     ("layer", "peer", "message"),
     [
         (lambda: BernoulliLinear(2, 2), "torchbnn", "no layer that masks weights"),
+        (lambda: Dropout(0.5), "torchbnn", "dropout alone is PyTorch's"),
         (lambda: GaussianLinear(2, 2, estimator="local_reparam"), "bayesian-torch", "no Linear by local_reparam"),
         (lambda: GaussianConv2d(2, 2, 3, estimator="flipout"), "torchbnn", "no Conv2d by flipout"),
         (

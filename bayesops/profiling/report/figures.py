@@ -207,9 +207,11 @@ def _accuracy(figure: Any, accuracy: Accuracy, cases: list[Case]) -> None:
         for case, x, y in zip(there, times, errors, strict=True):
             if name == "ours":
                 right.annotate(
-                    f"T = {case.num_samples}", (x, y), (4, 4), textcoords="offset points", fontsize=7.5, color=INK
+                    f"T = {case.num_samples}", (x, y), (-5, -5), textcoords="offset points", fontsize=7.5, color=INK,
+                    ha="right", va="center",
                 )  # fmt: skip
     right.set_xlabel("milliseconds")
+    right.margins(x=0.15)
     for axis in (left, right):
         axis.set_xscale("log")
         axis.set_yscale("log")
@@ -218,7 +220,8 @@ def _accuracy(figure: Any, accuracy: Accuracy, cases: list[Case]) -> None:
         for scale in (axis.xaxis, axis.yaxis):
             scale.set_major_formatter("{x:g}")
             scale.set_minor_formatter(NullFormatter())
-        axis.legend(frameon=False, fontsize=8, loc="lower left" if axis is right else "upper right")
+        place = "lower left" if axis is right else "upper right"
+        axis.legend(frameon=True, framealpha=0.9, edgecolor="none", fontsize=8, loc=place)
     left.set_title("what draws give")
     right.set_title("what the largest error costs")
 
@@ -247,7 +250,9 @@ def _steps(figure: Any, breakdown: Breakdown) -> None:
                 rows, widths, left=left, color=fill, hatch=hatch, edgecolor="#444444", linewidth=0.5, label=phase.name
             )
         left = [a + b for a, b in zip(left, widths, strict=True)]
-    for drawn, fill, label in ((True, "white", "outside the kernels"), (False, PALE, "draws nothing")):
+    uncounted = any(step.bayesian and not step.phases for step in steps)
+    outside = "outside the kernels" + uncounted * ",\nor not counted"
+    for drawn, fill, label in ((True, "white", outside), (False, PALE, "draws nothing")):
         rest = [
             1e6 * step.seconds - done if step.bayesian is drawn else 0.0 for step, done in zip(steps, left, strict=True)
         ]

@@ -53,6 +53,7 @@ def to_html(result: Profile) -> str:
 <body>
 <h1>{title}</h1>
 <p class="machine">{escape(tables.machine_line(result.machine))}</p>
+<p class="machine">{escape(tables.model_line(result))}</p>
 <nav>{links} <a href="#how-to-read">how to read it</a></nav>
 {_table(tables.summary(result.cases, "In short"))}
 {"".join(_figure(plot) for plot in figures.plots(result))}

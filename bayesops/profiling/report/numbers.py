@@ -1,5 +1,7 @@
 """Numbers as people read them."""
 
+import math
+
 from bayesops.profiling.timing import Spread
 
 NONE = "–"
@@ -41,5 +43,13 @@ def percent(share: float | None) -> str:
 
 
 def error(value: float | None) -> str:
-    """Write a standard error: two digits that count."""
-    return NONE if value is None else f"{value:.2g}" if value < 1e-4 or value >= 1 else f"{value:.4f}"
+    """Write a standard error: two digits that count, and an exponent only where it is tiny."""
+    if value is None:
+        return NONE
+    rounded = float(f"{value:.1e}")
+    return f"{value:.1e}" if 0 < rounded < 1e-6 else f"{value:.{max(0, 1 - _exponent(rounded))}f}"
+
+
+def _exponent(value: float) -> int:
+    """Of ten, below it; 1 for zero."""
+    return math.floor(math.log10(value)) if value > 0 else 1

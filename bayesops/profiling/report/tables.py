@@ -73,6 +73,11 @@ def machine_line(machine: Machine) -> str:
     )
 
 
+def model_line(result: Profile) -> str:
+    """One line: which layers it is that draw."""
+    return f"what draws: {result.posterior}"
+
+
 def of_batch(result: Profile, size: int) -> list[Table]:
     """Everything about one batch size, in the order in which it is read."""
     found = [ways([case for case in result.cases if case.batch_size == size])]
@@ -145,7 +150,7 @@ def ways(cases: Sequence[Case]) -> Table:
         table.rows.append(row)
     table.notes += _left_out(cases)
     if last.compiled:
-        table.notes.append(f"torch.compile was given the {LABELS[last.compiled]}")
+        table.notes.append(f"torch.compile was given: {LABELS[last.compiled]}")
     table.notes.append(f"bo.predict, T = {last.num_samples}: {last.plan}")
     return table
 

@@ -35,6 +35,7 @@ def rendered(result: Profile, width: int) -> Group:
     notes = [NOTES, ACCURACY_NOTES if result.accuracy else "", LAYER_NOTES if result.layers else ""]
     return Group(
         Text(tables.machine_line(result.machine), style="dim"),
+        Text(tables.model_line(result), style="dim"),
         render(tables.summary(result.cases, f"{result.model}: what T draws cost"), width),
         *(part for size in tables.batch_sizes(result) for part in _of_batch(result, size, width)),
         Padding(Rule(style="dim"), (1, 0, 0, 0)),

@@ -31,8 +31,10 @@ def twin(model: nn.Module, peer: str) -> nn.Module:
     Raises
     ------
     NoTwin
-        It is not installed, or lacks a layer.
+        It is not installed, or lacks a layer, or there is none for it.
     """
+    if all(isinstance(layer, Dropout) for layer in twins.bayesian_layers(model).values()):
+        raise NoTwin("dropout alone is PyTorch's, as in the loop")
     make = {"bayesian-torch": _bayesian_torch, "torchbnn": _torchbnn, "blitz": _blitz}[peer]
 
     def of_layer(layer: Any) -> nn.Module:
