@@ -2,12 +2,14 @@
 
 import re
 import runpy
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
 
 import bayesops as bo
+from bayesops.cli import main
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")])
@@ -45,6 +47,32 @@ def test_the_page_of_gaussian_layers_runs_from_top_to_bottom(capsys):
     assert_says(capsys.readouterr().out, said)
     for block in others:
         exec(block, names)
+
+
+def test_the_page_of_profiling_runs_and_its_commands_are_understood(capsys, monkeypatch):
+    page = ROOT / "docs" / "profiling.md"
+    monkeypatch.setattr(bo, "profile", partial(bo.profile, seconds=0.01))
+    names = {"bo": bo, "model": torch.nn.Linear(8, 3), "images": torch.rand(2, 8)}
+    for block in blocks(page, "python"):
+        exec(block, names)
+    assert "bo.predict" in capsys.readouterr().out
+    asked = []
+    monkeypatch.setattr("bayesops.cli.profile.run", asked.append)
+    commands = re.findall(r"^bayesops (profile [^#\n]+)|`bayesops (profile [^`]+)`", page.read_text(), re.MULTILINE)
+    for command in commands:
+        assert main("".join(command).split()) == 0
+    assert [options.model for options in asked] == [
+        "lenet5", "resnet18", "3conv3fc", "mypackage.models:make", "lenet5"
+    ]  # fmt: skip
+
+
+def test_the_page_of_profiling_names_no_option_that_there_is_not(capsys):
+    with pytest.raises(SystemExit):
+        main(["profile", "--help"])
+    offered = set(re.findall(r"--[a-z][a-z-]*", capsys.readouterr().out))
+    named = set(re.findall(r"--[a-z][a-z-]*", (ROOT / "docs" / "profiling.md").read_text()))
+    assert named <= offered
+    assert len(named) > 10
 
 
 def test_what_the_page_of_streams_says_of_layers_is_true():

@@ -127,9 +127,9 @@ def profile(
 
     options = {"estimator": estimator} if posterior == "gaussian" else {"p": p, "granularity": granularity}
     own = {type(layer).__name__ for layer in twins.bayesian_layers(model).values()}
-    drawing = f"the model's own layers, {' and '.join(sorted(own))}"
+    drawing = f"the model's own, {' and '.join(sorted(own))}"
     if not own:
-        drawing = ", ".join([f"layers converted to {posterior}", *(f"{k} = {v}" for k, v in options.items())])
+        drawing = ", ".join([f"converted to {posterior}", *(f"{k} = {v}" for k, v in options.items())])
     bayesian = model if own else convert(model, posterior, **options)
     if not twins.bayesian_layers(bayesian):
         wrong_value("profile", "model", "with Bayesian layers, or layers to convert", type(model).__name__)

@@ -20,7 +20,7 @@ class Profile:
     model : str
         Its name.
     posterior : str
-        Which of its layers draw: those that it had, or those that were converted, and how.
+        Its Bayesian layers: its own, or converted, and how.
     machine : Machine
         Where it was measured.
     cases : tuple of Case

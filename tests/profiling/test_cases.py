@@ -22,7 +22,7 @@ def lenet():
 
 def test_every_case_in_order(lenet):
     assert lenet.model == "LeNet5"
-    assert lenet.posterior == "layers converted to bernoulli, p = 0.1, granularity = weight"
+    assert lenet.posterior == "converted to bernoulli, p = 0.1, granularity = weight"
     assert [(case.batch_size, case.num_samples) for case in lenet.cases] == [(1, 1), (1, 4), (2, 1), (2, 4)]
     for case in lenet.cases:
         assert case.rounds >= 3
@@ -135,7 +135,7 @@ def test_the_quickest_way_in_torch_is_compiled():
 def test_a_model_with_bayesian_layers_is_not_converted():
     model = nn.Sequential(nn.Linear(6, 4), Dropout(0.1), GaussianLinear(4, 3))
     result = bo.profile(model, ROWS, 2, rivals=(), posterior="gaussian", seconds=0.01, accuracy=False)
-    assert result.posterior == "the model's own layers, Dropout and GaussianLinear"
+    assert result.posterior == "the model's own, Dropout and GaussianLinear"
     assert [step.kind for step in result.layers[2].steps] == ["Linear", "Dropout", "GaussianLinear"]
 
 

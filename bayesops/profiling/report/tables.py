@@ -75,7 +75,7 @@ def machine_line(machine: Machine) -> str:
 
 def model_line(result: Profile) -> str:
     """One line: which layers it is that draw."""
-    return f"what draws: {result.posterior}"
+    return f"Bayesian layers: {result.posterior}"
 
 
 def of_batch(result: Profile, size: int) -> list[Table]:
