@@ -126,7 +126,10 @@ def run(options: argparse.Namespace) -> None:
     from bayesops.profiling.report.text import rendered
 
     out = _render.console()
-    out.print(rendered(result, out.width))
+    if out.is_terminal:
+        out.print(rendered(result, out.width))
+    else:  # a file is better off without the blanks that rich fills lines with
+        sys.stdout.write(result.to_text(out.width))
     written = _write(result, options)
     if written:
         out.print(f"written: {', '.join(map(str, written))}", markup=False)

@@ -128,7 +128,8 @@ def test_no_line_is_wider_than_the_terminal(capsys, factories, monkeypatch, widt
     assert main(["profile", f"{factories}:with_input", "--batch", "2", "--samples", "1", "2", "3", *QUICK]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert max(map(len, lines)) <= width
-    assert any(len(line.rstrip()) > width - 12 for line in lines)  # there is room, and it is used
+    assert all(line == line.rstrip() for line in lines)
+    assert any(len(line) > width - 12 for line in lines)  # there is room, and it is used
 
 
 @pytest.mark.parametrize(
