@@ -69,6 +69,16 @@ def test_a_layer_that_is_used_twice_is_one_step(subject_of):
     assert [(step.name, step.flops) for step in breakdown.steps] == [("0", 2 * 2 * 2 * 36), ("1", 0)]
 
 
+def test_a_plain_layer_and_the_batch_normalisation_folded_into_it_are_one_step(subject_of):
+    model = nn.Sequential(BernoulliConv2d(1, 4, 3), nn.ReLU(), nn.Conv2d(4, 4, 1), nn.BatchNorm2d(4))
+    breakdown = break_down(subject_of(model, "identity"), IMAGES, 3, 0.01)
+    assert [(step.name, step.kind) for step in breakdown.steps] == [
+        ("0", "BernoulliConv2d + ReLU"),
+        ("2", "Conv2d + BatchNorm2d"),
+    ]
+    assert_adds_up(breakdown)
+
+
 def test_a_layer_that_is_the_model(subject_of):
     breakdown = break_down(subject_of(BernoulliLinear(6, 3)), ROWS, 3, 0.01)
     assert [step.kind for step in breakdown.steps] == ["BernoulliLinear"]
