@@ -1,6 +1,7 @@
 """A model made ready for prediction: batch normalisation, shortcuts and relu move into the layers before them."""
 
 import copy
+from typing import Any
 
 import torch
 from torch import fx, nn
@@ -85,7 +86,7 @@ def _fold_plain_layers(graph: fx.Graph, modules: dict[str, nn.Module]) -> None:
     for node, layer in find_foldings(list(graph.nodes), modules).items():
         if _is_used_again(layer):
             continue
-        fold = fuse_linear_bn_eval if isinstance(modules[target_name(layer)], nn.Linear) else fuse_conv_bn_eval
+        fold: Any = fuse_linear_bn_eval if isinstance(modules[target_name(layer)], nn.Linear) else fuse_conv_bn_eval
         modules[target_name(layer)] = fold(modules[target_name(layer)], modules[target_name(node)])
         node.replace_all_uses_with(layer)
         graph.erase_node(node)

@@ -75,6 +75,9 @@ _BATCHWISE_FUNCTIONS: dict[object, tuple[int, ...]] = {
     functional.avg_pool1d: (3,),
 }  # fmt: skip
 
+# Along dimensions that are named: within the examples of a batch, unless dimension 0 is among them.
+_ALONG_DIMENSIONS = {"mean", "sum", "amax", "amin", "softmax", "log_softmax"}
+
 # Asked of a draw, not of the samples stacked together; every draw answers the same.
 _METADATA_METHODS = {
     "size",
@@ -137,7 +140,26 @@ def kind(node: fx.Node, modules: dict[str, nn.Module]) -> Kind:
         return Kind(Way.STACKWISE)
     if _flattens_all_but_batch(node):
         return Kind(Way.BATCHWISE, (2, 3, 4, 5))
+    if target_name(node) in _ALONG_DIMENSIONS:
+        return _within_examples(_named_dimensions(node))
     return Kind(Way.MAPPED)
+
+
+def _within_examples(dims: tuple[int, ...]) -> Kind:
+    """Batchwise for draws of which none of `dims` is the batch."""
+    if not dims or 0 in dims:
+        return Kind(Way.MAPPED)
+    return Kind(Way.BATCHWISE, tuple(n for n in (2, 3, 4, 5) if n > max(map(abs, dims))))
+
+
+def _named_dimensions(node: fx.Node) -> tuple[int, ...]:
+    """Return the dimensions that `node` works along; none where they, or other arguments, are not plain numbers."""
+    dims = node.args[1] if len(node.args) == 2 else node.kwargs.get("dim")
+    others = {name for name, value in node.kwargs.items() if value is not None} - {"dim", "keepdim", "_stacklevel"}
+    if len(node.args) > 2 or others:
+        return ()
+    dims = dims if isinstance(dims, (tuple, list)) else (dims,)
+    return tuple(dims) if all(isinstance(dim, int) for dim in dims) else ()
 
 
 def _kind_of_module(node: fx.Node, module: nn.Module) -> Kind:
@@ -159,6 +181,8 @@ def _kind_of_module(node: fx.Node, module: nn.Module) -> Kind:
         return Kind(Way.STACKWISE)
     if type(module) is nn.Flatten:
         return Kind(Way.BATCHWISE, (2, 3, 4, 5)) if (module.start_dim, module.end_dim) == (1, -1) else Kind(Way.MAPPED)
+    if type(module) in (nn.Softmax, nn.LogSoftmax):
+        return _within_examples((module.dim,) if isinstance(module.dim, int) else ())
     if type(module) in _BATCHWISE_MODULES and not getattr(module, "return_indices", False):
         return Kind(Way.BATCHWISE, _BATCHWISE_MODULES[type(module)])
     return Kind(Way.MAPPED)

@@ -173,6 +173,35 @@ def test_linear_layers(family):
     assert_planned(nn.Sequential(linear(4, 5), nn.Tanh(), nn.Linear(5, 5), linear(5, 3)), ROWS)
 
 
+@pytest.mark.parametrize(
+    ("function", "kind"),
+    [
+        (lambda x: x.mean((2, 3)), "Batchwise"),
+        (lambda x: x.mean(dim=(-2, -1), keepdim=True), "Batchwise"),
+        (lambda x: x.sum(1), "Batchwise"),
+        (lambda x: torch.amax(x, (2, 3)), "Batchwise"),
+        (lambda x: nn.functional.log_softmax(x, dim=1), "Batchwise"),
+        (lambda x: x.softmax(-1), "Batchwise"),
+        (lambda x: x.mean(0, keepdim=True), "Mapped"),
+        (lambda x: x.sum(-4, keepdim=True), "Batchwise"),
+        (lambda x: x.mean((1, 2, 3), dtype=torch.float64), "Mapped"),
+        (lambda x: x + x.mean(), "Mapped"),
+    ],
+)
+def test_along_dimensions(function, kind):
+    """Within examples, or over the batch of each draw."""
+    model = Forward(lambda conv, x: function(conv(x)), bo.nn.BernoulliConv2d(4, 4, 3))
+    assert_planned(model, IMAGES, mapped=int(kind == "Mapped"))
+    assert kind in [type(step).__name__ for step in plan_of(model).each]
+
+
+@pytest.mark.parametrize("layer", [nn.Softmax(1), nn.LogSoftmax(-1)])
+def test_softmax_layers(layer):
+    model = nn.Sequential(bo.nn.BernoulliLinear(4, 5), layer)
+    assert_planned(model, ROWS)
+    assert [type(step).__name__ for step in plan_of(model).each] == ["Draw", "Batchwise"]
+
+
 def test_linear_layer_on_more_dimensions():
     """Shared rows of three dimensions cannot be told from rows of each draw, so they are mapped."""
     model = nn.Sequential(bo.nn.GaussianLinear(4, 5, rho_init=-1.0), nn.ReLU(), bo.nn.GaussianLinear(5, 3))
@@ -226,11 +255,11 @@ MAPPED = {
     "view": (1, lambda a, x: (y := a(x)).view(y.size(0), -1)),
     "view_by_shape": (1, lambda a, x: (y := a(x)).reshape(y.shape[0], -1)),
     "cat": (1, lambda a, x: torch.cat([a(x), x], 1)),
-    "mean": (1, lambda a, x: a(x).mean((2, 3))),
+    "var": (1, lambda a, x: a(x).var((2, 3))),
     "permute": (1, lambda a, x: a(x).permute(0, 2, 3, 1)),
-    "chunk": (3, lambda a, x: (lambda parts: parts[0])(a(x).chunk(2, 1)) * 2 + x.mean((1, 2, 3), keepdim=True).sum()),
+    "chunk": (2, lambda a, x: (lambda parts: parts[0])(a(x).chunk(2, 1)) * 2 + x.mean((1, 2, 3), keepdim=True).sum()),
     "index": (1, lambda a, x: a(x)[:, :2]),
-    "softmax": (1, lambda a, x: functional.softmax(a(x), 1)),
+    "cumsum": (1, lambda a, x: a(x).cumsum(1)),
     "bigger_constant": (0, lambda a, x: a(x) + x.mean(0)),
     "matmul": (1, lambda a, x: a(x) @ x.transpose(-1, -2)),
     "einsum": (1, lambda a, x: torch.einsum("nchw,nchw->nc", a(x), x)),
@@ -245,8 +274,6 @@ def test_functions(name):
 @pytest.mark.parametrize("name", MAPPED)
 def test_functions_that_are_mapped(name):
     mapped, function = MAPPED[name]
-    if name == "chunk":
-        mapped = 2
     assert_planned(Forward(function, conv()), IMAGES, mapped=mapped)
 
 
