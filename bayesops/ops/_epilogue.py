@@ -40,20 +40,30 @@ def check_epilogue(
     dilation: Sequence[int],
 ) -> None:
     """Check the shapes, dtypes and devices of `epilogue` for a convolution whose own arguments are right."""
+    check_per_channel(operator, epilogue, weight.shape[:1], input)
+    if epilogue.residual is not None:
+        spatial = weight.dim() - 2
+        size = output_size(input.shape[input.dim() - spatial :], weight.shape[2:], stride, padding, dilation)
+        image = (input.shape[-spatial - 2], weight.shape[0], *size)
+        check_residual(operator, epilogue.residual, image, seed, input)
+
+
+def check_per_channel(operator: str, epilogue: Epilogue, channels: Size, input: Tensor) -> None:
+    """Check all of `epilogue` but its residual, for a result of `channels`, ``[O]``."""
     for name in ("scale", "shift"):
         tensor = getattr(epilogue, name)
         if tensor is not None:
-            check_shape(operator, name, tensor, weight.shape[:1], input)
+            check_shape(operator, name, tensor, channels, input)
     if not isinstance(epilogue.relu, bool):
         wrong_type(operator, "relu", "a bool", repr(epilogue.relu))
-    if epilogue.residual is not None:
-        check_like_input(operator, "residual", epilogue.residual, input)
-        spatial = weight.dim() - 2
-        size = output_size(input.shape[input.dim() - spatial :], weight.shape[2:], stride, padding, dilation)
-        shared = (input.shape[-spatial - 2], weight.shape[0], *size)
-        if epilogue.residual.shape not in (shared, (*seed.shape, *shared)):
-            wanted = f"of shape {shared}" + (f" or {(*seed.shape, *shared)}" if seed.dim() else "")
-            wrong_value(operator, "residual", wanted, f"shape {tuple(epilogue.residual.shape)}")
+
+
+def check_residual(operator: str, residual: Tensor, image: tuple[int, ...], seed: Tensor, input: Tensor) -> None:
+    """Check that `residual` has the shape `image`, ``[N, O, *]``, or one of these for each seed."""
+    check_like_input(operator, "residual", residual, input)
+    if residual.shape not in (image, (*seed.shape, *image)):
+        wanted = f"of shape {image}" + (f" or {(*seed.shape, *image)}" if seed.dim() else "")
+        wrong_value(operator, "residual", wanted, f"shape {tuple(residual.shape)}")
 
 
 def flatten_residual(operator: str, epilogue: Epilogue | None, leading: Size | None) -> Epilogue | None:

@@ -5,9 +5,9 @@ namespace bayesops::ops {
 namespace {
 
 std::optional<Tensor> channels_of(const char* op, const char* name, const std::optional<Tensor>& given,
-                                  const Convolution& conv, const Tensor& out) {
+                                  const Sizes& image, const Tensor& out) {
   if (!given.has_value()) return std::nullopt;
-  check_parameter(op, name, *given, out, {conv.output()[1]});
+  check_parameter(op, name, *given, out, {image[1]});
   return torch::stable::contiguous(*given);
 }
 
@@ -15,15 +15,16 @@ const void* data_of(const std::optional<Tensor>& t) { return t.has_value() ? t->
 
 }  // namespace
 
-DenseEpilogue::DenseEpilogue(const char* op, const EpilogueTensors& given, const Convolution& conv, const Tensor& out) {
-  dense_.scale = channels_of(op, "scale", given.scale, conv, out);
-  dense_.shift = channels_of(op, "shift", given.shift, conv, out);
+DenseEpilogue::DenseEpilogue(const char* op, const EpilogueTensors& given, const Sizes& image, bool batched,
+                             const Tensor& out) {
+  dense_.scale = channels_of(op, "scale", given.scale, image, out);
+  dense_.shift = channels_of(op, "shift", given.shift, image, out);
   dense_.relu = given.relu;
   if (!given.residual.has_value()) return;
   const Tensor& residual = *given.residual;
-  residual_shared_ = sizes_of(residual) == conv.output();
-  check_parameter(op, "residual", residual, out, residual_shared_ ? conv.output() : sizes_of(out));
-  const bool channels_last = is_channels_last(out, conv.batched() ? 2 : 1);
+  residual_shared_ = sizes_of(residual) == image;
+  check_parameter(op, "residual", residual, out, residual_shared_ ? image : sizes_of(out));
+  const bool channels_last = is_channels_last(out, batched ? 2 : 1);
   dense_.residual = dense(residual, residual_shared_ ? 1 : 2, channels_last);
 }
 

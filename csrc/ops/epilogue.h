@@ -17,7 +17,8 @@ struct EpilogueTensors {
 // As the kernels take them: checked, and the residual laid out as the output, copied where it is not.
 class DenseEpilogue {
  public:
-  DenseEpilogue(const char* op, const EpilogueTensors& given, const Convolution& conv, const Tensor& out);
+  // `image` is the size of `out`, which has several samples in front of it if `batched`.
+  DenseEpilogue(const char* op, const EpilogueTensors& given, const Sizes& image, bool batched, const Tensor& out);
   Epilogue describe() const;
 
  private:

@@ -103,7 +103,7 @@ Output forward(const char* op, const Tensor& input, const Tensor& mu, const Tens
                   ": bias_var must not be negative");
   Output result{conv.allocate(conv.output(), conv.batched(), input, channel), std::nullopt};
   if (with_std) result.std = conv.allocate(conv.output(), sampled, input, channel);
-  const DenseEpilogue e(op, epilogue, conv, result.out);
+  const DenseEpilogue e(op, epilogue, conv.output(), conv.batched(), result.out);
   if (result.out.numel() == 0) {
     if (with_std) torch::stable::zero_(*result.std);
     return result;

@@ -24,7 +24,7 @@ Tensor forward(const char* op, const Tensor& input, const Tensor& weight, const 
   }
   const DenseWeight w(weight);
   Tensor out = conv.allocate(conv.output(), conv.batched(), input, conv.sampled() ? 2 : 1);
-  const DenseEpilogue e(op, epilogue, conv, out);
+  const DenseEpilogue e(op, epilogue, conv.output(), conv.batched(), out);
   if (out.numel() == 0) return out;
   conv.problem().dtype = dtype_of(op, "input", input);
   w.describe(conv.problem());

@@ -55,7 +55,7 @@ Tensor forward(const char* op, Family family, const Tensor& input, const Tensor&
   }
   const int64_t channel = conv.sampled() ? 2 : 1;
   Tensor out = conv.allocate(conv.output(), conv.batched(), input, channel);
-  const DenseEpilogue e(op, epilogue, conv, out);
+  const DenseEpilogue e(op, epilogue, conv.output(), conv.batched(), out);
   if (out.numel() == 0) return out;
   conv.problem().dtype = dtype_of(op, "input", input);
   const Images images = images_of(input, conv.sampled(), conv.axes());

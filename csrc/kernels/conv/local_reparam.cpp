@@ -1,25 +1,23 @@
 // Local reparameterisation (Kingma, Salimans and Welling, 2015): the convolution of means and that of variances over
 // one reading of the input, and noise that is drawn where their sums are.
+#include "kernels/conv/draw_finish.h"
 #include "kernels/conv/entry.h"
-#include "kernels/conv/epilogue.h"
 #include "kernels/conv/paired.h"
-#include "kernels/conv/tile_noise.h"
 
 BAYESOPS_ISA_BEGIN
 
 namespace {
 
-// out = mean + sqrt(variance) * eps, and the epilogue of that; the standard deviation is stored where it is wanted.
+// Takes the sums of mean and variance, and draws from them; the standard deviation is stored where it is wanted.
 template <class S, class T>
-struct DrawFinish {
+struct MomentsFinish {
   int64_t pixel_step;
-  const NoiseSource& source;
+  const int64_t* seeds;
   SlabResult<S> at;
   int64_t draws, draw_stride;  // all draws share mean and variance
   int64_t sample_pixels;       // with one draw: pixels of all examples that a seed serves
   S* std;                      // of the slab's first result, or null
-  TileNoise noise;
-  TileEpilogue<S, T> epilogue;
+  DrawFinish<S, T> finish;
   int64_t residual_step;  // how much further than its result a residual stands, for each sample
 
   void operator()(T* mean, T* variance, int pixels, const int64_t* index, S* to) {
@@ -31,30 +29,23 @@ struct DrawFinish {
     if (std != nullptr) store_tile<S, T>(variance, pixels, count, std + (to - at.out), pixel_step, at.channel);
     int64_t pixel[kStripPixels];
     for (int i = 0; i < pixels; ++i) pixel[i] = at.first_pixel + index[i];
-    alignas(64) T sums[kStripPixels * kTileChannels<T>];
+    if (draws == 1) return draw_by_sample(mean, variance, pixels, pixel, to);
     for (int64_t draw = 0; draw < draws; ++draw) {
-      if (draw > 0) expect_strip(to + draw * draw_stride, count, pixel_step, at.channel);
-      for (int first = 0, last; first < pixels; first = last) {
-        const int64_t sample = draws == 1 ? pixel[first] / sample_pixels : draw;
-        last = draws == 1 ? end_of_sample(pixel, first, pixels, sample) : pixels;
-        if (draws == 1)
-          for (int i = first; i < last; ++i) pixel[i] -= sample * sample_pixels;
-        S* here = to + draw * draw_stride + first * pixel_step;
-        noise.draw(Stream{(uint64_t)source.seeds[sample], source.stream}, pixel + first, last - first);
-        add_noise(mean, variance, first, last, width, sums);
-        if (epilogue.given()) epilogue.store_tile(sums + first * row, last - first, here, sample * residual_step);
-      }
-      if (!epilogue.given()) store_tile<S, T>(sums, pixels, count, to + draw * draw_stride, pixel_step, at.channel);
+      S* here = to + draw * draw_stride;
+      if (draw > 0) expect_strip(here, count, pixel_step, at.channel);
+      finish(seeds[draw], mean, variance, pixels, pixel, here, draw * residual_step);
     }
   }
 
-  void add_noise(const T* mean, const T* deviation, int first, int last, int width, T* sums) const {
-    constexpr int n = kLanes<T>, row = kTileChannels<T>;
-    const float* eps = noise.rows();
-    const int64_t step = noise.row_step();
-    for (int k = first * row; k < last * row; k += row, eps += step)
-      for (int c = 0; c < width; c += n)
-        store(sums + k + c, fused_multiply_add(load(deviation + k + c), load_floats<T>(eps + c), load(mean + k + c)));
+  void draw_by_sample(const T* mean, const T* deviation, int pixels, int64_t* pixel, S* to) {
+    constexpr int row = kTileChannels<T>;
+    for (int first = 0, last; first < pixels; first = last) {
+      const int64_t sample = pixel[first] / sample_pixels;
+      last = end_of_sample(pixel, first, pixels, sample);
+      for (int i = first; i < last; ++i) pixel[i] -= sample * sample_pixels;
+      finish(seeds[sample], mean + first * row, deviation + first * row, last - first, pixel + first,
+             to + first * pixel_step, sample * residual_step);
+    }
   }
 
   int end_of_sample(const int64_t* pixel, int first, int pixels, int64_t sample) const {
@@ -77,17 +68,19 @@ bool forward_as(const ConvProblem& mean, const ConvProblem& variance, int64_t dr
   return correlation.run(phase, true, [&](const SlabResult<S>& at) {
     const S* results = static_cast<const S*>(output.data);
     S* to = std != nullptr ? static_cast<S*>(std->data) + (at.out - results) : nullptr;
-    return DrawFinish<S, T>{at.pixel_step,
-                            mean.noise,
-                            at,
-                            draws,
-                            output.sample_stride,
-                            examples * image_pixels(output),
-                            to,
-                            TileNoise(mean.out_channels, at.first, (int)at.count, kStripPixels),
-                            TileEpilogue<S, T>(epilogue, (int)at.count, at.pixel_step, at.channel, results,
-                                               static_cast<const S*>(epilogue.residual)),
-                            residual_step};
+    const int count = (int)at.count;
+    return MomentsFinish<S, T>{at.pixel_step,
+                               mean.noise.seeds,
+                               at,
+                               draws,
+                               output.sample_stride,
+                               examples * image_pixels(output),
+                               to,
+                               DrawFinish<S, T>{mean.noise.stream, count, at.pixel_step, at.channel,
+                                                TileNoise(mean.out_channels, at.first, count, kStripPixels),
+                                                TileEpilogue<S, T>(epilogue, count, at.pixel_step, at.channel, results,
+                                                                   static_cast<const S*>(epilogue.residual))},
+                               residual_step};
   });
 }
 
