@@ -11,6 +11,7 @@ set(BAYESOPS_KERNEL_SOURCES
   csrc/kernels/machine/probe.cpp
   csrc/kernels/pointwise/dropout.cpp
   csrc/kernels/pointwise/gaussian_kl.cpp
+  csrc/kernels/pointwise/lrt_draw.cpp
   csrc/kernels/pointwise/max_pool.cpp
   csrc/kernels/pointwise/predictive_moments.cpp
   csrc/kernels/pointwise/sample_gaussian.cpp
@@ -39,6 +40,7 @@ set(BAYESOPS_OPS_SOURCES
   csrc/ops/library.cpp
   csrc/ops/lrt_arguments.cpp
   csrc/ops/lrt_conv.cpp
+  csrc/ops/lrt_draw.cpp
   csrc/ops/masked_conv.cpp
   csrc/ops/max_pool.cpp
   csrc/ops/predictive_moments.cpp

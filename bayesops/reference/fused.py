@@ -1,9 +1,11 @@
-"""The convolutions with an epilogue in plain PyTorch: the convolution, then one operation after another."""
+"""The operators with an epilogue in plain PyTorch: the convolution or draw, then one operation after another."""
 
 from typing import Any
 
+import torch
 from torch import Tensor
 
+from bayesops import random
 from bayesops.ops._epilogue import Epilogue
 from bayesops.reference.flipout_conv import flipout_conv
 from bayesops.reference.lrt_conv import lrt_conv
@@ -29,6 +31,13 @@ def flipout_conv_fused(input: Tensor, weight_mu: Tensor, *args: Any, epilogue: E
 def lrt_conv_fused(input: Tensor, weight_mu: Tensor, *args: Any, epilogue: Epilogue, **options: Any) -> Tensor:
     """`bayesops.ops.fused.lrt_conv_fused`."""
     return finish(lrt_conv(input, weight_mu, *args, **options), epilogue, weight_mu.dim() - 2)
+
+
+def lrt_draw(mean: Tensor, std: Tensor, *, epilogue: Epilogue, seed: int | Tensor, stream: int = 0) -> Tensor:
+    """`bayesops.ops.fused.lrt_draw`."""
+    seeds, (examples, channels, *space) = torch.as_tensor(seed, dtype=torch.int64), mean.shape
+    noise = random.normal(seeds, (examples, *space, channels), stream).movedim(-1, seeds.dim() + 1)
+    return finish(mean + std * noise.to(mean.dtype), epilogue, len(space))
 
 
 def finish(result: Tensor, epilogue: Epilogue, spatial: int) -> Tensor:

@@ -67,6 +67,16 @@ def test_noise_is_that_of_the_cpu(problem, lead, dtype, channels_last):
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_draws_of_given_moments(problem, dtype):
+    image, *_ = problem
+    mean, std, residual = torch.randn(2, *image), torch.rand(2, *image), torch.randn(3, 2, *image)
+    epilogue = (torch.rand(image[0]).to(dtype), None, residual.to(dtype), True)
+    ours, expected = on_both(native.lrt_draw, mean.to(dtype), std.to(dtype), SEEDS, STREAM, *epilogue)
+    torch.testing.assert_close(ours[0], expected[0])
+    assert ours[0].stride() == expected[0].stride()
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
 def test_variance_grad(problem, lead, dtype):
     image, *_ = problem
     grad, std = torch.randn(3, 2, *image).to(dtype), torch.rand(*lead, *image).to(dtype)

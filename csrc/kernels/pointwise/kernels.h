@@ -2,6 +2,7 @@
 #pragma once
 #include "kernels/pointwise/dropout.h"
 #include "kernels/pointwise/gaussian_kl.h"
+#include "kernels/pointwise/lrt_draw.h"
 #include "kernels/pointwise/max_pool.h"
 #include "kernels/pointwise/predictive_moments.h"
 #include "kernels/pointwise/sample_gaussian.h"
@@ -25,6 +26,7 @@ struct PointwiseKernels {
   void (*softplus_variance)(const SoftplusVarianceProblem&, void* out, const Parallel&);
   void (*softplus_variance_gradient)(const SoftplusVarianceProblem&, const void* grad, void* grad_rho, const Parallel&);
   void (*max_pool)(const MaxPoolProblem&, const void* input, void* output, const Parallel&);
+  void (*lrt_draw)(const LrtDrawProblem&, const void* mean, const void* std, void* out, const Parallel&);
   void (*add_predictive_moments)(const PredictiveMomentsProblem&, const Parallel&);
 };
 
