@@ -104,6 +104,13 @@ def is_drawing(module: nn.Module | None) -> bool:
     return isinstance(module, Stochastic) and not module._uses_mean
 
 
+def draws_outputs(module: nn.Module | None) -> bool:
+    """Whether `module` draws its outputs from their means and deviations: local reparameterisation."""
+    if type(module) is Fused:
+        module = module.layer
+    return isinstance(module, gaussian.GaussianLayer) and module.estimator == "local_reparam"
+
+
 def sampled(order: Sequence[fx.Node], modules: dict[str, nn.Module]) -> tuple[set[fx.Node], set[fx.Node]]:
     """Return the nodes whose values differ between draws, and those that depend on such a value's shape only."""
     differing: set[fx.Node] = set()

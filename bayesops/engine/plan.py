@@ -8,7 +8,7 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, fx, nn
 
-from bayesops.engine import nodes, steps
+from bayesops.engine import nodes, preparations, steps
 from bayesops.engine.fusion import find_foldings, find_fusions
 from bayesops.engine.nodes import Way
 from bayesops.engine.steps import Chunk, Step, Value
@@ -28,7 +28,8 @@ class Plan:
     def __init__(self, graph: fx.Graph, modules: dict[str, nn.Module]) -> None:
         order = list(graph.nodes)
         self._places = {node: place for place, node in enumerate(order)}
-        self._sampled, of_shape = nodes.sampled(order, modules)
+        self._size = len(order)  # and what steps prepare besides the nodes' values
+        self._sampled, self._of_shape = nodes.sampled(order, modules)
         self._fusions = find_fusions(order, modules)
         self._absorbed = {node for fusion in self._fusions.values() for node in fusion.absorbed}
         # Before the first draw there is nothing to gain: it runs once.
@@ -41,7 +42,9 @@ class Plan:
         for node in order:
             step = self._step(node, modules)
             if step is not None:
-                differs = (node in self._sampled or node in of_shape) and not isinstance(step, steps.Preparation)
+                differs = self._differs(node) and not isinstance(step, preparations.Preparation)
+                if isinstance(step, steps.Draw) and nodes.draws_outputs(nodes.module_of(node, modules)):
+                    self._prepare_moments(step, node, modules)
                 (self.each if differs else self.once).append(step)
         self._free_after_last_use()
 
@@ -51,12 +54,12 @@ class Plan:
         places = self._places
         if node in self._absorbed:
             is_folded = any(fusion.batch_norm is node for fusion in self._fusions.values())
-            return steps.Affine(node, places) if is_folded else None
+            return preparations.Affine(node, places) if is_folded else None
         if node in self._foldings:
             return steps.FoldedLayer(self._foldings[node], places, node)
         for batch_norm, layer in self._foldings.items():
             if node is layer:
-                return steps.FoldedWeights(layer, places, batch_norm)
+                return preparations.FoldedWeights(layer, places, batch_norm)
         if nodes.is_max_pool(node, modules):
             source, activation = nodes.before_pooling(node, modules)
             return steps.Pool(node, places, source, activation)
@@ -78,6 +81,18 @@ class Plan:
             return steps.Batchwise(node, places, draws, kind.dims)
         return steps.Mapped(node, places, draws)
 
+    def _differs(self, node: fx.Node) -> bool:
+        return node in self._sampled or node in self._of_shape
+
+    def _prepare_moments(self, step: steps.Draw, node: fx.Node, modules: dict[str, nn.Module]) -> None:
+        """Where all draws, in all chunks, share the layer's input, so they do mean and deviation of its output."""
+        source = node.args[0]
+        if isinstance(source, fx.Node) and not self._differs(source):
+            moments = preparations.OutputMoments(node, self._places, self._size, nodes.kind(node, modules).dims[0])
+            self._size += 1
+            self.once.append(moments)
+            step.draw_from(moments.place)
+
     def _free_after_last_use(self) -> None:
         last: dict[int, Step] = {}
         for step in self.each:
@@ -91,7 +106,7 @@ class Plan:
         self, arguments: tuple[Any, ...], modules: dict[str, nn.Module], watch: Watch | None = None
     ) -> list[Value]:
         """Run what does not depend on a draw; return the values that `draw` starts from."""
-        values: list[Value] = [None] * len(self._places)
+        values: list[Value] = [None] * self._size
         for place, argument in zip(self._inputs, arguments, strict=True):
             values[place] = _channels_last(argument) if self._has_images else argument
         chunk = Chunk(torch.empty(0), Streams(), modules, values)

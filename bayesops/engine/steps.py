@@ -12,7 +12,7 @@ from torch import Tensor, fx, nn
 from torch.nn import functional
 
 from bayesops import ops
-from bayesops.engine.fusion import Fusion, folded
+from bayesops.engine.fusion import Fusion
 from bayesops.engine.trace import IN_PLACE_OPERATORS, target_name
 from bayesops.nn.dropout import Dropout
 from bayesops.ops._epilogue import Epilogue, apply_epilogue
@@ -159,25 +159,6 @@ class Batchwise(Mapped):
         return batch.unflatten(0, stacked.shape[:2])
 
 
-class Preparation(Step):
-    """What a layer's step needs beside its input: computed once, from what the model's parameters are now."""
-
-
-class FoldedWeights(Preparation):
-    """Weight and bias of a plain layer, scaled by the batch normalisation behind it."""
-
-    def __init__(self, layer: fx.Node, places: Places, batch_norm: fx.Node) -> None:
-        super().__init__(layer, places)
-        self.uses = []
-        self._layer, self._norm = target_name(layer), target_name(batch_norm)
-
-    def run(self, chunk: Chunk) -> Value:
-        layer: Any = chunk.modules[self._layer]
-        scale, shift = folded(chunk.modules[self._norm])
-        weight = layer.weight * scale.reshape(-1, *[1] * (layer.weight.dim() - 1))
-        return weight, shift if layer.bias is None else layer.bias * scale + shift
-
-
 class FoldedLayer(Step):
     """A plain convolution or linear layer with the batch normalisation behind it, on one batch of all draws."""
 
@@ -207,30 +188,31 @@ class Draw(Mapped):
         self._target, self._spatial = target_name(node), spatial
         self._source, self._shared = places[node.args[0]], node.args[0] not in draws  # type: ignore[index]
 
+        self._moments: int | None = None
+
+    def draw_from(self, moments: int) -> None:
+        """Take mean and standard deviation of the output from a place, where it finds `SharedMoments`."""
+        self._moments = moments
+        self.uses = [*self.uses, moments]
+
     def run(self, chunk: Chunk) -> Value:
         input = chunk.values[self._source]
         if not self._takes(input):
             return super().run(chunk)
+        return self._drawn(chunk, chunk.modules[self._target], input, None)
+
+    def _drawn(self, chunk: Chunk, layer: Any, input: Tensor, epilogue: Epilogue | None) -> Tensor:
+        moments = None if self._moments is None else chunk.values[self._moments].of_next_chunk()
         with sampling_many(chunk.seeds, chunk.streams):
-            return chunk.modules[self._target](input)
+            if moments is not None:
+                return layer.draw_output(*moments, epilogue or Epilogue())
+            return layer(input) if epilogue is None else layer.forward_fused(input, epilogue)
 
     def _takes(self, input: Tensor) -> bool:
         """Whether `input` is ``[N, I, *]``, or ``[S, N, I, *]`` where it differs between draws."""
         wanted = self._spatial + 2 + (not self._shared)
         # The rows of a linear layer may have more dimensions, but not where they are shared: one would be taken for S.
         return input.dim() == wanted or (self._spatial == 0 and not self._shared and input.dim() > wanted)
-
-
-class Affine(Preparation):
-    """Batch normalisation as a scale and a shift, for the Bayesian layer before it."""
-
-    def __init__(self, node: fx.Node, places: Places) -> None:
-        super().__init__(node, places)
-        self.uses = []
-        self._target = target_name(node)
-
-    def run(self, chunk: Chunk) -> Value:
-        return folded(chunk.modules[self._target])
 
 
 class DrawFused(Draw):
@@ -253,9 +235,7 @@ class DrawFused(Draw):
         epilogue = Epilogue(scale, shift, residual, self._relu)
         if not self._takes(input):
             return apply_epilogue(Mapped.run(self, chunk), epilogue, self._spatial)
-        layer: Any = chunk.modules[self._target]
-        with sampling_many(chunk.seeds, chunk.streams):
-            return layer.forward_fused(input, epilogue)
+        return self._drawn(chunk, chunk.modules[self._target], input, epilogue)
 
 
 class DrawOptimized(Draw):
@@ -266,8 +246,7 @@ class DrawOptimized(Draw):
         if not self._takes(input):
             return Mapped.run(self, chunk)
         fused: Any = chunk.modules[self._target]
-        with sampling_many(chunk.seeds, chunk.streams):
-            return fused.layer.forward_fused(input, fused.epilogue(*residual))
+        return self._drawn(chunk, fused.layer, input, fused.epilogue(*residual))
 
 
 class DrawDropout(Mapped):

@@ -103,7 +103,7 @@ def fingerprint(model: nn.Module) -> tuple[Any, ...]:
     for name, module in model.named_modules():
         marks.append((name, type(module), module.training, has_hooks(module)))
         if isinstance(module, Stochastic):
-            marks.append((module._uses_mean, module._frozen is None))
+            marks.append((module._uses_mean, module._frozen is None, getattr(module, "estimator", None)))
         elif not type(module).__module__.startswith("torch.nn"):  # its forward pass was gone through
             marks.append(tuple(item for item in vars(module).items() if _is_plain(item[1])))
     return tuple(marks)

@@ -32,7 +32,7 @@ from bayesops.ops._arguments import wrong_value
 from bayesops.ops._epilogue import apply_epilogue
 from bayesops.ops._gaussian_arguments import BIAS_STREAM
 from bayesops.ops._softplus_variance_rules import variance_of
-from bayesops.ops.fused import Epilogue, flipout_conv_fused, lrt_conv_fused, sampled_conv_fused
+from bayesops.ops.fused import Epilogue, flipout_conv_fused, lrt_conv_fused, lrt_draw, sampled_conv_fused
 from bayesops.priors import Prior, as_prior
 from bayesops.random import sample_seeds
 
@@ -142,12 +142,26 @@ class GaussianLayer(Stochastic):
                 input, mu, rho, bias_mu, bias_rho, seed=seed, weight_log_alpha=self.weight_log_alpha, stream=stream,
                 **geometry,
             )  # fmt: skip
-        if rho is not None:
-            var = variance_of(rho)
-        else:
-            var = self.weight_log_alpha.exp() * mu.square()  # type: ignore[union-attr]
-        bias_var = None if bias_rho is None else variance_of(bias_rho)
+        var, bias_var = self._variances()
         return operator(input, mu, var, bias_mu, bias_var, seed=seed, stream=stream, **geometry)
+
+    def _variances(self) -> tuple[Tensor, Tensor | None]:
+        """Return those of weight and bias."""
+        if self.weight_rho is not None:
+            var = variance_of(self.weight_rho)
+        else:
+            var = self.weight_log_alpha.exp() * self.weight_mu.square()  # type: ignore[union-attr]
+        return var, None if self.bias_rho is None else variance_of(self.bias_rho)
+
+    def _output_moments(self, input: Tensor, **geometry: Any) -> tuple[Tensor, Tensor]:
+        var, bias_var = self._variances()
+        mean = self._operators.plain(input, self.weight_mu, self.bias_mu, **geometry)
+        return mean, self._operators.plain(input.square(), var, bias_var, **geometry).sqrt_()
+
+    def draw_output(self, mean: Tensor, std: Tensor, epilogue: Epilogue) -> Tensor:
+        """`epilogue` of a draw, or S of them, from `output_moments`: those of `forward` for the same input."""
+        seed, stream = self._draw_from(mean.device)
+        return lrt_draw(mean, std, epilogue=epilogue, seed=seed, stream=stream)
 
     def kl_loss(self, reduction: str = "sum", num_samples: int = 1) -> Tensor:
         """KL(q || prior) of weight and bias, in nats: the closed form where the prior has one, Monte Carlo otherwise.
@@ -265,11 +279,21 @@ class _GaussianConv(GaussianLayer):
         """
         return self._convolve(input, epilogue)
 
+    def output_moments(self, input: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation of what local reparameterisation draws for ``[N, I, *]``, without a gradient."""
+        input, geometry = self._padded(input)
+        return self._output_moments(input, **geometry)
+
     def _convolve(self, input: Tensor, epilogue: Epilogue | None) -> Tensor:
+        input, geometry = self._padded(input)
+        return self._estimate(input, epilogue, **geometry)
+
+    def _padded(self, input: Tensor) -> tuple[Tensor, dict[str, Any]]:
+        """Return the input, padded where need be, and what is left to do to it."""
         input, padding = pad_input(self, input)
-        return self._estimate(
-            input, epilogue, stride=self.stride, padding=padding, dilation=self.dilation, groups=self.groups
-        )
+        return input, {
+            "stride": self.stride, "padding": padding, "dilation": self.dilation, "groups": self.groups
+        }  # fmt: skip
 
     def extra_repr(self) -> str:
         """Show the constructor's arguments."""
@@ -377,6 +401,10 @@ class GaussianLinear(GaussianLayer):
         Where the engine calls it with S seeds at once, `input` is ``[N, I]``, shared by all, or ``[S, *, I]``.
         """
         return self._estimate(input, epilogue)
+
+    def output_moments(self, input: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation of what local reparameterisation draws for ``[N, I]``, without a gradient."""
+        return self._output_moments(input)
 
     def extra_repr(self) -> str:
         """Show the constructor's arguments."""

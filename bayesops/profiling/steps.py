@@ -10,6 +10,7 @@ from bayesops.engine import nodes
 from bayesops.engine import steps as plan_steps
 from bayesops.engine.fusion import find_foldings, find_fusions
 from bayesops.engine.plan import Watch, plan_of
+from bayesops.engine.preparations import Preparation
 from bayesops.engine.trace import target_name, trace
 from bayesops.profiling import twins
 from bayesops.profiling.subject import Batch, Subject
@@ -89,7 +90,7 @@ def _of_plan(subject: Subject, batch: Batch) -> Layout:
     plan = plan_of(subject.ours, len(batch))
     by_watched = {watched: step for step in steps for watched in step.watched}
     for run_once in plan.once:
-        if not isinstance(run_once, plan_steps.Preparation):
+        if not isinstance(run_once, Preparation):
             by_watched[run_once.name].runs = "once"
     for run_each in plan.each:
         if type(run_each) is plan_steps.Mapped:

@@ -139,6 +139,70 @@ def test_other_numbers_of_dimensions(dims, family):
     assert_planned(nn.Sequential(conv(3, 4, 3), norm(4), nn.ReLU(), conv(4, 2, 2)), inputs)
 
 
+def moments_of(model):
+    return [step.name for step in plan_of(model).once if type(step).__name__ == "OutputMoments"]
+
+
+class TestMomentsOfSharedInputs:
+    """Mean and deviation of a first layer's outputs are computed once for all draws."""
+
+    @pytest.mark.parametrize("dims", [1, 2, 3])
+    @pytest.mark.parametrize("options", [{}, {"bias": False, "padding_mode": "circular"}, {"variance": "alpha"}])
+    def test_convolutions(self, dims, options):
+        conv, norm = getattr(bo.nn, f"GaussianConv{dims}d"), getattr(nn, f"BatchNorm{dims}d")
+        first = conv(3, 4, 3, padding=1, stride=2, rho_init=-1.0, **options)
+        model = nn.Sequential(nn.Identity(), first, norm(4), nn.ReLU(), conv(4, 2, 2, rho_init=-1.0))
+        inputs = torch.randn(2, 3, *[6] * dims)
+        assert_planned(model, inputs)
+        assert moments_of(model) == ["1"]
+        first.weight_mu.data.mul_(2)  # nothing is kept between predictions
+        assert_planned(model, inputs)
+
+    def test_linear(self):
+        model = nn.Sequential(bo.nn.GaussianLinear(4, 5, rho_init=-1.0), nn.ReLU(), bo.nn.GaussianLinear(5, 3))
+        assert_planned(model, ROWS)
+        assert moments_of(model) == ["0"]
+        assert_planned(model, torch.randn(3, 2, 4), mapped=0)
+
+    def test_branches(self):
+        """Each layer on the input, the second one with the first one's draws as its shortcut."""
+        a, b = (bo.nn.GaussianConv2d(4, 3, 3, rho_init=-1.0) for _ in range(2))
+        model = Forward(lambda a, b, x: (a(x) + b(x)).relu(), a, b)
+        assert_planned(model, IMAGES)
+        assert moments_of(model) == ["layers.0", "layers.1"]
+
+    def test_behind_what_depends_on_a_draws_shape(self):
+        model = Forward(
+            lambda a, b, x: b(x[:, : a(x).shape[1] - 1]), bo.nn.GaussianConv2d(4, 4, 3), bo.nn.GaussianConv2d(3, 2, 3)
+        )
+        model.layers[1].weight_rho.data.fill_(-1.0)
+        assert_planned(model, IMAGES)
+        assert moments_of(model) == ["layers.0"]
+
+    def test_optimized(self):
+        model = nn.Sequential(bo.nn.GaussianConv2d(4, 3, 3, rho_init=-1.0), nn.BatchNorm2d(3), nn.ReLU()).eval()
+        optimized = bo.optimize(model)
+        assert_planned(optimized, IMAGES)
+        assert len(moments_of(optimized)) == 1
+
+    def test_follows_the_estimator(self):
+        model = nn.Sequential(bo.nn.GaussianConv2d(4, 3, 3, rho_init=-1.0))
+        for estimator, moments in (("local_reparam", ["0"]), ("flipout", []), ("local_reparam", ["0"])):
+            model[0].estimator = estimator
+            assert_planned(model, IMAGES)
+            assert moments_of(model) == moments
+
+    def test_half_precision_is_left_to_the_operator(self):
+        """Moments would be rounded before the noise is added."""
+        model = nn.Sequential(bo.nn.GaussianConv2d(4, 3, 3, rho_init=-1.0)).bfloat16().eval()
+        images = IMAGES.bfloat16()
+        by_plan, by_loop = (
+            bo.predict(model, images, 4, link="identity", return_samples=True, path=path).samples
+            for path in ("plan", "loop")
+        )
+        assert torch.equal(by_plan, by_loop)
+
+
 @pytest.mark.parametrize("dims", [1, 2, 3])
 @pytest.mark.parametrize("options", [{}, {"bias": False, "stride": 2, "padding_mode": "circular", "padding": 1}])
 def test_plain_convolutions_take_their_batch_normalisation(dims, options):
