@@ -1,4 +1,5 @@
-// add_predictive_moments as CUDA threads run it, run by the host. test_predictive_moments_functors.py compiles this file.
+// add_predictive_moments as CUDA threads run it, run by the host. test_predictive_moments_functors.py compiles this
+// file.
 #include "kernels/flat/predictive_moments.h"
 
 namespace {

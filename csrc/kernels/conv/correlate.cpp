@@ -5,8 +5,8 @@
 //   many sets: each thread takes whole sets; it draws a set's mask and uses its panels while they are in its cache.
 //   few sets, one small slab of images: all threads draw together, then each takes tiles of columns and packs them.
 //   few sets, many slabs: all threads draw and pack together, then share the slabs.
-// Weights that are drawn for a single row of input are not packed (single_row.h); sets of few columns that read the same
-// images go side by side into one panel and count as one (joint_sets.h).
+// Weights that are drawn for a single row of input are not packed (single_row.h); sets of few columns that read the
+// same images go side by side into one panel and count as one (joint_sets.h).
 #include "kernels/conv/entry.h"
 #include "kernels/conv/finish.h"
 #include "kernels/conv/joint_sets.h"
@@ -259,7 +259,8 @@ class Correlation {
   WeightSet prepare_together(int64_t set, const SetRoom& room) const {
     if (!p_.mask.masked) return WeightSet{};
     constexpr int64_t kPiece = 1 << 16;
-    if (p_.mask.given != nullptr || p_.mask.elements < 2 * kPiece) return prepare(sample_of(set), example_of(set), room);
+    if (p_.mask.given != nullptr || p_.mask.elements < 2 * kPiece)
+      return prepare(sample_of(set), example_of(set), room);
     const int64_t index = example_of(set) * p_.mask.elements, start = fill_start(index);
     const int64_t total = index - start + p_.mask.elements;
     const Stream stream{(uint64_t)p_.mask.seeds[sample_of(set)], p_.mask.stream};
@@ -354,7 +355,8 @@ class Correlation {
       const int columns = (int)(joint_ > 1 ? r_.columns_total : tile.count);  // of one sample
       const TileEpilogue<S, T> epilogue(p_.epilogue, columns, pixel_step, channel, out, residual);
       const auto run = [&](const T* tile_bias, const auto& finish) {
-        if (!single_row_) return run_tile<S, T>(a, r_.depthwise, tile_bias, nest, row_taps, out, finish, upcoming, clock);
+        if (!single_row_)
+          return run_tile<S, T>(a, r_.depthwise, tile_bias, nest, row_taps, out, finish, upcoming, clock);
         alignas(64) T sums[kTileChannels<T>];
         clock.start();
         multiply_single_row<S, T>(p_, weights, sample, tile, a.x, tile_bias, sums, clock);
@@ -363,26 +365,15 @@ class Correlation {
         clock.mark(kPhaseEpilogue);
       };
       if (joint_ > 1) {
-        const JointFinish<S, T> finish{(int)tile.count,
-                                       pixel_step,
-                                       channel,
-                                       columns,
-                                       result_.sample_stride,
-                                       p_.epilogue.residual_sample_stride,
-                                       epilogue};
+        const JointFinish<S, T> finish{
+            (int)tile.count, pixel_step, channel, columns, result_.sample_stride, p_.epilogue.residual_sample_stride,
+            epilogue};
         run(bias, finish);
       } else if (p_.noise.flipped) {
         const S* base = beside(static_cast<const S*>(p_.base), p_.base_sample_stride, out, sample);
-        const FlipFinish<S, T> finish{columns,
-                                      pixel_step,
-                                      channel,
-                                      result_signs + first,
-                                      flips.step,
-                                      image_pixels,
-                                      bias + first,
-                                      out,
-                                      base,
-                                      epilogue};
+        const FlipFinish<S, T> finish{columns,    pixel_step,   channel,      result_signs + first,
+                                      flips.step, image_pixels, bias + first, out,
+                                      base,       epilogue};
         run(no_bias_, finish);
       } else if (epilogue.given()) {
         const FusedFinish<S, T> finish{columns, pixel_step, channel, epilogue};

@@ -18,8 +18,7 @@ static inline Parallel enough_threads(const ConvProblem& p, int64_t pixels, cons
   const double weights = (double)p.out_channels * (double)p.weight_row();
   const double images = (double)p.samples * (double)p.examples, sets = p.per_example ? images : (double)p.samples;
   // Nanoseconds, at a core's usual rates of multiply-adds and of weights drawn and packed.
-  const double estimate =
-      images * (double)pixels * weights / 100.0 + sets * weights / 5.0 + (double)output_noise / 2.0;
+  const double estimate = images * (double)pixels * weights / 100.0 + sets * weights / 5.0 + (double)output_noise / 2.0;
   constexpr double kWorthwhile = 6000.0;
   return estimate < kWorthwhile ? Parallel{pool.run, 1} : pool;
 }

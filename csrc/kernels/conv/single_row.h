@@ -21,8 +21,7 @@ BAYESOPS_INLINE Vec<T> multiply_row(const T* x, int64_t count, const Weights& we
   Vec<T> sum[kParts] = {};
   int64_t k = 0;
   for (; k + kParts * n <= count; k += kParts * n)
-    for (int i = 0; i < kParts; ++i)
-      sum[i] = fused_multiply_add(weights(k + i * n, n), load(x + k + i * n), sum[i]);
+    for (int i = 0; i < kParts; ++i) sum[i] = fused_multiply_add(weights(k + i * n, n), load(x + k + i * n), sum[i]);
   for (int i = 0; k < count; k += n, ++i) {
     const int here = (int)(count - k < n ? count - k : n);
     sum[i] = fused_multiply_add(weights(k, here), load_as<T>(x + k, low_bits(here)), sum[i]);
