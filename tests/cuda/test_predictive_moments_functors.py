@@ -1,4 +1,4 @@
-"""What CUDA threads compute for add_predictive_moments, computed on the host: the reference's moments, within rounding."""
+"""What CUDA threads compute for add_predictive_moments, on the host: the reference's moments, within rounding."""
 
 import ctypes
 import math

@@ -355,7 +355,7 @@ def test_compile():
 def test_gradients_are_refused_where_they_would_be_lost():
     state = state_of((3, 10), torch.float32, True)
     draws = torch.randn(2, 3, 10, requires_grad=True)
-    with pytest.raises(RuntimeError, match="'samples' requires a gradient, but there is none; use torch.no_grad"):
+    with pytest.raises(RuntimeError, match=r"'samples' requires a gradient, but there is none; use torch.no_grad"):
         ops.add_predictive_moments(draws, softmax=True, count=0, **state)
     for context in (torch.no_grad(), torch.inference_mode()):
         with context:
