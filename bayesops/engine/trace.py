@@ -100,13 +100,21 @@ def _erase(graph: fx.Graph, node: fx.Node) -> None:
 def fingerprint(model: nn.Module) -> tuple[Any, ...]:
     """Return what a graph depends on, besides the code: the same, and the graph of before still holds."""
     marks: list[Any] = []
-    for name, module in model.named_modules():
-        marks.append((name, type(module), module.training, has_hooks(module)))
-        if isinstance(module, Stochastic):
-            marks.append((module._uses_mean, module._frozen is None, getattr(module, "estimator", None)))
-        elif not type(module).__module__.startswith("torch.nn"):  # its forward pass was gone through
-            marks.append(tuple(item for item in vars(module).items() if _is_plain(item[1])))
+    _mark(model, "", marks)
     return tuple(marks)
+
+
+def _mark(module: nn.Module, name: str, marks: list[Any]) -> None:
+    """Append the marks of `module` and of the modules in it, but for those of a Bayesian layer, a leaf of the graph."""
+    marks.append((name, type(module), module.training, has_hooks(module)))
+    if isinstance(module, Stochastic):
+        marks.append((module._uses_mean, module._frozen is None, getattr(module, "estimator", None)))
+        return
+    if not type(module).__module__.startswith("torch.nn"):  # its forward pass was gone through
+        marks.append(tuple(item for item in vars(module).items() if _is_plain(item[1])))
+    for child_name, child in module._modules.items():
+        if child is not None:
+            _mark(child, f"{name}.{child_name}", marks)
 
 
 def _is_plain(value: Any) -> bool:
