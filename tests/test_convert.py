@@ -289,3 +289,17 @@ def test_twice_is_once():
 def test_errors(options, error, message):
     with pytest.raises(error, match=message):
         bo.convert(network(), **options)
+
+
+def test_last_layer_alone():
+    model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.Flatten(), nn.Linear(8, 4), nn.ReLU(), nn.Linear(4, 3), nn.Softmax(1))
+    converted = bo.convert(model, p=0.1, where="last")
+    kinds = [type(layer).__name__ for layer in converted]
+    assert kinds == ["Conv2d", "Flatten", "Linear", "ReLU", "BernoulliLinear", "Softmax"]
+    assert type(bo.convert(nn.Linear(2, 3), "gaussian", where="last")) is bo.nn.GaussianLinear
+
+
+def test_last_is_a_name_where_a_module_has_it():
+    model = nn.ModuleDict({"last": nn.Linear(2, 3), "other": nn.Linear(2, 3)})
+    converted = bo.convert(model, p=0.1, where="last")
+    assert [type(layer).__name__ for layer in converted.values()] == ["BernoulliLinear", "Linear"]

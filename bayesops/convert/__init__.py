@@ -36,8 +36,9 @@ def convert(model: nn.Module, posterior: str = "bernoulli", *, where: Where = No
         ``1 - p``. ``"gaussian"``: normal distributions around the trained weights, to be trained further or used as
         they are.
     where : optional
-        Which layers: a predicate of the layer's name and the layer, names as in ``model.named_modules()``, or types.
-        None converts `torch.nn.Conv1d`, `Conv2d`, `Conv3d` and `Linear`.
+        Which layers: a predicate of the layer's name and the layer, names as in ``model.named_modules()``, or types;
+        ``"last"``: the layer that comes last there, which is the head of most networks (unless a module has that
+        name). None converts `torch.nn.Conv1d`, `Conv2d`, `Conv3d` and `Linear`.
     p, granularity, rescale
         Options of ``"bernoulli"`` (0.5, ``"weight"``, True), as in `bayesops.nn.BernoulliConv2d`.
     delta : float

@@ -18,6 +18,10 @@ def selection(model: nn.Module, where: Where) -> set[str]:
     convertible = {name for name, module in modules.items() if _is_convertible(module)}
     if where is None:
         return convertible
+    if where == "last" and "last" not in modules:
+        # Of one layer under several names, all of them.
+        last = next((modules[name] for name in reversed(modules) if name in convertible), None)
+        return {name for name in convertible if modules[name] is last}
     if isinstance(where, (str, type)):
         where = [where]
     if callable(where):
