@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 from torch import fx, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from bayesops.engine.fusion import find_foldings, find_fusions, folded
 from bayesops.engine.trace import NoPlan, target_name, trace
@@ -17,9 +17,9 @@ from bayesops.ops._arguments import wrong_type, wrong_value
 def optimize(model: nn.Module, inputs: int = 1) -> nn.Module:
     """Copy `model` for prediction, with less to do and the same draws.
 
-    Batch normalisation is folded: into the weights of plain convolutions and linear layers, and behind Bayesian ones
-    into the pass that computes them, where relu and the sum of a residual block go, too. (A distribution of weights is
-    not changed: its mean would be scaled by γ/σ and its variance by (γ/σ)², which the scale of the result does.)
+    Batch normalisation is folded: into the weights of plain convolutions, and behind Bayesian layers into the pass that
+    computes them, where relu and the sum of a residual block go, too. (A distribution of weights is not changed: its
+    mean would be scaled by γ/σ and its variance by (γ/σ)², which the scale of the result does.)
     `bayesops.predict` does the same by itself; this is for other ways to run a model.
 
     Parameters
@@ -60,7 +60,7 @@ def optimize(model: nn.Module, inputs: int = 1) -> nn.Module:
     modules = dict(clone.named_modules(remove_duplicate=False))
     with torch.no_grad():
         _fuse_bayesian_layers(graph, modules)
-        _fold_plain_layers(graph, modules)
+        _fold_convolutions(graph, modules)
     graph.lint()
     named = {name: module for name, module in modules.items() if name}
     return fx.GraphModule(named, graph, type(model).__name__).eval()
@@ -82,12 +82,14 @@ def _fuse_bayesian_layers(graph: fx.Graph, modules: dict[str, nn.Module]) -> Non
             graph.erase_node(gone)
 
 
-def _fold_plain_layers(graph: fx.Graph, modules: dict[str, nn.Module]) -> None:
+def _fold_convolutions(graph: fx.Graph, modules: dict[str, nn.Module]) -> None:
     for node, layer in find_foldings(list(graph.nodes), modules).items():
-        if _is_used_again(layer):
+        convolution: Any = modules[target_name(layer)]
+        norm: Any = modules[target_name(node)]
+        # Behind a linear layer of [N, L, O] it normalises L, and what the input will be is not known here.
+        if isinstance(convolution, nn.Linear) or _is_used_again(layer):
             continue
-        fold: Any = fuse_linear_bn_eval if isinstance(modules[target_name(layer)], nn.Linear) else fuse_conv_bn_eval
-        modules[target_name(layer)] = fold(modules[target_name(layer)], modules[target_name(node)])
+        modules[target_name(layer)] = fuse_conv_bn_eval(convolution, norm)
         node.replace_all_uses_with(layer)
         graph.erase_node(node)
 

@@ -15,7 +15,7 @@ from bayesops import ops
 from bayesops.engine.fusion import Fusion
 from bayesops.engine.trace import IN_PLACE_OPERATORS, target_name
 from bayesops.nn.dropout import Dropout
-from bayesops.ops._epilogue import Epilogue, apply_epilogue
+from bayesops.ops._epilogue import Epilogue, apply_epilogue, follows_layer
 from bayesops.sampling import Streams, sampling, sampling_many
 
 Value = Any  # a tensor, or what a model's Python code makes of one
@@ -202,6 +202,9 @@ class Draw(Mapped):
         return self._drawn(chunk, chunk.modules[self._target], input, None)
 
     def _drawn(self, chunk: Chunk, layer: Any, input: Tensor, epilogue: Epilogue | None) -> Tensor:
+        if epilogue is not None and not follows_layer(epilogue, self._spatial, input.dim() - (not self._shared)):
+            output = self._drawn(chunk, layer, input, None)
+            return apply_epilogue(output, epilogue, output.dim() - 3)
         moments = None if self._moments is None else chunk.values[self._moments].of_next_chunk()
         with sampling_many(chunk.seeds, chunk.streams):
             if moments is not None:
@@ -234,7 +237,8 @@ class DrawFused(Draw):
         residual = None if self._residual is None else values[self._residual]
         epilogue = Epilogue(scale, shift, residual, self._relu)
         if not self._takes(input):
-            return apply_epilogue(Mapped.run(self, chunk), epilogue, self._spatial)
+            output: Tensor = Mapped.run(self, chunk)
+            return apply_epilogue(output, epilogue, output.dim() - 3)
         return self._drawn(chunk, chunk.modules[self._target], input, epilogue)
 
 

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from bayesops.nn._stochastic import Stochastic
-from bayesops.ops._epilogue import Epilogue, apply_epilogue
+from bayesops.ops._epilogue import Epilogue, apply_epilogue, follows_layer
 
 
 class Fused(nn.Module):
@@ -35,9 +35,10 @@ class Fused(nn.Module):
     def forward(self, input: Tensor, residual: Tensor | None = None) -> Tensor:
         """Map ``[N, I, *]`` to ``[N, O, *]``, to which `residual` is added before relu."""
         epilogue, layer = self.epilogue(residual), self.layer
-        if torch.is_grad_enabled() or torch._C._functorch.maybe_current_level() is not None:
-            spatial = len(getattr(layer, "kernel_size", ()))
-            return apply_epilogue(layer(input), epilogue, spatial)
+        fits = follows_layer(epilogue, len(getattr(layer, "kernel_size", ())), input.dim())
+        if not fits or torch.is_grad_enabled() or torch._C._functorch.maybe_current_level() is not None:
+            output = layer(input)
+            return apply_epilogue(output, epilogue, output.dim() - 2)
         return layer.forward_fused(input, epilogue)  # type: ignore[operator]
 
     def epilogue(self, residual: Tensor | None = None) -> Epilogue:

@@ -102,8 +102,8 @@ def refuse_autograd(op: OpOverload) -> None:
             _refuse_tangents(op, args)
         if torch.is_grad_enabled() and any(isinstance(arg, Tensor) and arg.requires_grad for arg in args):
             raise RuntimeError(
-                f"{op}: this form is for prediction and has no derivative; call it under torch.no_grad(), or train "
-                "with the operator that has no epilogue"
+                f"{op}: this operator is for prediction and has no derivative; call it under torch.no_grad(), or train "
+                "with those that have one"
             )
         return _below_autograd(op, keyset, args)
 

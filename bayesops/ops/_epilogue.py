@@ -79,6 +79,14 @@ def flatten_residual(operator: str, epilogue: Epilogue | None, leading: Size | N
     return epilogue._replace(residual=rows)
 
 
+def follows_layer(epilogue: Epilogue, spatial: int, dims: int) -> bool:
+    """Whether a layer can do `epilogue` to its outputs, of `dims` dimensions: its channels are those that are scaled.
+
+    Behind a linear layer's ``[N, L, O]`` batch normalisation is of L.
+    """
+    return epilogue.scale is None or dims == spatial + 2
+
+
 def apply_epilogue(output: Tensor, epilogue: Epilogue, spatial: int) -> Tensor:
     """Apply `epilogue` to a convolution's ``[..., N, O, *]`` in PyTorch's operations."""
     channels = (-1, *[1] * spatial)

@@ -78,7 +78,8 @@ def test_same_predictions(maker, path):
 def test_what_is_gone():
     model = network(bernoulli)
     optimized = bo.optimize(model)
-    assert not any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in optimized.modules())
+    left = [module for module in optimized.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
+    assert [type(module) for module in left] == [nn.BatchNorm1d]  # behind a linear layer: of what, the input decides
     fused = [module for module in optimized.modules() if isinstance(module, Fused)]
     assert len(fused) == 4
     assert all(module.scale is not None for module in fused)
@@ -124,6 +125,20 @@ def test_mean_and_frozen_layers_stay_so():
         change(model)
         with torch.no_grad():
             torch.testing.assert_close(bo.optimize(model)(IMAGES), model(IMAGES), rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("linear", [nn.Linear, bo.nn.BernoulliLinear, bo.nn.GaussianLinear])
+def test_batch_normalisation_behind_linear_layers(linear):
+    """Of ``[N, L, O]`` it normalises L, even where O is as large."""
+    model = nn.Sequential(linear(4, 3), nn.BatchNorm1d(3), nn.ReLU(), bo.nn.BernoulliLinear(3, 3)).eval()
+    for statistic in (model[1].running_mean, model[1].weight.data, model[1].bias.data):
+        statistic.normal_()
+    optimized = bo.optimize(model)
+    for inputs in (torch.randn(5, 4), torch.randn(5, 3, 4)):
+        with torch.no_grad(), bo.sampling(seed=1):
+            expected = model(inputs)
+        with torch.no_grad(), bo.sampling(seed=1):
+            torch.testing.assert_close(optimized(inputs), expected, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("dims", [1, 3])

@@ -224,10 +224,17 @@ def test_plain_linear_layers_take_their_batch_normalisation():
     assert [type(step).__name__ for step in plan_of(model).each] == ["Draw", "FoldedLayer", "Stackwise"]
 
 
-def test_batch_normalisation_of_another_dimension_is_not_folded():
-    """Behind a linear layer of ``[N, C, L]`` it normalises C, which are no outputs of the layer."""
+@pytest.mark.parametrize("linear", [nn.Linear, bo.nn.BernoulliLinear, bo.nn.GaussianLinear])
+def test_batch_normalisation_of_another_dimension(linear):
+    """Behind a linear layer of ``[N, C, L]`` it normalises C, which are no outputs of the layer, even if as many."""
     first = bo.nn.BernoulliConv1d(3, 6, 3, padding=1)
-    assert_planned(nn.Sequential(first, nn.Linear(5, 6), nn.BatchNorm1d(6)), torch.randn(2, 3, 5))
+    assert_planned(nn.Sequential(first, linear(5, 6), nn.BatchNorm1d(6), nn.ReLU()), torch.randn(2, 3, 5))
+
+
+def test_batch_normalisation_of_another_dimension_behind_a_first_layer():
+    model = nn.Sequential(bo.nn.BernoulliLinear(5, 3), nn.BatchNorm1d(3), nn.ReLU())
+    assert_planned(model, torch.randn(2, 3, 5))
+    assert_planned(bo.optimize(model), torch.randn(2, 3, 5), mapped=0)
 
 
 @pytest.mark.parametrize("family", ["Bernoulli", "Gaussian"])
