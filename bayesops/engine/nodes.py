@@ -77,6 +77,9 @@ _BATCHWISE_FUNCTIONS: dict[object, tuple[int, ...]] = {
 
 # Along dimensions that are named: within the examples of a batch, unless dimension 0 is among them.
 _ALONG_DIMENSIONS = {"mean", "sum", "amax", "amin", "softmax", "log_softmax"}
+_FUNCTIONS_ALONG_DIMENSIONS = {
+    *(getattr(torch, name) for name in _ALONG_DIMENSIONS), functional.softmax, functional.log_softmax
+}  # fmt: skip
 
 # Asked of a draw, not of the samples stacked together; every draw answers the same.
 _METADATA_METHODS = {
@@ -147,7 +150,7 @@ def kind(node: fx.Node, modules: dict[str, nn.Module]) -> Kind:
         return Kind(Way.STACKWISE)
     if _flattens_all_but_batch(node):
         return Kind(Way.BATCHWISE, (2, 3, 4, 5))
-    if target_name(node) in _ALONG_DIMENSIONS:
+    if node.target in (_ALONG_DIMENSIONS if node.op == "call_method" else _FUNCTIONS_ALONG_DIMENSIONS):
         return _within_examples(_named_dimensions(node))
     return Kind(Way.MAPPED)
 

@@ -266,6 +266,17 @@ def test_along_dimensions(function, kind):
     assert kind in [type(step).__name__ for step in plan_of(model).each]
 
 
+@torch.fx.wrap
+def mean(x, dim):
+    """Not torch's: over the batch as well."""
+    return x - x.mean((0, dim), keepdim=True)
+
+
+def test_functions_are_not_known_by_their_names():
+    model = Forward(lambda conv, x: mean(conv(x), 1), bo.nn.BernoulliConv2d(4, 4, 3))
+    assert_planned(model, IMAGES, mapped=1)
+
+
 @pytest.mark.parametrize("layer", [nn.Softmax(1), nn.LogSoftmax(-1)])
 def test_softmax_layers(layer):
     model = nn.Sequential(bo.nn.BernoulliLinear(4, 5), layer)

@@ -101,6 +101,26 @@ class TestOneExample:
         )
 
 
+@pytest.mark.parametrize("columns", [0, 3])
+@pytest.mark.parametrize("channels", [0, 3])
+def test_nothing_to_multiply(channels, columns):
+    """No inputs, or no outputs: the bias, or nothing, of one example and of small images."""
+    seeds, b = torch.arange(3), torch.randn(columns)
+    w, images = torch.zeros(columns, channels), torch.zeros(2, channels, 4, 4)
+    x, window = torch.zeros(1, channels), torch.zeros(columns, channels, 3, 3)
+    for output in (
+        ops.masked_linear(x, w, b, p=0.5, seed=seeds),
+        ops.sampled_linear(x, w, w - 200, b, b - 200, seed=seeds),
+        ops.flipout_linear(x, w, w - 200, b, b - 200, seed=seeds),
+    ):
+        assert torch.equal(output, b.expand(3, 1, columns))
+    for output in (
+        ops.masked_conv2d(images, window, b, p=0.5, seed=seeds),
+        ops.sampled_conv2d(images, window, window - 200, b, b - 200, seed=seeds),
+    ):
+        assert torch.equal(output, b[:, None, None].expand(3, 2, columns, 2, 2))
+
+
 def test_one_example_with_a_mask_for_each():
     """Examples with masks of their own are rows by themselves."""
     x, w, b = torch.randn(5, 37), torch.randn(9, 37), torch.randn(9)

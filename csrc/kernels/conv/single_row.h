@@ -10,7 +10,8 @@ BAYESOPS_ISA_BEGIN
 // Whether every set has weights of its own, and one result: linear maps, forward, of one example.
 static inline bool meets_single_rows(const ConvProblem& p, const Roles& r, int64_t images_per_set, int64_t pixels) {
   const bool own = p.noise.drawn || (p.mask.masked && p.mask.granularity <= kGranularityKernel);
-  return own && !r.backward && !r.depthwise && p.groups == 1 && p.taps() == 1 && images_per_set == 1 && pixels == 1;
+  const bool linear = p.groups == 1 && p.taps() == 1 && p.in_channels > 0 && !r.depthwise && !r.backward;
+  return own && linear && images_per_set == 1 && pixels == 1;
 }
 
 // The products of x[k] and weights(k, number of lanes that count), k < count, added up in as many parts as there are
