@@ -58,9 +58,11 @@ def add_predictive_moments(
     -----
     Tensors may lie in memory as they like, none is copied. Half precision is read as such. Draws are summed in their
     order, and in the same way for every number of threads; how they are cut into calls shows in the rounding only.
-    Deviations are formed around a number next to the draws, so that a mean far from 0 takes nothing from them. The
-    moments of an element that has drawn NaN or infinity are NaN; those of its neighbours are what they were, but
-    softmax makes it the classes of one pixel that share the fate. A logit of minus infinity is a probability of 0.
+    Deviations are formed around a number next to the draws, so that a mean far from 0 takes nothing from those of one
+    call. Between calls the mean is kept, and so rounded, in its dtype: a spread that is not well above that rounding
+    wants few calls of many draws. The moments of an element that has drawn NaN or infinity are NaN; those of its
+    neighbours are what they were, but softmax makes it the classes of one pixel that share the fate. A logit of minus
+    infinity is a probability of 0.
 
     Examples
     --------
