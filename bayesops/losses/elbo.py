@@ -1,4 +1,4 @@
-"""Training objectives."""
+"""The negative evidence lower bound, estimated on minibatches."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
