@@ -27,7 +27,7 @@ from bayesops.optimize import optimize
 from bayesops.sampling import sampling
 
 if TYPE_CHECKING:
-    from bayesops import losses, models, reference
+    from bayesops import losses, metrics, models, reference
     from bayesops.profiling import profile
 
 __version__ = "0.1.0"
@@ -39,6 +39,7 @@ __all__ = [
     "import_state_dict",
     "kl_divergence",
     "losses",
+    "metrics",
     "models",
     "nn",
     "ops",
@@ -54,6 +55,7 @@ __all__ = [
 # Not needed by a network that only runs: name, and where it is.
 _LAZY = {
     "losses": "bayesops.losses",
+    "metrics": "bayesops.metrics",
     "models": "bayesops.models",
     "reference": "bayesops.reference",
     "profile": "bayesops.profiling",
