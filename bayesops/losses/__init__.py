@@ -1,5 +1,7 @@
 """Training objectives."""
 
 from bayesops.losses.elbo import ELBO, ELBOTerms
+from bayesops.losses.likelihoods import gaussian_nll, laplace_nll
+from bayesops.losses.regularisation import dropout_regularisation
 
-__all__ = ["ELBO", "ELBOTerms"]
+__all__ = ["ELBO", "ELBOTerms", "dropout_regularisation", "gaussian_nll", "laplace_nll"]
