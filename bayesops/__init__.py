@@ -27,7 +27,7 @@ from bayesops.optimize import optimize
 from bayesops.sampling import sampling
 
 if TYPE_CHECKING:
-    from bayesops import losses, metrics, models, reference
+    from bayesops import losses, metrics, models, plot, reference
     from bayesops.profiling import profile
 
 __version__ = "0.1.0"
@@ -44,6 +44,7 @@ __all__ = [
     "nn",
     "ops",
     "optimize",
+    "plot",
     "predict",
     "priors",
     "profile",
@@ -57,6 +58,7 @@ _LAZY = {
     "losses": "bayesops.losses",
     "metrics": "bayesops.metrics",
     "models": "bayesops.models",
+    "plot": "bayesops.plot",
     "reference": "bayesops.reference",
     "profile": "bayesops.profiling",
 }

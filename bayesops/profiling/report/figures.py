@@ -11,6 +11,8 @@ import matplotlib
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
+from bayesops.plot.style import GREY, GRID, INK, PALE
+from bayesops.plot.style import STYLE as LOOK
 from bayesops.profiling.accuracy import Accuracy
 from bayesops.profiling.breakdown import Breakdown, Phases
 from bayesops.profiling.cases import Case
@@ -19,20 +21,14 @@ from bayesops.profiling.report.tables import batch_sizes
 from bayesops.profiling.result import Profile
 from bayesops.profiling.rivals import LABELS
 
-STYLE: Any = {
-    "font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "axes.titlesize": 9.5,
-    "axes.titlelocation": "left", "axes.axisbelow": True, "svg.hashsalt": "bayesops", "svg.fonttype": "none",
-}  # fmt: skip
-INK, PALE = "#1b3a5c", "#b8c4d0"
-_GREY, _GRID = "#8a8a8a", {"color": "#e4e4e4", "linewidth": 0.6}
+STYLE: Any = {**LOOK, "svg.hashsalt": "bayesops", "svg.fonttype": "none"}
 _HATCHES = ("", "///", "", "...", "xxx")
 _FILLS = ("#1b3a5c", "#f2f2f2", "#7fa3c7", "#f2f2f2", "#d9d9d9")
 _TICKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100)
-_EDGE: Any = {"edgecolor": "#444444", "linewidth": 0.5}
 _LABEL_LENGTH = 34
 # How each way is drawn; those of others are dashed.
 _LINES: dict[str, dict[str, Any]] = {
-    "naive": {"color": _GREY, "marker": "o", "linestyle": "--"},
+    "naive": {"color": GREY, "marker": "o", "linestyle": "--"},
     "repeated": {"color": "#b07a2a", "marker": "s", "linestyle": "--"},
     "vmap": {"color": "#8c4a6b", "marker": "D", "linestyle": "--"},
     "compiled": {"color": "#4f7d3a", "marker": "P", "linestyle": "--"},
@@ -140,7 +136,7 @@ def _ratio_lines(axis: Any, cases: list[Case]) -> None:
     axis.set_yscale("log")
     axis.set_xticks(counts, map(str, counts))
     axis.minorticks_off()
-    axis.grid(axis="y", **_GRID)
+    axis.grid(axis="y", **GRID)
     axis.set_xlabel("T")
 
 
@@ -190,7 +186,7 @@ def _accuracy(figure: Any, accuracy: Accuracy, cases: list[Case]) -> None:
         errors = [accuracy.entropy_deviation / count**0.5 for count in draws]
         left.plot(draws, errors, ":", color="#b5482f", label="entropy, nats")
     for row in accuracy.needed:
-        left.axhline(row.target, color=_GREY, linewidth=0.7)
+        left.axhline(row.target, color=GREY, linewidth=0.7)
         left.plot([row.num_samples], [row.target], "o", color=INK, markersize=5, zorder=4)
         left.annotate(
             f"{row.target:g}: T = {row.num_samples:,}", (row.num_samples, row.target), (5, 4),
@@ -216,7 +212,7 @@ def _accuracy(figure: Any, accuracy: Accuracy, cases: list[Case]) -> None:
         axis.set_xscale("log")
         axis.set_yscale("log")
         axis.margins(y=0.12)
-        axis.grid(**_GRID)
+        axis.grid(**GRID)
         for scale in (axis.xaxis, axis.yaxis):
             scale.set_major_formatter("{x:g}")
             scale.set_minor_formatter(NullFormatter())
@@ -262,6 +258,6 @@ def _steps(figure: Any, breakdown: Breakdown) -> None:
     axis.plot([x for _, x in plain], [row for row, _ in plain], "|", color="black", markersize=10, label="plain pass")
     axis.set_yticks(rows, [_short(f"{step.name}  {step.kind}") for step in steps])
     axis.set_ylim(len(steps) - 0.5, -0.5)
-    axis.grid(axis="x", **_GRID)
+    axis.grid(axis="x", **GRID)
     axis.set_xlabel(f"µs a draw, T = {breakdown.num_samples}")
     axis.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
