@@ -27,7 +27,7 @@ from bayesops.optimize import optimize
 from bayesops.sampling import sampling
 
 if TYPE_CHECKING:
-    from bayesops import losses, metrics, models, plot, reference
+    from bayesops import acquisition, losses, metrics, models, plot, reference
     from bayesops.profiling import profile
 
 __version__ = "0.1.0"
@@ -35,6 +35,7 @@ __all__ = [
     "Accelerated",
     "Prediction",
     "accelerate",
+    "acquisition",
     "convert",
     "import_state_dict",
     "kl_divergence",
@@ -55,6 +56,7 @@ __all__ = [
 
 # Not needed by a network that only runs: name, and where it is.
 _LAZY = {
+    "acquisition": "bayesops.acquisition",
     "losses": "bayesops.losses",
     "metrics": "bayesops.metrics",
     "models": "bayesops.models",
