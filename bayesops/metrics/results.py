@@ -50,6 +50,28 @@ class Interval:
 
 
 @dataclass(frozen=True)
+class Scores:
+    """How good the probabilities of a classification are.
+
+    Attributes
+    ----------
+    accuracy : Tensor
+        Share of targets that got the highest probability, float64 ``[]``.
+    negative_log_likelihood : Tensor
+        Mean, in nats, float64 ``[]``; infinite where one target was given no probability.
+    brier_score : Tensor
+        Mean squared distance of the probabilities from what happened, from 0 to 2, float64 ``[]``.
+    count : Tensor
+        How many targets, int64 ``[]``.
+    """
+
+    accuracy: Tensor
+    negative_log_likelihood: Tensor
+    brier_score: Tensor
+    count: Tensor
+
+
+@dataclass(frozen=True)
 class ReliabilityData:
     """How often predictions of about the same confidence are right.
 
