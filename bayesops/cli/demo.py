@@ -74,7 +74,6 @@ class Portrait:
 
     image: "Tensor"
     label: int
-    entropy: float
     draws: "Tensor"
 
 
@@ -128,9 +127,7 @@ def run(options: argparse.Namespace) -> None:
     out.print(_render.machine_line(cost.machine), soft_wrap=True)
 
     clean = answers[_CONDITIONS[0][0]]
-    portraits = [
-        portrait(model, images, clean, index, options) for index in (most_certain(clean), most_uncertain(clean))
-    ]
+    portraits = [portrait(model, images, index, options) for index in (most_certain(clean), most_uncertain(clean))]
     _figures.demo(portraits, options.samples, options.output)
     out.print(f"The intervals of a certain and an uncertain digit are in {options.output}")
 
@@ -219,16 +216,14 @@ def most_uncertain(answers: Answers) -> int:
     return int(answers.entropies.argmax())
 
 
-def portrait(
-    model: "nn.Module", images: "LabelledImages", answers: Answers, index: int, options: argparse.Namespace
-) -> Portrait:
+def portrait(model: "nn.Module", images: "LabelledImages", index: int, options: argparse.Namespace) -> Portrait:
     """Draw the class probabilities of one test image again, keeping the draws."""
     from bayesops.engine import predict
 
     image = images.test_images[index]
     draws = predict(model, image[None], options.samples, options.seed, return_samples=True).samples
     assert draws is not None
-    return Portrait(image[0], int(images.test_labels[index]), float(answers.entropies[index]), draws[:, 0])
+    return Portrait(image[0], int(images.test_labels[index]), draws[:, 0])
 
 
 def _load(folder: Path | None) -> "LabelledImages":

@@ -1,12 +1,16 @@
 """How `uncertainty_maps` draws its columns, and their colour bars."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from bayesops.plot._map_columns import Column
 from bayesops.plot.style import CLASS_MAP, GREY, QUANTITY_MAP, UNCERTAINTY_MAP
+
+
+_LETTERS = 22  # that fit below the colour bar of a column
 
 
 def draw_columns(
@@ -70,8 +74,9 @@ def _bar(axes: np.ndarray, image: Any, legend: str, names: Sequence[str]) -> Non
         image, ax=axes.ravel().tolist(), location="bottom", aspect=30 if wide else 14, shrink=0.95, pad=0.03
     )
     if names:
-        longest = max(map(len, names))
-        bar.set_ticks(range(len(names)), labels=names, rotation=90 if longest * len(names) > 40 else 0)
+        crowded = max((len(a + b) / 2 for a, b in pairwise(names)), default=0)
+        upright = crowded > _LETTERS * axes.shape[1] / len(names)
+        bar.set_ticks(range(len(names)), labels=names, rotation=90 if upright else 0)
         bar.ax.minorticks_off()
         bar.ax.tick_params(length=0)
     else:

@@ -54,7 +54,7 @@ def reliability_diagram(
     Examples
     --------
     >>> reliability = bo.metrics.Reliability(num_bins=15)
-    >>> reliability.update(prediction.mean, labels)
+    >>> reliability.update(prediction, labels)
     >>> bo.plot.reliability_diagram(reliability.compute())
     """
     function = "reliability_diagram"
@@ -129,7 +129,7 @@ def interval_calibration(
     Examples
     --------
     >>> calibration = bo.metrics.IntervalCalibration()
-    >>> calibration.update(prediction.mean, prediction.total_variance, target)
+    >>> calibration.update(prediction, target=target)
     >>> bo.plot.interval_calibration(calibration.compute())
     """
     function = "interval_calibration"

@@ -46,7 +46,7 @@ def entropy_histograms(
 
     Examples
     --------
-    >>> histogram = bo.metrics.EntropyHistogram(num_classes=10, base=2)
+    >>> histogram = bo.metrics.EntropyHistogram(num_bins=20, num_classes=10, base=2)
     >>> histogram.update(prediction, prediction.mean.argmax(1) == labels)
     >>> bo.plot.entropy_histograms(histogram.compute())
     """

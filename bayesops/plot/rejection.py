@@ -46,7 +46,7 @@ def precision_recall(data: RejectionCurve | Mapping[str, RejectionCurve], *, ax:
     Examples
     --------
     >>> rejection = bo.metrics.Rejection()
-    >>> rejection.update(prediction.entropy, prediction.mean.argmax(1) == labels)
+    >>> rejection.update(prediction.entropy, correct=prediction.mean.argmax(1) == labels)
     >>> bo.plot.precision_recall({"entropy": rejection.compute()})
     """
     function = "precision_recall"
