@@ -11,6 +11,7 @@ set(BAYESOPS_KERNEL_SOURCES
   csrc/kernels/machine/probe.cpp
   csrc/kernels/pointwise/dropout.cpp
   csrc/kernels/pointwise/gaussian_kl.cpp
+  csrc/kernels/pointwise/logit_noise_cross_entropy.cpp
   csrc/kernels/pointwise/lrt_draw.cpp
   csrc/kernels/pointwise/max_pool.cpp
   csrc/kernels/pointwise/predictive_moments.cpp
@@ -38,6 +39,8 @@ set(BAYESOPS_OPS_SOURCES
   csrc/ops/gaussian_weight_arguments.cpp
   csrc/ops/kernel_counters.cpp
   csrc/ops/library.cpp
+  csrc/ops/logit_noise_cross_entropy.cpp
+  csrc/ops/logit_noise_cross_entropy_arguments.cpp
   csrc/ops/lrt_arguments.cpp
   csrc/ops/lrt_conv.cpp
   csrc/ops/lrt_draw.cpp
@@ -57,6 +60,7 @@ set(BAYESOPS_OPS_SOURCES
 set(BAYESOPS_CUDA_SOURCES
   csrc/cuda/dropout.cu
   csrc/cuda/gaussian.cu
+  csrc/cuda/logit_noise_cross_entropy.cu
   csrc/cuda/masked_weight.cu
   csrc/cuda/predictive_moments.cu
   csrc/cuda/random.cu
@@ -64,6 +68,7 @@ set(BAYESOPS_CUDA_SOURCES
   csrc/ops/convolution.cpp
   csrc/ops/dropout_arguments.cpp
   csrc/ops/gaussian_weight_arguments.cpp
+  csrc/ops/logit_noise_cross_entropy_arguments.cpp
   csrc/ops/lrt_arguments.cpp
   csrc/ops/predictive_moments_arguments.cpp
   csrc/ops/sample_gaussian_arguments.cpp

@@ -8,6 +8,7 @@ from bayesops.ops import _gaussian_composite  # noqa: F401  registers the Gaussi
 from bayesops.ops.dropout import dropout
 from bayesops.ops.flipout_conv import flipout_conv1d, flipout_conv2d, flipout_conv3d, flipout_linear
 from bayesops.ops.gaussian_kl import gaussian_kl
+from bayesops.ops.logit_noise_cross_entropy import logit_noise_cross_entropy
 from bayesops.ops.lrt_conv import lrt_conv1d, lrt_conv2d, lrt_conv3d, lrt_linear
 from bayesops.ops.masked_conv import masked_conv1d, masked_conv2d, masked_conv3d, masked_linear
 from bayesops.ops.max_pool import max_pool2d
@@ -24,6 +25,7 @@ __all__ = [
     "flipout_conv3d",
     "flipout_linear",
     "gaussian_kl",
+    "logit_noise_cross_entropy",
     "lrt_conv1d",
     "lrt_conv2d",
     "lrt_conv3d",

@@ -68,8 +68,9 @@ def register_autograd(
 
         @staticmethod
         def forward(*args: Any) -> Outputs:
-            # A function's forward pass switches recording off: for this level, but here for those around it as well.
-            with torch.enable_grad():
+            # A function's forward pass switches recording off, and tangents: for this level, but here for those around
+            # it as well.
+            with torch.enable_grad(), forward_ad._set_fwd_grad_enabled(True):
                 return _below_autograd(recorded, args[-1], args[:-1])
 
         @staticmethod

@@ -9,6 +9,7 @@ void add_predictive_moments(const PredictiveMomentsProblem&, const Parallel&);
 void dropout(const DropoutProblem&, const void* input, void* output, const Parallel&);
 double gaussian_kl(const GaussianKlProblem&, double* partial, const Parallel&);
 void gaussian_kl_gradient(const GaussianKlProblem&, double grad, void* grad_mu, void* grad_rho, const Parallel&);
+void logit_noise_cross_entropy(const LogitNoiseProblem&, double* partial, const Parallel&);
 void lrt_draw(const LrtDrawProblem&, const void* mean, const void* std, void* out, const Parallel&);
 void max_pool(const MaxPoolProblem&, const void* input, void* output, const Parallel&);
 void sample_gaussian(const SampleGaussianProblem&, void* weights, double* log_q, double* log_prior, double* partial,

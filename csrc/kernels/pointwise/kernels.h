@@ -2,6 +2,7 @@
 #pragma once
 #include "kernels/pointwise/dropout.h"
 #include "kernels/pointwise/gaussian_kl.h"
+#include "kernels/pointwise/logit_noise_cross_entropy.h"
 #include "kernels/pointwise/lrt_draw.h"
 #include "kernels/pointwise/max_pool.h"
 #include "kernels/pointwise/predictive_moments.h"
@@ -28,6 +29,8 @@ struct PointwiseKernels {
   void (*max_pool)(const MaxPoolProblem&, const void* input, void* output, const Parallel&);
   void (*lrt_draw)(const LrtDrawProblem&, const void* mean, const void* std, void* out, const Parallel&);
   void (*add_predictive_moments)(const PredictiveMomentsProblem&, const Parallel&);
+  // Without `losses` their sums go to `partial`, one a panel (logit_noise_panels).
+  void (*logit_noise_cross_entropy)(const LogitNoiseProblem&, double* partial, const Parallel&);
 };
 
 }  // namespace bayesops

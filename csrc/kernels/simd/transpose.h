@@ -26,7 +26,10 @@ BAYESOPS_INLINE void transpose_block(int rows, int columns, const RowLoad& row, 
 #pragma GCC unroll 16
     for (int i = 0; i < n; ++i) column(i, r[i]);
   } else {
-    for (int i = 0; i < columns; ++i) column(i, r[i]);
+    // Of a known place each: an index that varies would keep them all in memory.
+#pragma GCC unroll 16
+    for (int i = 0; i < n; ++i)
+      if (i < columns) column(i, r[i]);
   }
 }
 

@@ -1,0 +1,88 @@
+// logit_noise_cross_entropy on the device: a thread a place, and all its draws.
+#include <tuple>
+
+#include "cuda/launch.cuh"
+#include "cuda/types.cuh"
+#include "kernels/flat/logit_noise_cross_entropy.h"
+#include "ops/logit_noise_cross_entropy_arguments.h"
+
+namespace bayesops::cuda {
+
+namespace {
+
+using namespace ops;
+
+// The weight of each place's target.
+template <class T>
+struct FlatTargetWeight {
+  LogitNoiseProblem problem;
+  double* out;
+
+  BAYESOPS_HD_MEMBER void run(const FlatTargetWeight& f, int64_t index) {
+    const LogitNoiseProblem& p = f.problem;
+    const int64_t target = p.target[index];
+    double weight = 0;
+    if (target != p.ignore_index)
+      weight = target < 0 || target >= p.classes ? __builtin_nan("")
+               : p.weight == nullptr             ? 1.0
+                                                 : (double)static_cast<const T*>(p.weight)[target];
+    f.out[index] = weight;
+  }
+};
+
+Tensor total_of(const Tensor& places) {
+  const int64_t dims = places.dim();
+  Sizes all(dims);
+  for (int64_t i = 0; i < dims; ++i) all[i] = i;
+  return torch::stable::sum(places, torch::headeronly::IntHeaderOnlyArrayRef(all.data(), all.size()));
+}
+
+template <bool kGradients>
+Tensor run(LogitNoiseArguments& a, const Tensor& like) {
+  LogitNoiseProblem& p = a.problem;
+  const int64_t places = LogitNoiseProblem::places(p);
+  Tensor losses = a.empty_losses(), total;
+  p.losses = losses.data_ptr();
+  with_type(p.dtype, [&](auto type) {
+    using S = decltype(type);
+    if (a.reduction == kReductionMean) {
+      Tensor weights = empty(sizes_of(losses), ScalarType::Double, like);
+      launch(FlatTargetWeight<typename ComputeOf<S>::T>{p, static_cast<double*>(weights.data_ptr())}, places, like);
+      total = total_of(weights);
+      p.total = static_cast<const double*>(total.data_ptr());
+    }
+    // Doubles are there for checks of gradients: they do without the quick forms.
+    constexpr bool quick = sizeof(S) < sizeof(double);
+    if constexpr (quick) {
+      if (p.classes <= 12) return launch(FlatLogitNoise<S, kGradients, 12>{p}, places, like);
+      if (p.classes <= 24) return launch(FlatLogitNoise<S, kGradients, 24>{p}, places, like);
+    }
+    launch(FlatLogitNoise<S, kGradients>{p}, places, like);
+  });
+  if (a.reduction == kReductionNone) return losses;
+  return total_of(losses);
+}
+
+Tensor logit_noise_cross_entropy(const Tensor logits, const Tensor log_var, const Tensor target, const Tensor seed,
+                                 int64_t stream, const std::optional<Tensor> weight, int64_t ignore_index,
+                                 bool mean_of_losses, int64_t reduction) {
+  LogitNoiseArguments a(logits, log_var, target, seed, stream, weight, ignore_index, mean_of_losses, reduction, false);
+  return run<false>(a, logits);
+}
+
+std::tuple<Tensor, Tensor, Tensor> logit_noise_cross_entropy_gradients(
+    const Tensor logits, const Tensor log_var, const Tensor target, const Tensor seed, int64_t stream,
+    const std::optional<Tensor> weight, int64_t ignore_index, bool mean_of_losses, int64_t reduction) {
+  LogitNoiseArguments a(logits, log_var, target, seed, stream, weight, ignore_index, mean_of_losses, reduction, true);
+  Tensor losses = run<true>(a, logits);
+  return {losses, *a.grad_logits, *a.grad_log_var};
+}
+
+}  // namespace
+
+STABLE_TORCH_LIBRARY_IMPL(bayesops, CUDA, m) {
+  m.impl("logit_noise_cross_entropy", TORCH_BOX(&logit_noise_cross_entropy));
+  m.impl("logit_noise_cross_entropy_gradients", TORCH_BOX(&logit_noise_cross_entropy_gradients));
+}
+
+}  // namespace bayesops::cuda

@@ -1,0 +1,235 @@
+// Cross entropy of noisy logits as a functor over the places: what a CUDA thread does, callable on the host as well.
+#pragma once
+#include "kernels/flat/compute_type.h"
+#include "kernels/flat/streams.h"
+#include "kernels/pointwise/logit_noise_cross_entropy.h"
+
+#if defined(__CUDA_ARCH__)
+#define BAYESOPS_UNROLL _Pragma("unroll")
+#else
+#define BAYESOPS_UNROLL _Pragma("GCC unroll 32")
+#endif
+
+namespace bayesops {
+
+// Normals of a stream, mostly one after another: a block of four is drawn when the first of them is asked for.
+struct NormalCursor {
+  Stream stream;
+  uint64_t block;
+  NormalBlock drawn;
+
+  BAYESOPS_HD_MEMBER NormalCursor at(Stream stream, uint64_t element) {
+    return NormalCursor{stream, element >> 2, normal_block(stream, element >> 2)};
+  }
+  BAYESOPS_HD_MEMBER float draw(NormalCursor& cursor, uint64_t element) {
+    if (element >> 2 != cursor.block) cursor = at(cursor.stream, element);
+    const float low = element & 1 ? cursor.drawn.z[1] : cursor.drawn.z[0];
+    const float high = element & 1 ? cursor.drawn.z[3] : cursor.drawn.z[2];
+    return element & 2 ? high : low;
+  }
+};
+
+// With kMost classes or fewer, all that belongs to a place is in registers. 0: any number of classes; each pass over
+// them draws the noise anew, and the sums of the gradients are formed where these will be.
+template <class S, bool kGradients, int kMost = 0>
+struct FlatLogitNoise {
+  using T = typename ComputeOf<S>::T;
+  using Math = typename ElementaryOf<T>::Math;
+  static constexpr bool kKept = kMost > 0;
+  static constexpr int kRoom = kKept ? kMost : 1;
+
+  LogitNoiseProblem problem;
+
+  struct Place {
+    int64_t target, noise;  // class; element of the streams
+    T scale;                // of the loss: 0 where it is ignored
+    const S *logits, *log_var;
+    T *grad_logits, *grad_log_var;
+    T mean[kRoom], sigma[kRoom], eps[kRoom], of_logit[kRoom], of_noise[kRoom];  // if kept
+    T of_shared_noise;  // otherwise, if all classes have one log variance
+  };
+  // Over draws, measured from the largest probability of the target so far: `sum` counts the draws by that.
+  struct Sums {
+    T largest, sum, noise;
+  };
+
+  BAYESOPS_HD_MEMBER int64_t total(const FlatLogitNoise& f) { return LogitNoiseProblem::places(f.problem); }
+
+  // Returns the loss of the place.
+  BAYESOPS_HD_MEMBER T run(const FlatLogitNoise& f, int64_t index) {
+    const LogitNoiseProblem& p = f.problem;
+    Place place = place_of(p, index);
+    T loss = 0;
+    if (place.scale != T(0)) {
+      bring_in(p, place);
+      Sums sums{p.mean_of_losses ? T(0) : (T)-3.402823466e38, 0, 0};
+      for (int64_t draw = 0; draw < p.draws; ++draw)
+        add_draw(p, Stream{(uint64_t)p.seeds[draw], p.stream}, place, sums);
+      const T draws = (T)p.draws;
+      // Where no draw gives the target any probability, the loss is infinite.
+      if (p.mean_of_losses) {
+        loss = -sums.largest / draws;
+      } else if (sums.sum == T(0)) {
+        loss = (T)__builtin_inf();
+      } else {
+        loss = -(Math::log(sums.sum / draws) + sums.largest);
+      }
+      loss *= place.scale;
+      if (kGradients) bring_out(p, place, sums);
+    } else if (kGradients) {
+      for (int64_t c = 0; c < p.classes; ++c) write(p, place, c, 0, 0);
+      if (p.grad_log_var.class_stride == 0) *place.grad_log_var = 0;
+    }
+    if (p.losses != nullptr) static_cast<T*>(p.losses)[index] = loss;
+    return loss;
+  }
+
+ private:
+  BAYESOPS_HD_MEMBER Place place_of(const LogitNoiseProblem& p, int64_t index) {
+    const int64_t example = index / p.pixels, pixel = index % p.pixels;
+    Place place;
+    place.target = p.target[index];
+    place.noise = index * p.classes;
+    place.logits = static_cast<const S*>(p.logits.data) + offset(p.logits, example, pixel);
+    place.log_var = static_cast<const S*>(p.log_var.data) + offset(p.log_var, example, pixel);
+    place.grad_logits = static_cast<T*>(p.grad_logits.data) + offset(p.grad_logits, example, pixel);
+    place.grad_log_var = static_cast<T*>(p.grad_log_var.data) + offset(p.grad_log_var, example, pixel);
+    place.of_shared_noise = 0;
+    if (place.target == p.ignore_index) {
+      place.scale = 0;
+    } else if (place.target < 0 || place.target >= p.classes) {
+      // The CPU looks before it begins. Here nobody can be told without waiting for the device.
+      place.target = 0;
+      place.scale = (T)__builtin_nan("");
+    } else {
+      const T share = p.total == nullptr ? T(1) : (T)(1.0 / *p.total);
+      place.scale = p.weight == nullptr ? share : static_cast<const T*>(p.weight)[place.target] * share;
+    }
+    return place;
+  }
+
+  BAYESOPS_HD_MEMBER int64_t offset(const ClassImages& images, int64_t example, int64_t pixel) {
+    return example * images.example_stride + pixel * images.pixel_stride;
+  }
+
+  // Calls use(c) for the classes; where they are kept, c is known when it is compiled.
+  template <class Use>
+  BAYESOPS_HD_MEMBER void each(const LogitNoiseProblem& p, const Use& use) {
+    if constexpr (kKept) {
+      BAYESOPS_UNROLL for (int c = 0; c < kMost; ++c) if (c < p.classes) use(c);
+    } else {
+      for (int64_t c = 0; c < p.classes; ++c) use(c);
+    }
+  }
+
+  BAYESOPS_HD_MEMBER T read_mean(const LogitNoiseProblem& p, const Place& place, int64_t c) {
+    return (T)place.logits[c * p.logits.class_stride];
+  }
+  BAYESOPS_HD_MEMBER T read_sigma(const LogitNoiseProblem& p, const Place& place, int64_t c) {
+    return Math::exp(T(0.5) * (T)place.log_var[c * p.log_var.class_stride]);
+  }
+  BAYESOPS_HD_MEMBER void write(const LogitNoiseProblem& p, const Place& place, int64_t c, T of_logit, T of_noise) {
+    place.grad_logits[c * p.grad_logits.class_stride] = of_logit;
+    if (p.grad_log_var.class_stride != 0) place.grad_log_var[c * p.grad_log_var.class_stride] = of_noise;
+  }
+
+  BAYESOPS_HD_MEMBER void bring_in(const LogitNoiseProblem& p, Place& place) {
+    each(p, [&](int64_t c) {
+      if constexpr (kKept) {
+        place.mean[c] = read_mean(p, place, c);
+        place.sigma[c] = read_sigma(p, place, c);
+        place.of_logit[c] = place.of_noise[c] = 0;
+      } else if constexpr (kGradients) {
+        write(p, place, c, 0, 0);
+      }
+    });
+  }
+
+  BAYESOPS_HD_MEMBER void add_draw(const LogitNoiseProblem& p, Stream stream, Place& place, Sums& sums) {
+    NormalCursor cursor = NormalCursor::at(stream, (uint64_t)place.noise);
+    const auto eps = [&](int64_t c) {
+      if constexpr (kKept) return place.eps[c];
+      return (T)NormalCursor::draw(cursor, (uint64_t)(place.noise + c));
+    };
+    const auto logit = [&](int64_t c, T z) {
+      if constexpr (kKept) return Math::fma(place.sigma[c], z, place.mean[c]);
+      return Math::fma(read_sigma(p, place, c), z, read_mean(p, place, c));
+    };
+    if constexpr (kKept)
+      each(p, [&](int64_t c) { place.eps[c] = (T)NormalCursor::draw(cursor, (uint64_t)(place.noise + c)); });
+
+    T highest = (T)-__builtin_inf(), noise_at_target = 0, logit_at_target = 0, total = 0;
+    each(p, [&](int64_t c) {
+      const T z = eps(c), x = logit(c, z);
+      highest = Math::at_least(x, highest);
+      if (c == place.target) {
+        noise_at_target = z;
+        logit_at_target = x;
+      }
+    });
+    each(p, [&](int64_t c) { total += Math::exp(logit(c, eps(c)) - highest); });
+    const T log_probability = (logit_at_target - highest) - Math::log(total);
+    T weight = 1, rescale = 1;
+    if (p.mean_of_losses) {
+      sums.largest += log_probability;
+    } else {
+      // Of this draw's weight and the factor of what is summed already, one is 1.
+      const T rise = log_probability - sums.largest, less_sure = Math::exp_minus(Math::absolute(rise));
+      if (rise > T(0)) {
+        rescale = less_sure;
+        sums.largest = log_probability;
+      } else {
+        weight = less_sure;
+      }
+    }
+    sums.sum = sums.sum * rescale + weight;
+    if constexpr (kGradients) {
+      sums.noise = sums.noise * rescale + weight * noise_at_target;
+      const T factor = weight / total;
+      T shared = place.of_shared_noise * rescale;
+      each(p, [&](int64_t c) {
+        const T z = eps(c), part = Math::exp(logit(c, z) - highest) * factor;
+        if constexpr (kKept) {
+          place.of_logit[c] = Math::fma(place.of_logit[c], rescale, part);
+          place.of_noise[c] = Math::fma(part, z, place.of_noise[c] * rescale);
+        } else {
+          T* of_logit = place.grad_logits + c * p.grad_logits.class_stride;
+          *of_logit = Math::fma(*of_logit, rescale, part);
+          if (p.grad_log_var.class_stride != 0) {
+            T* of_noise = place.grad_log_var + c * p.grad_log_var.class_stride;
+            *of_noise = Math::fma(part, z, *of_noise * rescale);
+          } else {
+            shared = Math::fma(part, z, shared);
+          }
+        }
+      });
+      place.of_shared_noise = shared;
+    }
+  }
+
+  BAYESOPS_HD_MEMBER void bring_out(const LogitNoiseProblem& p, const Place& place, const Sums& sums) {
+    const T inverse = T(1) / sums.sum, half = T(0.5) * place.scale;
+    T shared = place.of_shared_noise * inverse - sums.noise * inverse, sigma = 0;
+    if (kKept) shared = -sums.noise * inverse;
+    each(p, [&](int64_t c) {
+      const bool is_target = c == place.target;
+      T of_logit, of_noise;
+      if constexpr (kKept) {
+        of_logit = place.of_logit[c];
+        of_noise = place.of_noise[c];
+        sigma = place.sigma[c];
+        shared = Math::fma(of_noise, inverse, shared);
+      } else {
+        of_logit = place.grad_logits[c * p.grad_logits.class_stride];
+        of_noise = place.grad_log_var[c * p.grad_log_var.class_stride];
+        sigma = read_sigma(p, place, c);
+      }
+      of_logit = of_logit * inverse - (is_target ? T(1) : T(0));
+      of_noise = (of_noise - (is_target ? sums.noise : T(0))) * inverse;
+      write(p, place, c, of_logit * place.scale, of_noise * sigma * half);
+    });
+    if (p.grad_log_var.class_stride == 0) *place.grad_log_var = shared * sigma * half;
+  }
+};
+
+}  // namespace bayesops
