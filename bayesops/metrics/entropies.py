@@ -92,7 +92,7 @@ def expected_entropy(samples: Tensor | Prediction, *, dim: int = 2, base: float 
 def mutual_information(samples: Tensor | Prediction, *, dim: int = 2, base: float | None = None) -> Tensor:
     r"""Compute the mutual information of prediction and weights: what the weights leave open (epistemic; BALD).
 
-    .. math:: I = H[\bar p] - \frac{1}{T} \sum_t H[p_t] = \frac{1}{T} \sum_t KL(p_t \| \bar p)
+    .. math:: I = H[\bar p] - \frac{1}{T} \sum_t H[p_t]
 
     Parameters
     ----------
@@ -118,7 +118,7 @@ def mutual_information(samples: Tensor | Prediction, *, dim: int = 2, base: floa
 
     Notes
     -----
-    From draws it is computed by its second form: a difference of two entropies would round small values away. Source:
+    From draws it is computed in float64: the difference of two entropies is often much smaller than these are. Source:
     Houlsby, Huszár, Ghahramani and Lengyel, "Bayesian active learning for classification and preference learning",
     2011, equation 2.
     """
@@ -127,14 +127,10 @@ def mutual_information(samples: Tensor | Prediction, *, dim: int = 2, base: floa
         return _in_base(function, _carried(function, samples, samples.mutual_information), base)
     check_draws(function, "samples", samples, 3)
     dim = class_dim(function, dim, samples, 1)
-    mean = mean_over_draws(samples, lambda part: part)
-    divisor = mean.where(mean != 0, 1)
-
-    def divergence(part: Tensor) -> Tensor:
-        # mean - part is 0 over all draws. With it the rounding of the mean has a second-order effect only.
-        return (torch.special.xlogy(part, part / divisor) + (mean - part)).sum(dim)
-
-    return _in_base(function, mean_over_draws(samples, divergence).clamp(min=0), base)
+    mean = mean_over_draws(samples, lambda part: part.double())
+    expected = mean_over_draws(samples, lambda part: _entropy(part.double(), dim))
+    information = (_entropy(mean, dim - 1) - expected).clamp(min=0)
+    return _in_base(function, information.to(torch.promote_types(samples.dtype, torch.float32)), base)
 
 
 def variation_ratio(samples: Tensor | Prediction, *, dim: int = 2) -> Tensor:

@@ -38,11 +38,11 @@ class EntropyHistogram(Measure[HistogramData]):
 
     Examples
     --------
-    >>> histogram = bo.metrics.EntropyHistogram(num_bins=30, num_classes=10)
+    >>> histogram = bo.metrics.EntropyHistogram(num_classes=10)
     >>> histogram.update(prediction, prediction.mean.argmax(1) == labels).compute().wrong
     """
 
-    def __init__(self, num_bins: int, num_classes: int, base: float | None = None) -> None:
+    def __init__(self, num_bins: int = 30, *, num_classes: int, base: float | None = None) -> None:
         self.num_bins = check_count("EntropyHistogram", "num_bins", num_bins)
         self.num_classes = check_count("EntropyHistogram", "num_classes", num_classes, 2)
         self.base = base

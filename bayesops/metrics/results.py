@@ -113,6 +113,13 @@ class ReliabilityData:
         """Maximum calibration error ``[]``: the largest gap of any bin."""
         return self.gap.abs().max()
 
+    def of_class(self, index: int) -> "ReliabilityData":
+        """Return the bins of one class, where they are class-wise."""
+        if self.count.dim() == 1:
+            raise ValueError("ReliabilityData: bins are not class-wise; ask Reliability for class_wise=True")
+        edges = self.edges[index] if self.edges.dim() > 1 else self.edges
+        return ReliabilityData(edges, self.confidence[index], self.accuracy[index], self.count[index], self.adaptive)
+
 
 @dataclass(frozen=True)
 class IntervalCalibrationData:

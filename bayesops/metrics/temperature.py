@@ -145,7 +145,7 @@ class _Margins:
             slope += float((margins.where(finite, 0).sum(1) / finite.sum(1)).sum())
         if all_right:
             raise ValueError(
-                f"{function}: no temperature is best: all {self._count} targets have the highest logit of their row, so "
+                f"{function}: no temperature is best: every target has the highest logit of its row, so "
                 "the loss falls for ever as the temperature goes to 0; more data may help"
             )
         if slope >= 0:
