@@ -44,10 +44,10 @@ class LogitNoise {
   // sums over draws, which are measured from the largest probability of the target so far.
   struct Panel {
     int64_t stride, first;
-    int count;            // of places
-    float *mean, *sigma;  // of the logits
-    float *grad, *grad_noise;
-    float *probability, *eps;  // of one draw, for a vector of places
+    int count;                 // of places
+    float *mean, *sigma;       // of the logits
+    float *grad, *grad_noise;  // sums over draws
+    float *probability, *eps;  // of one draw
     float* noise;
     alignas(kVectorBytes) int32_t target[kMostPlaces];
     alignas(kVectorBytes) float scale[kMostPlaces];
@@ -57,16 +57,22 @@ class LogitNoise {
     alignas(kVectorBytes) float sum[kMostPlaces];
     alignas(kVectorBytes) float sum_of_noise[kMostPlaces];
     alignas(kVectorBytes) float loss[kMostPlaces];
+    // of one draw
+    alignas(kVectorBytes) float highest[kMostPlaces];
+    alignas(kVectorBytes) float noise_at_target[kMostPlaces];
+    alignas(kVectorBytes) float total[kMostPlaces];
+    alignas(kVectorBytes) float rescale[kMostPlaces];
+    alignas(kVectorBytes) float factor[kMostPlaces];
 
     void lay_out(int64_t classes, int64_t places) {
       stride = places;
-      const int64_t rows = classes * places, tile = classes * kWidth;
-      mean = scratch<float>(kScratchTile, 4 * rows + 2 * tile);
+      const int64_t rows = classes * places;
+      mean = scratch<float>(kScratchTile, 6 * rows);
       sigma = mean + rows;
       grad = sigma + rows;
       grad_noise = grad + rows;
       probability = grad_noise + rows;
-      eps = probability + tile;
+      eps = probability + rows;
       // A vector of places is read beyond the last of them.
       noise = scratch<float>(kScratchNoise, rows + 2 * kFillAlign + kWidth);
     }
@@ -143,14 +149,20 @@ class LogitNoise {
     if (kGradients) memset(panel.grad, 0, 2 * (size_t)(p_.classes * panel.stride) * sizeof(float));
   }
 
+  // Step by step for all vectors of places: each step is a chain of operations that wait for each other, and the
+  // processor follows several at a time.
   void add_draw(Stream stream, Panel& panel) const {
     const int64_t first = panel.first * p_.classes, start = fill_start(first);
     kFillKernels.normals(panel.noise, start, first - start + panel.count * p_.classes, stream);
-    for (int at = 0; at < panel.count; at += kWidth)
-      add_places(panel.noise + (first - start) + at * p_.classes, at, panel);
+    const float* noise = panel.noise + (first - start);
+    for (int at = 0; at < panel.count; at += kWidth) form_logits(noise + at * p_.classes, at, panel);
+    for (int at = 0; at < panel.count; at += kWidth) form_exponentials(at, panel);
+    for (int at = 0; at < panel.count; at += kWidth) weigh(at, panel);
+    if (!kGradients) return;
+    for (int at = 0; at < panel.count; at += kWidth) add_gradients(at, panel);
   }
 
-  __attribute__((noinline)) void add_places(const float* noise, int at, Panel& panel) const {
+  void form_logits(const float* noise, int at, Panel& panel) const {
     const VInt target = load_targets(panel.target + at);
     VFloat highest = broadcast(-__builtin_inff()), noise_at_target{};
     for (int64_t c = 0; c < p_.classes; c += kWidth) {
@@ -158,27 +170,36 @@ class LogitNoise {
       transpose_block<float>(
           kWidth, columns, [&](int place) { return load(noise + place * p_.classes + c); },
           [&](int column, VFloat z) {
-            const int64_t row = c + column;
-            const VFloat x = fused_multiply_add(load(panel.sigma + row * panel.stride + at), z,
-                                                load(panel.mean + row * panel.stride + at));
-            store(panel.probability + row * kWidth, x);
-            if (kGradients) store(panel.eps + row * kWidth, z);
+            const int64_t row = (c + column) * panel.stride + at;
+            const VFloat x = fused_multiply_add(load(panel.sigma + row), z, load(panel.mean + row));
+            store(panel.probability + row, x);
+            if (kGradients) store(panel.eps + row, z);
             highest = greater(highest, x);
-            noise_at_target = choose(target == (int32_t)row, z, noise_at_target);
+            noise_at_target = choose(target == (int32_t)(c + column), z, noise_at_target);
           });
     }
+    store(panel.highest + at, highest);
+    store(panel.noise_at_target + at, noise_at_target);
+  }
+
+  void form_exponentials(int at, Panel& panel) const {
+    const VFloat highest = load(panel.highest + at);
     VFloat total{};
     for (int64_t c = 0; c < p_.classes; ++c) {
-      float* x = panel.probability + c * kWidth;
+      float* x = panel.probability + c * panel.stride + at;
       const VFloat e = exponential<Math, true>(load(x) - highest);
       store(x, e);
       total += e;
     }
-    const VFloat logit =
-        fused_multiply_add(load(panel.sigma_at_target + at), noise_at_target, load(panel.mean_at_target + at));
-    const VFloat log_probability = (logit - highest) - Math::log(total);
-    VFloat weight = broadcast(1.0f), rescale = broadcast(1.0f);
+    store(panel.total + at, total);
+  }
+
+  void weigh(int at, Panel& panel) const {
+    const VFloat noise = load(panel.noise_at_target + at), total = load(panel.total + at);
+    const VFloat logit = fused_multiply_add(load(panel.sigma_at_target + at), noise, load(panel.mean_at_target + at));
+    const VFloat log_probability = (logit - load(panel.highest + at)) - Math::log(total);
     const VFloat largest = load(panel.largest + at);
+    VFloat weight = broadcast(1.0f), rescale = broadcast(1.0f);
     if (p_.mean_of_losses) {
       store(panel.largest + at, largest + log_probability);
     } else {
@@ -192,13 +213,18 @@ class LogitNoise {
     store(panel.sum + at, fused_multiply_add(load(panel.sum + at), rescale, weight));
     if (!kGradients) return;
     float* of_noise = panel.sum_of_noise + at;
-    store(of_noise, fused_multiply_add(load(of_noise), rescale, weight * noise_at_target));
-    const VFloat factor = weight / total;
-    for (int64_t c = 0; c < p_.classes; ++c) {
-      const VFloat part = load(panel.probability + c * kWidth) * factor;
-      float *grad = panel.grad + c * panel.stride + at, *grad_noise = panel.grad_noise + c * panel.stride + at;
-      store(grad, fused_multiply_add(load(grad), rescale, part));
-      store(grad_noise, fused_multiply_add(part, load(panel.eps + c * kWidth), load(grad_noise) * rescale));
+    store(of_noise, fused_multiply_add(load(of_noise), rescale, weight * noise));
+    store(panel.rescale + at, rescale);
+    store(panel.factor + at, weight / total);
+  }
+
+  void add_gradients(int at, Panel& panel) const {
+    const VFloat rescale = load(panel.rescale + at), factor = load(panel.factor + at);
+    for (int64_t row = at; row < p_.classes * panel.stride; row += panel.stride) {
+      const VFloat part = load(panel.probability + row) * factor;
+      store(panel.grad + row, fused_multiply_add(load(panel.grad + row), rescale, part));
+      store(panel.grad_noise + row,
+            fused_multiply_add(part, load(panel.eps + row), load(panel.grad_noise + row) * rescale));
     }
   }
 
