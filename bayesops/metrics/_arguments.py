@@ -34,20 +34,20 @@ def probabilities_of(function: str, value: Tensor | Prediction) -> Tensor:
 def counted(function: str, target: Tensor, probabilities: Tensor, ignore_index: int) -> Tensor:
     """Check the classes `target` ``[N, *]``, and say which of them count: bool ``[N, *]``."""
     shape = (*probabilities.shape[:1], *probabilities.shape[2:])
-    check_classes(function, "target", target, shape, probabilities.device)
+    check_classes(function, "target", target)
+    check_shape(function, "target", target, shape)
+    check_device(function, "target", target, probabilities.device)
     counts = target != ignore_index
     check_class_range(function, "target", target, counts, probabilities.shape[1], f" or {ignore_index} (ignored)")
     return counts
 
 
-def check_classes(function: str, name: str, classes: Tensor, shape: tuple[int, ...], device: torch.device) -> None:
-    """Check that `classes` is a tensor of integers of a shape and on a device."""
+def check_classes(function: str, name: str, classes: Any) -> None:
+    """Check that `classes` is a tensor of integers."""
     if not isinstance(classes, Tensor):
         wrong_type(function, name, "a tensor of classes", type(classes).__name__)
     if classes.is_floating_point() or classes.is_complex() or classes.dtype == torch.bool:
         wrong_type(function, name, "of int64", classes.dtype)
-    check_shape(function, name, classes, shape)
-    check_device(function, name, classes, device)
 
 
 def check_class_range(

@@ -14,7 +14,7 @@ def bin_of(values: Tensor, edges: Tensor) -> Tensor:
 
     Edges are rounded to the values' dtype, so that 0.8 in float32 is on the edge 0.8 and not above it.
     """
-    return (torch.bucketize(values, edges.to(values.dtype)) - 1).clamp_(0, len(edges) - 2)
+    return (torch.bucketize(values.contiguous(), edges.to(values.dtype)) - 1).clamp_(0, len(edges) - 2)
 
 
 def counts_of(bins: Tensor, num_bins: int) -> Tensor:

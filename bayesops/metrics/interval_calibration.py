@@ -108,7 +108,7 @@ class IntervalCalibration(Measure[IntervalCalibrationData]):
         deviations = deviations.where(distance != 0, 0)  # 0 / 0 is inside
         widths = deviations.new_tensor([half_width(self.distribution, level) for level in self.levels])
         # How many targets have this as the first level whose interval holds them; the last is none.
-        self._add(count=counts_of(torch.bucketize(deviations, widths), len(widths) + 1))
+        self._add(count=counts_of(torch.bucketize(deviations.contiguous(), widths), len(widths) + 1))
         return self
 
     def compute(self) -> IntervalCalibrationData:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from statistics import NormalDist
 
 import torch
 from torch import Tensor
@@ -152,7 +153,7 @@ def coverage(interval: Interval, target: Tensor) -> Tensor:
 def half_width(distribution: str, level: float) -> float:
     """Return half the width of the central interval, in standard deviations."""
     if distribution == "gaussian":
-        return math.sqrt(2) * float(torch.erfinv(torch.tensor(level, dtype=torch.float64)))
+        return NormalDist().inv_cdf((1 + level) / 2)
     return -math.log1p(-level) / math.sqrt(2)
 
 

@@ -8,7 +8,9 @@ from bayesops.metrics._arguments import (
     check_class_range,
     check_classes,
     check_count,
+    check_device,
     check_ignore_index,
+    check_shape,
     counted,
     probabilities_of,
 )
@@ -95,8 +97,10 @@ class MeanIoU(Measure[IoU]):
             if highest[counts].isnan().any():
                 wrong_value(function, "predicted", "free of NaN where targets count", "some")
         else:
-            check_classes(function, "predicted", predicted, predicted.shape, predicted.device)
-            check_classes(function, "target", target, predicted.shape, predicted.device)
+            check_classes(function, "predicted", predicted)
+            check_classes(function, "target", target)
+            check_shape(function, "target", target, predicted.shape)
+            check_device(function, "target", target, predicted.device)
             counts = target != self.ignore_index
             or_else = f" or {self.ignore_index} (ignored)"
             check_class_range(function, "target", target, counts, self.num_classes, or_else)

@@ -51,8 +51,8 @@ def ood_detection(in_domain: Tensor, out_of_domain: Tensor) -> Detection:
         check_floating("ood_detection", name, scores)
         if scores.numel() == 0:
             wrong_value("ood_detection", name, "of at least one element", f"shape {tuple(scores.shape)}")
+        check_device("ood_detection", name, scores, in_domain.device)
         check_not_nan("ood_detection", name, scores)
-    check_device("ood_detection", "out_of_domain", out_of_domain, in_domain.device)
     functional = classification("ood_detection")
     inside, outside = in_domain.flatten(), out_of_domain.flatten()
     both = torch.cat([inside.to(torch.promote_types(inside.dtype, outside.dtype)), outside.to(inside.device)])

@@ -108,7 +108,8 @@ class Rejection(Measure[RejectionCurve]):
         check_shape(function, name, given, uncertainty.shape)
         check_device(function, name, given, uncertainty.device)
         check_not_nan(function, "uncertainty", uncertainty)
-        self._check_kind(function, name, correct is not None)
+        if not self._by_uncertainty.is_empty and name != self._kind:
+            wrong_value(function, name, f"'{self._kind}', as before", f"'{name}'")
         keys = uncertainty.detach().flatten().to(torch.float32, copy=True)
         if correct is not None:
             self._by_uncertainty.add(keys, ~correct.flatten())
@@ -145,14 +146,13 @@ class Rejection(Measure[RejectionCurve]):
             classification=self._by_error.is_empty,
         )
 
-    def _check_kind(self, function: str, name: str, classification: bool) -> None:
-        if not self._by_uncertainty.is_empty and self._by_error.is_empty != classification:
-            wanted = "'correct'" if self._by_error.is_empty else "'error'"
-            wrong_value(function, name, f"{wanted}, as before", f"'{name}'")
+    @property
+    def _kind(self) -> str:
+        return "correct" if self._by_error.is_empty else "error"
 
     def _check_merge(self, other: "Rejection") -> None:
-        if not other._by_uncertainty.is_empty:
-            self._check_kind("Rejection.merge", "other", other._by_error.is_empty)
+        if self._kind != other._kind and not (self._by_uncertainty.is_empty or other._by_uncertainty.is_empty):
+            wrong_value("Rejection.merge", "other", f"of '{self._kind}', as this one", f"one of '{other._kind}'")
 
 
 def _right_then_wrong(groups: Groups) -> Groups:

@@ -82,10 +82,10 @@ class TemperatureScaling(nn.Module):
         Raises
         ------
         ValueError
-            Shapes that do not fit, classes out of range, logits that are NaN, plus infinity, or minus infinity for a
-            target, no targets; and where no temperature is best: every target has the highest logit of its row (the
-            loss falls for ever towards 0), or targets have lower logits than others on average (it falls for ever
-            towards infinity).
+            Shapes that do not fit, classes out of range, no targets; logits that are NaN, plus infinity, or minus
+            infinity for a target; and where no temperature is best: every target has the highest logit of its row (a
+            lower one is never worse), or targets have on average no higher logits than other classes (a higher one is
+            never worse).
         TypeError
             Logits that are not floating, targets that are not integers.
         """
@@ -96,10 +96,10 @@ class TemperatureScaling(nn.Module):
         check_floating(function, "logits", logits)
         if logits.dim() < 2:
             wrong_value(function, "logits", "of shape [N, C, *]", f"shape {tuple(logits.shape)}")
-        data = _Margins(logits, target, counted(function, target, logits, self.ignore_index))
+        data = _Margins(logits.detach(), target, counted(function, target, logits, self.ignore_index))
         data.check(function)
         scale = data.scale()
-        inverse = torch.ones((), dtype=torch.float64)  # scale / T
+        inverse = torch.ones((), dtype=torch.float64, device="cpu")  # scale / T
         inverse.grad = torch.zeros_like(inverse)
         optimizer = torch.optim.LBFGS(
             [inverse], max_iter=200, tolerance_grad=1e-10, tolerance_change=1e-14, line_search_fn="strong_wolfe"
@@ -145,13 +145,13 @@ class _Margins:
             slope += float((margins.where(finite, 0).sum(1) / finite.sum(1)).sum())
         if all_right:
             raise ValueError(
-                f"{function}: no temperature is best: every target has the highest logit of its row, so "
-                "the loss falls for ever as the temperature goes to 0; more data may help"
+                f"{function}: no temperature is best: every target has the highest logit of its row, so that a lower "
+                "one is never worse; more data may help"
             )
         if slope >= 0:
             raise ValueError(
                 f"{function}: no temperature is best: the logits of targets are on average not above those of all "
-                "classes, so the loss falls for ever as the temperature goes to infinity"
+                "classes, so that a higher one is never worse"
             )
 
     def scale(self) -> float:
