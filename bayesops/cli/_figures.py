@@ -20,6 +20,6 @@ def demo(portraits: "list[Portrait]", num_samples: int, path: Path) -> None:
         axes = figure.subplots(len(portraits), 2, width_ratios=[1, 2.7], squeeze=False)
         for pair, name, digit in zip(axes, ("certain", "uncertain"), portraits, strict=True):
             class_intervals(digit.draws[:, None], image=digit.image, truth=digit.label, cmap="gray_r", axes=pair)
-            pair[0].set_title(f"{name}: {pair[0].get_title(loc='left')}")
+            pair[0].set_title(f"{name}: {pair[0].get_title()}", loc="center")
         figure.suptitle(f"Class probabilities in T = {num_samples} draws")
         figure.savefig(path, dpi=160)

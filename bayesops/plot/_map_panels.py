@@ -9,7 +9,6 @@ import numpy as np
 from bayesops.plot._map_columns import Column
 from bayesops.plot.style import CLASS_MAP, GREY, QUANTITY_MAP, UNCERTAINTY_MAP
 
-
 _LETTERS = 22  # that fit below the colour bar of a column
 
 
@@ -24,7 +23,7 @@ def draw_columns(
         options = _colours(column.kind, alike if shared else [column.maps[rows]], names, colours, cmap)
         for ax, row in zip(axes[:, place], rows, strict=True):
             image = _panel(ax, column.maps[row], options)
-        axes[0, place].set_title(column.title)
+        axes[0, place].set_title(column.title, loc="center")
         if np.ma.is_masked(column.maps[rows]):
             axes[-1, place].set_xlabel("hatched: ignored", fontsize="small")
         if column.kind != "image":
@@ -59,7 +58,6 @@ def _panel(ax: Any, values: np.ndarray, options: dict[str, Any]) -> Any:
     # Masked pixels are transparent, and show the hatches behind.
     ax.patch.set(facecolor="white", edgecolor=GREY, hatch="//////", linewidth=0)
     image = ax.imshow(values, interpolation="nearest", **options)
-    ax.set_anchor("N")  # the images' column has no bar: what is level stays level
     ax.set_xticks([])
     ax.set_yticks([])
     ax.spines[:].set_visible(True)
@@ -70,9 +68,11 @@ def _bar(axes: np.ndarray, image: Any, legend: str, names: Sequence[str]) -> Non
     from matplotlib.ticker import MaxNLocator
 
     wide = axes.shape[1] > 1
+    # panchor: columns with a bar stay level with those that have none.
     bar = axes[0, 0].figure.colorbar(
-        image, ax=axes.ravel().tolist(), location="bottom", aspect=30 if wide else 14, shrink=0.95, pad=0.03
-    )
+        image, ax=axes.ravel().tolist(), location="bottom", aspect=30 if wide else 14, shrink=0.95, pad=0.03,
+        panchor=False,
+    )  # fmt: skip
     if names:
         crowded = max((len(a + b) / 2 for a, b in pairwise(names)), default=0)
         upright = crowded > _LETTERS * axes.shape[1] / len(names)

@@ -64,7 +64,7 @@ def reliability_diagram(
             wrong_shape(function, "data", "of all classes together, or of one, count [B]", one.count)
     with one_axes(function, ax, _SIZE) as ax:
         strip = _strip(ax) if counts else None
-        _diagonal(ax)
+        _diagonal(ax, "too sure")
         for number, (label, one) in enumerate(lines.items()):
             there = array(function, "data", one.count) > 0
             x, y = (array(function, "data", values)[there] for values in (one.confidence, one.accuracy))
@@ -135,18 +135,16 @@ def interval_calibration(
     function = "interval_calibration"
     lines = results(function, data, IntervalCalibrationData)
     with one_axes(function, ax, (4.0, 3.6)) as ax:
-        _diagonal(ax)
+        _diagonal(ax, "too narrow")
         for number, (label, one) in enumerate(lines.items()):
             levels, coverage = (array(function, "data", values, (1,)) for values in (one.levels, one.coverage))
             label = f"{label}, " if label else ""
             ax.plot(levels, coverage, label=f"{label}error {float(one.error):.3f}", **line(number, marker=True))
-        for x, y, text in ((0.04, 0.6, "intervals too wide"), (0.62, 0.2, "intervals too narrow")):
-            ax.text(x, y, text, color=GREY, fontsize="small")
         ax.set(xlabel="level of the interval", ylabel="share of targets inside", xlim=(0, 1), ylim=(0, 1))
         ax.grid(**GRID)
         ax.legend(loc="upper left", **LEGEND)
     return ax
 
 
-def _diagonal(ax: "Axes") -> None:
-    ax.plot([0, 1], [0, 1], color=GREY, linewidth=0.9, label="calibrated", zorder=1)
+def _diagonal(ax: "Axes", below: str) -> None:
+    ax.plot([0, 1], [0, 1], color=GREY, linewidth=0.9, label=f"calibrated; below: {below}", zorder=1)

@@ -10,7 +10,7 @@ from bayesops.engine.prediction import Prediction
 from bayesops.ops._arguments import wrong_value
 from bayesops.plot._canvas import several_axes
 from bayesops.plot._values import array, class_names, series, wrong_shape
-from bayesops.plot.style import GREY, GRID, HATCHES, LEGEND, line
+from bayesops.plot.style import GREY, GRID, LEGEND, band, line
 
 _FUNCTION = "sample_convergence"
 
@@ -73,20 +73,18 @@ def sample_convergence(
         left, right = places
         for number, (label, values) in enumerate(draws.items()):
             count, mean, error = _running(values)
-            style = line(number)
-            left.fill_between(
-                count[1:], (mean - error)[1:], (mean + error)[1:], facecolor=style["color"], alpha=0.2, linewidth=0,
-                hatch=HATCHES[number % len(HATCHES)], edgecolor=style["color"],
-            )  # fmt: skip
-            left.plot(count, mean, label=label or None, **style)
-            right.plot(count[1:], error[1:], label=label or None, **style)
+            left.fill_between(count[1:], (mean - error)[1:], (mean + error)[1:], **band(number))
+            left.plot(count, mean, label=label or None, **line(number))
+            right.plot(count[1:], error[1:], label=label or None, **line(number))
         left.set(xscale="log", xlabel="T", ylabel="mean ± standard error")
-        right.set(xscale="log", yscale="log", xlabel="T", ylabel="standard error")
-        _guide(right, draws)
+        right.set(xscale="log", xlabel="T", ylabel="standard error")
+        if any(np.ptp(values) > 0 for values in draws.values()):
+            _guide(right, draws)
+            right.set_yscale("log")
         for ax in places:
             ax.grid(**GRID)
             ax.xaxis.set_major_formatter("{x:g}")
-        right.legend(**LEGEND)
+        right.legend(title="class" if isinstance(samples, Prediction) else None, **LEGEND)
     return places
 
 
@@ -124,7 +122,5 @@ def _guide(ax: Any, draws: dict[str, np.ndarray]) -> None:
     """Draw 1 / sqrt(T), through the end of the series with the largest error."""
     longest = max(draws.values(), key=lambda values: (len(values), values.std()))
     count, _, error = _running(longest)
-    if error[-1] > 0:
-        ax.plot(
-            count[1:], error[-1] * np.sqrt(count[-1] / count[1:]), color=GREY, linewidth=0.9, label="∝ 1 / √T", zorder=1
-        )
+    slope = error[-1] * np.sqrt(count[-1] / count[1:])
+    ax.plot(count[1:], slope, color=GREY, linewidth=0.9, label="∝ 1 / √T", zorder=1)

@@ -125,9 +125,9 @@ def _draw_image(ax: Any, image: np.ndarray, cmap: str, answer: str, mean: np.nda
     ax.set_xticks([])
     ax.set_yticks([])
     ax.spines[:].set_visible(True)
-    ax.set_title(f"answer {answer}")
+    ax.set_title(f"answer {answer}", loc="center")
     inside = mean[mean > 0]
-    ax.set_xlabel(f"entropy {-(inside * np.log(inside)).sum():.2f} nats")
+    ax.set_xlabel(f"entropy {abs((inside * np.log(inside)).sum()):.2f} nats")
 
 
 def _draw_intervals(ax: Any, mean: np.ndarray, low: np.ndarray, high: np.ndarray, level: float) -> None:

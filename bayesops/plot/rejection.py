@@ -74,7 +74,7 @@ def risk_coverage(
     data : RejectionCurve, or mapping from labels to such
         Of `bayesops.metrics.Rejection`; one for each measure of uncertainty.
     oracle : bool
-        Draw what the best order there is would give, that of the first series' errors themselves.
+        Draw what the best order there is would give, that of the errors themselves; once for curves of the same errors.
     ax : Axes, optional
         Where to draw.
 
@@ -106,11 +106,21 @@ def risk_coverage(
             label = f"{label}, " if label else ""
             ax.plot(coverage, risk, label=f"{label}AURC {float(curve.area):.4f}", **line(number))
         if oracle:
-            first = next(iter(curves.values()))
-            x, y = (array(function, "data", values, (1,)) for values in (first.retained, first.oracle))
-            ax.plot(x, y, color=GREY, linewidth=0.9, label=f"oracle, AURC {float(first.oracle_area):.4f}", zorder=1)
+            _oracles(ax, curves)
         error = "share of wrong answers" if all(curve.classification for curve in curves.values()) else "mean error"
         ax.set(xlabel="coverage: share that is kept", ylabel=f"risk: {error}", xlim=(0, 1), ylim=(0, None))
         ax.grid(**GRID)
         ax.legend(**LEGEND)
     return ax
+
+
+def _oracles(ax: "Axes", curves: Mapping[str, RejectionCurve]) -> None:
+    """Draw the oracle of each curve, and once where curves are of the same errors."""
+    oracles: dict[float, tuple[int, str, RejectionCurve]] = {}
+    for number, (label, curve) in enumerate(curves.items()):
+        oracles.setdefault(round(float(curve.oracle_area), 9), (number, label, curve))
+    for area, (number, label, curve) in oracles.items():
+        coverage, risk = (array("risk_coverage", "data", values, (1,)) for values in (curve.retained, curve.oracle))
+        whose = f"{label}, " if len(oracles) > 1 else ""
+        style = line(number) | {"color": GREY, "linewidth": 0.9, "zorder": 1}
+        ax.plot(coverage, risk, label=f"{whose}oracle, AURC {area:.4f}", **style)

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+# Our titles are centred all the same: there `set_title` of a caller who is outside of this style replaces them.
 STYLE: Any = {
     "font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "axes.titlesize": 9.5,
     "axes.titlelocation": "left", "axes.axisbelow": True,
@@ -20,6 +21,12 @@ HATCHES = ("", "///", "...", "\\\\\\", "xxx", "|||")
 UNCERTAINTY_MAP = "magma"  # perceptually uniform, monotone as grey: dark is certain
 QUANTITY_MAP = "viridis"
 CLASS_MAP = "cubehelix"  # neighbours differ in hue as well as in lightness, and lightness alone orders them
+
+
+def band(number: int) -> dict[str, Any]:
+    """Return how the uncertainty around the line of series `number` is shaded, as arguments of ``fill_between``."""
+    colour, hatch = COLOURS[number % len(COLOURS)], HATCHES[number % len(HATCHES)]
+    return {"facecolor": (colour, 0.2), "edgecolor": (colour, 0.5), "linewidth": 0.5, "hatch": hatch}
 
 
 def line(number: int, *, marker: bool = False) -> dict[str, Any]:

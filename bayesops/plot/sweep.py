@@ -7,7 +7,7 @@ import numpy as np
 from bayesops.ops._arguments import wrong_value
 from bayesops.plot._canvas import one_axes
 from bayesops.plot._values import array, series, wrong_shape
-from bayesops.plot.style import COLOURS, GRID, HATCHES, LEGEND, line
+from bayesops.plot.style import GRID, LEGEND, band, line
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -58,14 +58,10 @@ def sweep(
         wrong_value(_FUNCTION, "spread", f"for {_quoted(lines)}, as the mean is", _quoted(bands))
     with one_axes(_FUNCTION, ax) as ax:
         for number, (label, middle) in enumerate(lines.items()):
-            band = bands[label]
-            low, high = band if band.ndim == 2 else (middle - band, middle + band)
-            style = line(number, marker=True)
-            ax.fill_between(
-                places, low, high, facecolor=COLOURS[number % len(COLOURS)], alpha=0.2, linewidth=0,
-                hatch=HATCHES[number % len(HATCHES)], edgecolor=COLOURS[number % len(COLOURS)],
-            )  # fmt: skip
-            ax.plot(places, middle, label=label or None, **style)
+            spread = bands[label]
+            low, high = spread if spread.ndim == 2 else (middle - spread, middle + spread)
+            ax.fill_between(places, low, high, **band(number))
+            ax.plot(places, middle, label=label or None, **line(number, marker=True))
         ax.set_xlabel(xlabel)
         ax.set_ylabel(ylabel)
         ax.grid(**GRID)
