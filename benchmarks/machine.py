@@ -20,6 +20,12 @@ def word_rate(count: int = 2**18) -> float:
     return count / min(seconds_of(lambda: torch.ops.bayesops.random_words(seed, [count], 0)) for _ in range(50))
 
 
+def normal_rate(count: int = 2**17) -> float:
+    """Normals a second by our generator on as many threads as torch now uses, to a block that stays in cache."""
+    seed = torch.tensor(0)
+    return count / min(seconds_of(lambda: torch.ops.bayesops.random_normal(seed, [count], 0)) for _ in range(50))
+
+
 def processor() -> tuple[str, str]:
     """Return the processor's name, and a short name of its kind (a virtual machine's name alone may say little)."""
     fields = processor_fields()

@@ -12,7 +12,7 @@ from pathlib import Path
 from benchmarks import results
 from benchmarks.groups import GROUPS, Group
 from benchmarks.results import Row, Run
-from benchmarks.suite import BAR_THREADS, DISTURBED
+from benchmarks.suite import BAR_THREADS, DISTURBED, OURS
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "benchmarks.md"
@@ -87,7 +87,9 @@ def _table(rows: Sequence[Row]) -> list[str]:
     rivals = list(dict.fromkeys(c["rival"] for row in rows for c in row["rivals"]))
     names = rivals + [name for row in rows for name in row["missing"] if name not in rivals]
     names = list(dict.fromkeys(names))
-    header = ["case", "threads", "ours", "limit", *(f"over {name}" for name in names), "bar"]
+    weighed = list(dict.fromkeys(name for row in rows for name in row.get("memory", {})))
+    memories = ["memory" if name == OURS else f"memory of {name}" for name in weighed]
+    header = ["case", "threads", "ours", "limit", *(f"over {name}" for name in names), *memories, "bar"]
     lines = [_cells(header), _cells(["---"] + ["---:"] * (len(header) - 2) + ["---"])]
     notes = []
     for row in rows:
@@ -103,6 +105,7 @@ def _table(rows: Sequence[Row]) -> list[str]:
                     duration(row["ours_seconds"]),
                     f"{share:.0%}" if share else "",
                     *cells,
+                    *(size(row.get("memory", {}).get(name)) for name in weighed),
                     verdict(row),
                 ]
             )
@@ -134,6 +137,11 @@ def duration(seconds: float) -> str:
         if seconds >= size:
             return f"{seconds / size:.3g} {unit}"
     return f"{seconds / 1e-9:.3g} ns"
+
+
+def size(bytes: int | None) -> str:
+    """Write an amount of memory in MB with three digits; nothing for none."""
+    return "" if bytes is None else f"{bytes / 1e6:.3g} MB"
 
 
 def verdict(row: Row) -> str:

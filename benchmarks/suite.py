@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 import torch
 
 from bayesops.profiling.machine import multiply_add_peak
+from bayesops.profiling.timing import peak_memory
 from benchmarks.side_by_side import Measured, Rival, measure
 
 THREADS = [1, 2] if torch.get_num_threads() > 1 else [1]
@@ -31,6 +33,7 @@ class Target:
 
     speed_up: Mapping[str, float] = field(default_factory=dict)  # rival: at least
     achieved: float | None = None  # share of the limit: at least
+    memory: Mapping[str, float] = field(default_factory=dict)  # rival: its peak over ours, at least
     threads: int = BAR_THREADS
 
 
@@ -46,6 +49,7 @@ class Case:
     rivals: Sequence[Rival]
     limit: Limit | None = None
     target: Target | None = None
+    memory: bool = False  # measure what each side needs at its peak
 
 
 SideBySide = Callable[[Case], None]  # the fixture that measures a case
@@ -63,10 +67,27 @@ def run(case: Case, benchmark: Any, pairs: int | None = None) -> dict[str, Any]:
     if case.limit is not None and case.limit.seconds:
         limits.append(case.limit.seconds())
     capability = torch.ops.bayesops.cpu_capability()
-    return row(case, measured, min(limits) if limits else None, capability)
+    memory = _memory(case, measured) if case.memory else {}
+    return row(case, measured, min(limits) if limits else None, capability, memory)
 
 
-def row(case: Case, measured: Measured, limit_seconds: float | None, capability: str) -> dict[str, Any]:
+OURS = "ours"  # the key beside the rivals' names
+
+
+def _memory(case: Case, measured: Measured) -> dict[str, int]:
+    """Bytes at the peak of one call, beyond what is held before, by name."""
+    calls = {OURS: case.ours, **{r.name: r.call for r in case.rivals if r.name not in measured.missing}}
+    peaks = {name: peak_memory(call, torch.device("cpu")) for name, call in calls.items()}
+    return {name: peak for name, peak in peaks.items() if peak}
+
+
+def row(
+    case: Case,
+    measured: Measured,
+    limit_seconds: float | None,
+    capability: str,
+    memory: Mapping[str, int] = MappingProxyType({}),
+) -> dict[str, Any]:
     """Put the row of a measured case together; bars are judged only on the machine that they are set for."""
     speed_ups = {c.rival: c.speed_up for c in measured.comparisons}
     limit: dict[str, Any] | None = None
@@ -85,6 +106,10 @@ def row(case: Case, measured: Measured, limit_seconds: float | None, capability:
                 checks.append({"what": f"speed-up over {rival}", "value": speed_ups[rival], "at_least": wanted})
         if target.achieved is not None and limit is not None and "achieved" in limit:
             checks.append({"what": "share of the limit", "value": limit["achieved"], "at_least": target.achieved})
+        for rival, wanted in target.memory.items():
+            if rival in memory and OURS in memory:
+                value = memory[rival] / memory[OURS]
+                checks.append({"what": f"memory of {rival} over ours", "value": value, "at_least": wanted})
     for check in checks:
         check["passed"] = check["value"] >= check["at_least"]
     return {
@@ -98,4 +123,4 @@ def row(case: Case, measured: Measured, limit_seconds: float | None, capability:
         "limit": limit,
         "checks": checks,
         "others_load": measured.others_load,
-    }
+    } | ({"memory": dict(memory)} if memory else {})

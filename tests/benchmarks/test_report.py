@@ -141,6 +141,14 @@ def test_table():
     assert any("compiled is missing from disturbed: no compiler" in note for note in notes)
 
 
+def test_memory_has_columns_where_it_was_measured():
+    rows = [make_row(name="weighed", memory={"ours": 7_340_000, "F.conv2d": 381_000_000}), make_row(name="not weighed")]
+    header, _, weighed, other = report._table(rows)
+    assert header.endswith("| memory | memory of F.conv2d | bar |")
+    assert "| 7.34 MB | 381 MB |" in weighed
+    assert other.endswith("|  |  | – |")
+
+
 def test_page_shows_every_row_and_every_missed_bar():
     check = {"what": "share of the limit", "value": 0.84, "at_least": 0.9, "passed": False}
     rows = [make_row(group, name=f"case of {i}") for i, group in enumerate(GROUPS)]

@@ -38,6 +38,14 @@ def test_bars_are_judged_only_where_they_are_set_for(capability, threads):
     assert found["limit"] is None
 
 
+def test_memory():
+    target = Target(memory={"rival": 20.0})
+    found = row(case(target=target), measured(), None, "avx512", {"ours": 10, "rival": 150})
+    assert found["memory"] == {"ours": 10, "rival": 150}
+    assert [(check["value"], check["passed"]) for check in found["checks"]] == [(15.0, False)]
+    assert "memory" not in row(case(), measured(), None, "avx512")
+
+
 def test_a_missing_rival_is_not_judged():
     assert row(case(target=Target({"other": 5.0})), measured(), None, "avx512")["checks"] == []
 
