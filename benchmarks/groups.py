@@ -119,7 +119,7 @@ LOGIT_NOISE = Group(
     "Cross entropy of noisy logits, forward and backward (bar 10)",
     "`logit_noise_cross_entropy`: T draws of the logits, the logarithm of the mean softmax, gradients of logits and "
     "log variances; dense outputs N × C × H × W and classification N × C. *Eager* draws all T at once; *chunked* five "
-    "at a time under `torch.utils.checkpoint`, which draws them twice; *looped* one by one, with `logaddexp`. The limit "
+    "at a time under `torch.utils.checkpoint`, which draws them twice; *looped* one by one, by `logaddexp`. The limit "
     "is the time of the normals alone, by our generator into a block that stays in cache. No peer library has this "
     "loss. Memory is the growth of the process's at the peak of a call.",
     "at least 8 times as fast as eager, with a twentieth of its memory",
