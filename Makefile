@@ -10,7 +10,7 @@ CUDA_CHOICE := $(if $(BAYESOPS_CUDA),$(BAYESOPS_CUDA),auto)
 BUILT := build/stamp-built-cuda-$(CUDA_CHOICE)
 NATIVE := $(shell find csrc cmake -type f) CMakeLists.txt setup.py pyproject.toml tools/torch_location.py
 
-.PHONY: help venv build demo test bench lint docs wheel asan cuda-compile cuda-sanitize clean
+.PHONY: help venv build demo test bench lint docs pictures wheel asan cuda-compile cuda-sanitize clean
 
 help:
 	@echo "make demo           train, predict with uncertainty, and show what the sampling costs"
@@ -18,6 +18,7 @@ help:
 	@echo "make bench          run the benchmarks, compare with the committed results, write docs/benchmarks.md"
 	@echo "make lint           ruff, clang-format and mypy, as in pre-commit"
 	@echo "make docs           build the pages into build/docs"
+	@echo "make pictures       train small networks and draw the pictures of docs/pictures.md"
 	@echo "make wheel          build dist/*.whl and the source archive, in isolation"
 	@echo "make asan           run the operator tests under the address and undefined-behaviour sanitizers"
 	@echo "make cuda-compile   compile and link the CUDA library (needs nvcc, but no GPU)"
@@ -63,6 +64,9 @@ lint: venv
 
 docs: venv
 	$(RUN) mkdocs build --strict
+
+pictures: build
+	$(RUN) python examples/pictures
 
 wheel: venv
 	rm -rf dist build/lib.* build/bdist.*
