@@ -33,7 +33,7 @@ class Groups:
         return (steps * self.count.sum() + parts - 1) // parts
 
     def group_of(self, ranks: Tensor) -> Tensor:
-        """Return the group in which the element of a rank is, counted from 1."""
+        """Return the group in which the element of a rank is, counted from 1; the first for rank 0."""
         return torch.searchsorted(self.count.cumsum(0), ranks)
 
     def sum_of_first(self, ranks: Tensor, values: Tensor | None = None) -> Tensor:
@@ -43,7 +43,7 @@ class Groups:
         what an order by chance would give on average.
         """
         totals = self.total if values is None else values
-        group = self.group_of(ranks.clamp(min=1))
+        group = self.group_of(ranks)
         in_front = ranks - (self.count.cumsum(0) - self.count)[group]
         return (totals.cumsum(0) - totals)[group] + in_front * (totals / self.count)[group]
 
@@ -102,12 +102,11 @@ class Ranking:
 
     def groups(self) -> Groups:
         """Return all pairs, grouped; at least one must have come."""
-        if self.count > self._limit:
-            if self._pairs:
-                self._fold()
-            assert self._folded is not None
-            return self._folded
-        return _grouped(*self._concatenated())
+        if self._folded is None:
+            return _grouped(*self._concatenated())
+        if self._pairs:
+            self._fold()
+        return self._folded
 
     def _fold(self) -> None:
         keys, values = self._concatenated()

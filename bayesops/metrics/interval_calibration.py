@@ -99,7 +99,7 @@ class IntervalCalibration(Measure[IntervalCalibrationData]):
         if not (variance >= 0).all():
             got = "NaN" if variance.isnan().any() else f"{float(variance.min()):g}"
             wrong_value(function, "variance", "at least 0", got)
-        distance = (target.double() - mean.double()).abs().flatten()
+        distance = (target - mean).abs().flatten().double()
         if distance.isnan().any():
             wrong_value(function, "target", "finite, as the mean", "NaN in one of them, or infinity in both")
         if len(distance) == 0:

@@ -184,6 +184,6 @@ def _equal_masses(groups: Groups, num_bins: int) -> tuple[Tensor, Tensor, Tensor
     count = ranks.diff()
     accuracy = groups.sum_of_first(ranks).diff() / count
     doubt = groups.sum_of_first(ranks, groups.key.double() * groups.count).diff() / count
-    edges = 1 - groups.key.double()[groups.group_of(ranks.clamp(min=1))]
+    edges = 1 - groups.key.double()[groups.group_of(ranks)]
     edges[0], edges[-1] = 1.0, 0.0
     return edges.flip(0), 1 - doubt.flip(0), accuracy.flip(0), count.flip(0)

@@ -35,6 +35,17 @@ def test_the_ends_are_inside(dtype):
     assert data.wrong.tolist() == [0] * 5
 
 
+def test_half_precision_is_binned_by_its_value():
+    """Not by edges in half precision, of which there are too few."""
+    entropy = torch.linspace(0, math.log(10), 500).bfloat16()
+    correct = torch.rand(500) < 0.5
+    found, expected = (
+        metrics.EntropyHistogram(100, num_classes=10).update(values, correct).compute()
+        for values in (entropy, entropy.float())
+    )
+    assert torch.equal(found.right, expected.right)
+
+
 def test_a_prediction_in_bits(prediction):
     made, correct = prediction(size=(4, 4)), torch.rand(5, 4, 4) < 0.5
     histograms = (

@@ -54,6 +54,11 @@ class TestFixedBins:
         data = metrics.Reliability(10).update(confidence[:, None], torch.zeros(11, dtype=torch.int64)).compute()
         assert data.count.tolist() == [2] + [1] * 9
 
+    def test_float64_is_not_rounded(self):
+        confidence = torch.tensor([[0.5 + 1e-12]], dtype=torch.float64)
+        data = metrics.Reliability(2).update(confidence, torch.zeros(1, dtype=torch.int64)).compute()
+        assert data.count.tolist() == [0, 1]
+
     @settings(max_examples=50, deadline=None)
     @given(st.integers(1, 40), st.integers(0, 2**31))
     def test_direct(self, num_bins, seed):
@@ -174,6 +179,13 @@ class TestClassWise:
         data = metrics.Reliability(1, class_wise=True).update(probabilities, target).compute()
         assert data.ece.item() == pytest.approx((abs(0.75 - 0.5) + abs(0.25 - 0.5)) / 2)
 
+    def test_the_limit_is_for_all_classes_together(self, classified):
+        reliability = metrics.Reliability(adaptive=True, class_wise=True, exact_limit=400)
+        reliability.update(*classified(n=99))
+        assert [part._folded for part in reliability._parts.values()] == [None] * 4
+        reliability.update(*classified(n=2))
+        assert all(part._folded is not None for part in reliability._parts.values())
+
     def test_errors(self, classified):
         reliability = metrics.Reliability(class_wise=True).update(*classified(c=3))
         with pytest.raises(
@@ -182,6 +194,11 @@ class TestClassWise:
             reliability.update(*classified(c=4))
         with pytest.raises(ValueError, match=r"Reliability.merge: argument 'other' must be of 3 classes, got 4"):
             reliability.merge(metrics.Reliability(class_wise=True).update(*classified(c=4)))
+        late = metrics.Reliability(class_wise=True).merge(reliability)
+        with pytest.raises(
+            ValueError, match=r"Reliability.update: argument 'probabilities' must be of 3 classes, as be"
+        ):
+            late.update(*classified(c=4))
         with pytest.raises(ValueError, match="ReliabilityData: bins are not class-wise"):
             metrics.Reliability().update(*classified()).compute().of_class(0)
 
@@ -195,6 +212,13 @@ def test_dtypes(classified, options, dtype):
     assert data.ece.dtype == data.confidence.dtype == torch.float64
     assert data.count.dtype == torch.int64
     assert data.ece.item() == pytest.approx(exact.ece.item(), rel=1e-5)
+
+
+@pytest.mark.parametrize("adaptive", [False, True])
+def test_rounding_above_1_is_forgiven(adaptive):
+    probabilities = torch.tensor([[1.004, 0.0]])
+    data = metrics.Reliability(2, adaptive).update(probabilities, torch.zeros(1, dtype=torch.int64)).compute()
+    assert (data.ece.item(), data.confidence.nan_to_num(0).max().item()) == (0, 1)
 
 
 @pytest.mark.parametrize("adaptive", [False, True])

@@ -80,10 +80,18 @@ def test_merging_is_one_call(case):
     merged = first.merge(second).merge(make()).merge(third)
     assert merged is first
     assert_same(merged.compute(), make().update(*batch).compute())
-    assert_same(make().merge(merged).compute(), merged.compute(), exact=True)
+    late = make().merge(second)  # nothing of its own yet
+    assert_same(late.compute(), second_alone, exact=True)
+    for measure in (late, merged):
+        measure.update(*parts[0])
     assert_same(second.compute(), second_alone, exact=True)  # it stays as it is
-    first.update(*parts[1])
-    assert_same(second.compute(), second_alone, exact=True)
+    assert_same(late.compute(), streamed(make(), parts[1]).update(*parts[0]).compute())
+
+
+def test_merging_with_itself_is_counting_twice(case):
+    make, batch = case
+    measure = streamed(make(), batch, 13)
+    assert_same(measure.merge(measure).compute(), make().update(*batch).update(*batch).compute())
 
 
 def test_compute_can_be_asked_for_at_any_time(case):

@@ -1,5 +1,7 @@
 """The temperature is the best one there is, by scipy's search and by what was put in."""
 
+import warnings
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +11,7 @@ from scipy.optimize import minimize_scalar
 from torch.nn import functional
 
 from bayesops import metrics
+from bayesops.metrics.temperature import _Margins
 
 RIGHT = "no temperature is best: every target has the highest logit of its row"
 CHANCE = "no temperature is best: the logits of targets are on average not above"
@@ -92,6 +95,22 @@ def test_impossible_classes():
     assert metrics.TemperatureScaling().fit(blocked, target).temperature.item() == pytest.approx(expected.item())
 
 
+@pytest.mark.parametrize("wrong", [1.0, 1.5, 2.0, 3.0])
+def test_impossible_classes_where_the_search_begins_far_off(wrong):
+    """So much too sure that the first step is to the even distribution, or beyond: 0 times infinity."""
+    margins = torch.full((40, 11), 0.0, dtype=torch.float64)
+    margins[:20, 1] = wrong
+    margins[20:, 1:10] = -0.4
+    margins[:, 10] = -torch.inf
+    target = torch.zeros(40, dtype=torch.int64)
+    found = metrics.TemperatureScaling().fit(margins, target)
+    expected = metrics.TemperatureScaling().fit(margins[:, :10], target)
+    assert found.temperature.item() == pytest.approx(expected.temperature.item())
+    loss, slope = _Margins(margins, target, target == 0).loss(-0.0)
+    assert loss == pytest.approx(np.log(10))  # classes
+    assert slope < 0
+
+
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32, torch.float64])
 def test_dtypes(dtype):
     logits, target = made(dtype=dtype)
@@ -131,7 +150,8 @@ def test_it_is_a_module():
 def test_neither_autocast_nor_gradients_change_it():
     logits, target = made(dtype=torch.float32)
     expected = metrics.TemperatureScaling().fit(logits, target).temperature
-    with torch.autocast("cpu", torch.bfloat16):
+    with torch.autocast("cpu", torch.bfloat16), warnings.catch_warnings():
+        warnings.simplefilter("error")
         assert metrics.TemperatureScaling().fit(logits.requires_grad_(), target).temperature == expected
 
 
@@ -143,7 +163,10 @@ class TestErrors:
 
     def test_all_wrong_and_no_better_than_chance(self):
         logits = torch.randn(10, 3)
-        for values, target in ((logits, logits.argmin(1)), (torch.eye(2), torch.tensor([1, 1]))):
+        blocked = torch.cat([logits, torch.full((10, 1), -torch.inf)], 1)
+        for values, target in (
+            (logits, logits.argmin(1)), (blocked, logits.argmin(1)), (torch.eye(2), torch.tensor([1, 1])),
+        ):  # fmt: skip
             with pytest.raises(ValueError, match=CHANCE):
                 metrics.TemperatureScaling().fit(values, target)
 
