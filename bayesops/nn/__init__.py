@@ -4,8 +4,9 @@ from bayesops.nn._stochastic import freeze_noise, use_mean
 from bayesops.nn.bernoulli import BernoulliConv1d, BernoulliConv2d, BernoulliConv3d, BernoulliLinear
 from bayesops.nn.dropout import Dropout
 from bayesops.nn.gaussian import GaussianConv1d, GaussianConv2d, GaussianConv3d, GaussianLinear
+from bayesops.nn.logit_noise import LogitNoise
 
 __all__ = [
     "BernoulliConv1d", "BernoulliConv2d", "BernoulliConv3d", "BernoulliLinear", "Dropout", "GaussianConv1d",
-    "GaussianConv2d", "GaussianConv3d", "GaussianLinear", "freeze_noise", "use_mean",
+    "GaussianConv2d", "GaussianConv3d", "GaussianLinear", "LogitNoise", "freeze_noise", "use_mean",
 ]  # fmt: skip
