@@ -107,7 +107,9 @@ def count_classes(columns: Sequence[Column], classes: Sequence[str] | None, num_
 def given_columns(given: dict[str, Any], size: Size, legend: str) -> dict[str, Column]:
     """Read maps of uncertainty, those that there are."""
     return {
-        name: Column(name, "uncertainty", _maps(name, array(FUNCTION, name, value, (2, 3)), size), legend)
+        name: Column(
+            name, "uncertainty", np.ma.masked_invalid(_maps(name, array(FUNCTION, name, value, (2, 3)), size)), legend
+        )
         for name, value in given.items()
         if value is not None
     }

@@ -45,13 +45,11 @@ def _colours(kind: str, maps: list[np.ndarray], names: Sequence[str], colours: A
             colours = matplotlib.colormaps[CLASS_MAP](np.linspace(0.05, 0.9, len(names)))
         edges = np.arange(len(names) + 1) - 0.5
         return {"cmap": ListedColormap(list(colours)), "norm": BoundaryNorm(edges, len(names))}
-    low = 0.0 if kind == "uncertainty" else min(float(one.min()) for one in maps)
-    high = max(float(one.max()) for one in maps)
-    return {
-        "cmap": UNCERTAINTY_MAP if kind == "uncertainty" else QUANTITY_MAP,
-        "vmin": low,
-        "vmax": high if high > low else low + 1,
-    }
+    known = np.concatenate([np.ma.compressed(one) for one in maps])
+    low, high = (known.min(), known.max()) if known.size else (0.0, 0.0)
+    if kind == "uncertainty":
+        return {"cmap": UNCERTAINTY_MAP, "vmin": 0, "vmax": high or 1}
+    return {"cmap": QUANTITY_MAP, "vmin": low, "vmax": high if high > low else low + 1}
 
 
 def _panel(ax: Any, values: np.ndarray, options: dict[str, Any]) -> Any:

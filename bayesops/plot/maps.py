@@ -56,8 +56,8 @@ def uncertainty_maps(
         Of `bayesops.predict`, its mean ``[N, C, H, W]`` (quantities: C = 1); or a tensor like this mean, or a map like
         `label`.
     aleatoric, epistemic : Tensor, optional
-        ``[N, H, W]``. Of a `Prediction` they are, unless given, expected entropy and mutual information; for quantities
-        the aleatoric variance and the variance of the draws. A column without maps is left out.
+        ``[N, H, W]``; NaN is ignored. Of a `Prediction` they are, unless given, its expected entropy and mutual
+        information; for quantities its aleatoric variance and variance. A column without maps is left out.
     classes : sequence of str, optional
         Names; otherwise numbers.
     class_colours : sequence of colours, optional

@@ -137,6 +137,14 @@ def test_quantities_share_their_scale(predicted):
         assert ax.images[0].get_clim() == pytest.approx((either.min().item(), either.max().item()))
 
 
+def test_uncertainties_that_are_not_known_are_hatched():
+    unknown = torch.tensor([[0.5, torch.nan], [0.25, 0.0]])
+    axes = bo.plot.uncertainty_maps(torch.rand(2, 2), None, torch.zeros(2, 2, dtype=torch.int64), unknown)
+    assert shown(axes[0, 2]).mask.tolist() == [[False, True], [False, False]]
+    assert axes[0, 2].images[0].get_clim() == (0, 0.5)
+    assert axes[0, 2].get_xlabel() == "hatched: ignored"
+
+
 def test_a_map_without_any_uncertainty_is_drawn_as_0():
     certain = torch.zeros(1, 2, 2)
     axes = bo.plot.uncertainty_maps(torch.rand(2, 2), None, torch.zeros(2, 2, dtype=torch.int64), certain)
@@ -173,7 +181,8 @@ def test_what_does_not_fit_is_said(scene, predicted, change, message):
         bo.plot.uncertainty_maps(**arguments)
 
 
-def test_too_few_axes_are_refused(scene, predicted, make_axes):
+def test_axes_of_another_shape_are_refused(scene, predicted, make_axes):
     images, labels, draws = scene
-    with pytest.raises(ValueError, match=r"'axes' must be 2x5 Axes, got shape \(5,\)"):
-        bo.plot.uncertainty_maps(images, labels, predicted(draws), axes=make_axes(5))
+    for shape in ((5,), (5, 2)):
+        with pytest.raises(ValueError, match=r"'axes' must be 2x5 Axes, got shape \(5,"):
+            bo.plot.uncertainty_maps(images, labels, predicted(draws), axes=make_axes(*shape))
