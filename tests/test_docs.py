@@ -2,6 +2,7 @@
 
 import re
 import runpy
+from dataclasses import is_dataclass
 from functools import partial
 from pathlib import Path
 
@@ -47,6 +48,18 @@ def test_the_page_of_gaussian_layers_runs_from_top_to_bottom(capsys):
     assert_says(capsys.readouterr().out, said)
     for block in others:
         exec(block, names)
+
+
+def test_the_page_of_uncertainty_prints_what_it_says(capsys):
+    text, names = (ROOT / "docs" / "uncertainty.md").read_text(), {}
+    for language, block in re.findall(r"^```(python|text)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
+        if language == "python":
+            exec(block, names)
+        else:
+            assert_says(capsys.readouterr().out, block)
+    named = {name for row in re.findall(r"^\|([^|]*)\|", text, re.MULTILINE) for name in re.findall(r"`(\w+)`", row)}
+    measures = {name for name in bo.metrics.__all__ if not is_dataclass(getattr(bo.metrics, name))}
+    assert measures <= named  # the table lists them all
 
 
 def test_the_page_of_profiling_runs_and_its_commands_are_understood(capsys, monkeypatch):
