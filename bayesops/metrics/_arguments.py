@@ -18,16 +18,16 @@ def at_least_float32(tensor: Tensor) -> Tensor:
     return tensor.to(torch.promote_types(tensor.dtype, torch.float32))
 
 
-def probabilities_of(function: str, value: Tensor | Prediction) -> Tensor:
+def probabilities_of(function: str, value: Tensor | Prediction, name: str = "probabilities") -> Tensor:
     """Return the predictive probabilities ``[N, C, *]``, in float32 at least, of a tensor or a prediction."""
     if isinstance(value, Prediction):
         if value.link != "softmax":
-            wanted = "probabilities, or a Prediction with link='softmax'"
-            wrong_value(function, "probabilities", wanted, f"one with link={value.link!r}")
+            wanted = "a tensor, or a Prediction with link='softmax'"
+            wrong_value(function, name, wanted, f"one with link={value.link!r}")
         value = value.mean
-    check_floating(function, "probabilities", value)
+    check_floating(function, name, value)
     if value.dim() < 2:
-        wrong_value(function, "probabilities", "of shape [N, C, *]", f"shape {tuple(value.shape)}")
+        wrong_value(function, name, "of shape [N, C, *]", f"shape {tuple(value.shape)}")
     return at_least_float32(value)
 
 

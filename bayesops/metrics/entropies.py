@@ -21,7 +21,7 @@ def predictive_entropy(probabilities: Tensor | Prediction, *, dim: int = 1, base
     probabilities : Tensor or Prediction
         ``[N, C, *]``, the arithmetic mean over the draws.
     dim : int
-        Where the classes are.
+        Where the classes of a tensor are.
     base : float, optional
         Of the logarithm: 2 for bits. Nats without it.
 
@@ -60,7 +60,7 @@ def expected_entropy(samples: Tensor | Prediction, *, dim: int = 2, base: float 
     samples : Tensor or Prediction
         Probabilities of each draw, ``[T, N, C, *]``; a prediction carries the result whether or not draws were kept.
     dim : int
-        Where the classes are.
+        Where the classes of a tensor are.
     base : float, optional
         Of the logarithm: 2 for bits. Nats without it.
 
@@ -99,7 +99,7 @@ def mutual_information(samples: Tensor | Prediction, *, dim: int = 2, base: floa
     samples : Tensor or Prediction
         Probabilities of each draw, ``[T, N, C, *]``; a prediction carries the result whether or not draws were kept.
     dim : int
-        Where the classes are.
+        Where the classes of a tensor are.
     base : float, optional
         Of the logarithm: 2 for bits. Nats without it.
 
@@ -142,7 +142,7 @@ def variation_ratio(samples: Tensor | Prediction, *, dim: int = 2) -> Tensor:
         Probabilities (or logits) of each draw, ``[T, N, C, *]``; of a prediction it needs the draws
         (``return_samples=True``).
     dim : int
-        Where the classes are.
+        Where the classes of a tensor are.
 
     Returns
     -------

@@ -90,6 +90,9 @@ class IntervalCalibration(Measure[IntervalCalibrationData]):
             Something else than floating tensors or a prediction.
         """
         function = "IntervalCalibration.update"
+        if isinstance(mean, Prediction) and variance is not None:
+            wanted = "left out where a Prediction is given (and the target named, target=...)"
+            wrong_value(function, "variance", wanted, type(variance).__name__)
         mean, variance = mean_and_variance(function, mean, variance)
         if target is None:
             wrong_type(function, "target", "a tensor", "None")

@@ -89,7 +89,7 @@ class MeanIoU(Measure[IoU]):
         """
         function = "MeanIoU.update"
         if isinstance(predicted, Prediction) or (isinstance(predicted, Tensor) and predicted.is_floating_point()):
-            values = probabilities_of(function, predicted)
+            values = probabilities_of(function, predicted, "predicted")
             if values.shape[1] != self.num_classes:
                 wrong_value(function, "predicted", f"of {self.num_classes} classes", f"shape {tuple(values.shape)}")
             counts = counted(function, target, values, self.ignore_index)

@@ -129,15 +129,17 @@ class Reliability(Measure[ReliabilityData]):
                 # One minus: near 1, where most confidences are, it has many more digits. Sure ones come first.
                 ranking.add((1 - confidence).clamp(0, 1).float(), right)
         else:
-            edges = equal_edges(1.0, self.num_bins, values.device)
-            sums = []
-            for confidence, right in found:
-                bins = bin_of(confidence, edges)
-                sums.append([counts_of(bins, self.num_bins), counts_of(bins[right], self.num_bins)])
-                sums[-1].append(sums_of(bins, confidence.clamp(0, 1), self.num_bins))
-            count, right_count, confidence_sum = map(torch.stack, zip(*sums, strict=True))
-            self._add(count=count, right=right_count, confidence=confidence_sum)
+            sums = [self._bin_sums(confidence, right) for confidence, right in found]
+            self._add(**{name: torch.stack([of_row[name] for of_row in sums]) for name in self._parts})
         return self
+
+    def _bin_sums(self, confidence: Tensor, right: Tensor) -> dict[str, Tensor]:
+        bins = bin_of(confidence, equal_edges(1.0, self.num_bins, confidence.device))
+        return {
+            "count": counts_of(bins, self.num_bins),
+            "right": counts_of(bins[right], self.num_bins),
+            "confidence": sums_of(bins, confidence.clamp(0, 1), self.num_bins),
+        }
 
     def _confidences(self, values: Tensor, target: Tensor, counts: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield what is counted, for each row: confidences ``[M]``, and whether they are of what happened."""

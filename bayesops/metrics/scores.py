@@ -115,7 +115,8 @@ def gaussian_mixture_nll(
     means : Tensor
         The mean that each draw tells, ``[T, N, *]``.
     variances : Tensor or float
-        The variance that each draw tells, ``[T, N, *]``, or one number for all (1 / τ of a model with precision τ).
+        The variance that each draw tells, ``[T, N, *]``, or one for all, a number or ``[]`` (1 / τ of a model with
+        precision τ).
     target : Tensor
         ``[N, *]``. Each element is an observation of its own: outputs of one example are not taken jointly.
     reduction : {"mean", "sum", "none"}
@@ -199,6 +200,11 @@ class ClassificationScores(Measure[Scores]):
         target : Tensor
             Classes, int64 ``[N, *]``.
 
+        Returns
+        -------
+        ClassificationScores
+            This one.
+
         Raises
         ------
         ValueError
@@ -222,7 +228,13 @@ class ClassificationScores(Measure[Scores]):
         return self
 
     def compute(self) -> Scores:
-        """Return the means over all that was counted."""
+        """Return the means over all that was counted.
+
+        Raises
+        ------
+        RuntimeError
+            Nothing has been counted.
+        """
         count = self._sum("count")
         accuracy, nll, brier = (self._sum(name) / count.double() for name in ("right", "log_loss", "squared_distance"))
         return Scores(accuracy, nll, brier, count)

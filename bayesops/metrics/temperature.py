@@ -91,7 +91,7 @@ class TemperatureScaling(nn.Module):
         """
         function = "TemperatureScaling.fit"
         if isinstance(logits, Prediction):
-            probabilities = probabilities_of(function, logits)
+            probabilities = probabilities_of(function, logits, "logits")
             logits = probabilities.clamp(min=torch.finfo(probabilities.dtype).tiny).log()
         check_floating(function, "logits", logits)
         if logits.dim() < 2:

@@ -39,7 +39,7 @@ def classification_variances(samples: Tensor | Prediction) -> Variances:
     """
     function = "classification_variances"
     if isinstance(samples, Prediction):
-        mean, epistemic = probabilities_of(function, samples), samples.variance
+        mean, epistemic = probabilities_of(function, samples, "samples"), samples.variance
         return Variances((mean * (1 - mean) - epistemic).clamp(min=0), epistemic)
     check_draws(function, "samples", samples, 3)
     return Variances(mean_over_draws(samples, lambda part: part * (1 - part)), _population_variance(samples))

@@ -118,5 +118,7 @@ def test_errors(prediction):
     for batch in ((mean * torch.nan, variance, target), (mean, variance, target * torch.nan)):
         with pytest.raises(ValueError, match=f"{name} 'target' must be finite, as the mean, got NaN in one of them"):
             update(*batch)
-    with pytest.raises(ValueError, match=f"{name} 'variance' must be left out where a Prediction is given"):
+    with pytest.raises(
+        ValueError, match=f"{name} 'variance' must be left out where a Prediction is given .and the target na"
+    ):
         update(prediction(link="gaussian"), variance, target)

@@ -85,12 +85,14 @@ def test_a_prediction(prediction):
     assert torch.equal(found.confusion, expected.confusion)
 
 
-def test_errors(classified):
+def test_errors(classified, prediction):
     with pytest.raises(ValueError, match="MeanIoU: argument 'num_classes' must be an int of at least 2, got 1"):
         metrics.MeanIoU(1)
     with pytest.raises(TypeError, match="MeanIoU: argument 'ignore_index' must be an int, got None"):
         metrics.MeanIoU(3, None)
     name, update = "MeanIoU.update: argument", metrics.MeanIoU(4).update
+    with pytest.raises(ValueError, match=rf"{name} 'predicted' must be a tensor, or a Prediction with link='softmax'"):
+        update(prediction(link="identity"), torch.zeros(5, dtype=torch.int64))
     probabilities, target = classified()
     classes = probabilities.argmax(1)
     with pytest.raises(ValueError, match=rf"{name} 'predicted' must be of 4 classes, got shape \(200, 3\)"):

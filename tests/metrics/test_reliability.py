@@ -256,5 +256,5 @@ def test_errors(classified, prediction):
         update(probabilities, target[:, None])
     with pytest.raises(ValueError, match=rf"{name} 'target' must be in \[0, 4\) or -100 \(ignored\), got 9"):
         update(probabilities, target + 9 * (target == 0))
-    with pytest.raises(ValueError, match=f"{name} 'probabilities' must be probabilities, or a Prediction with link='s"):
+    with pytest.raises(ValueError, match=f"{name} 'probabilities' must be a tensor, or a Prediction with link='softm"):
         update(prediction(link="identity"), target)

@@ -199,7 +199,7 @@ def test_errors_of_functions(name, prediction):
         function(probabilities[:, 0], target)
     with pytest.raises(TypeError, match=f"{argument} 'probabilities' must be a tensor, got list"):
         function([0.5], target)
-    with pytest.raises(ValueError, match=f"{argument} 'probabilities' must be probabilities, or a Pred.*'gaussian'"):
+    with pytest.raises(ValueError, match=f"{argument} 'probabilities' must be a tensor, or a Pred.*'gaussian'"):
         function(prediction(link="gaussian"), target)
     with pytest.raises(TypeError, match=f"{argument} 'ignore_index' must be an int, got None"):
         function(probabilities, target, ignore_index=None)

@@ -2,6 +2,8 @@
 
 import copy
 import pickle
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -244,3 +246,5 @@ def test_the_room_is_lazy():
     assert bo.metrics is metrics
     assert sorted(metrics.__all__) == metrics.__all__
     assert all(hasattr(metrics, name) for name in metrics.__all__)
+    program = "import sys, bayesops as bo; bo.metrics; sys.exit(any(m.startswith('torchmetrics') for m in sys.modules))"
+    assert subprocess.run([sys.executable, "-c", program], timeout=120).returncode == 0

@@ -204,9 +204,7 @@ class TestErrors:
             fit(logits[:, 0], target)
         with pytest.raises(TypeError, match=f"{name} 'logits' must be float32"):
             fit(logits.long(), target)
-        with pytest.raises(
-            ValueError, match=f"{name} 'probabilities' must be probabilities, or a Prediction with link"
-        ):
+        with pytest.raises(ValueError, match=f"{name} 'logits' must be a tensor, or a Prediction with link"):
             fit(prediction(link="identity"), target)
         with pytest.raises(TypeError, match="TemperatureScaling: argument 'logits' must be a tensor, got float"):
             metrics.TemperatureScaling()(1.0)

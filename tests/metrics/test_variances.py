@@ -85,7 +85,9 @@ def test_dtypes(dtype):
 def test_errors(prediction):
     with pytest.raises(ValueError, match=r"classification_variances: argument 'samples' must be of shape \[T, N, C"):
         metrics.classification_variances(torch.rand(3, 2))
-    with pytest.raises(ValueError, match=r"classification_variances: argument 'probabilities' must be .*'gaussian'"):
+    with pytest.raises(
+        ValueError, match=r"classification_variances: argument 'samples' must be a tensor, .*'gaussian'"
+    ):
         metrics.classification_variances(prediction(link="gaussian"))
     name = "regression_variances: argument"
     means = torch.rand(3, 2)
