@@ -24,10 +24,11 @@ NUMBER = r"\d+(?:\.\d+)?"
 
 
 def assert_says(printed, said):
-    # Another processor may round otherwise, and an answer on the brink go the other way.
+    # Another processor may round otherwise, and an answer on the brink go the other way: percentages by two points.
     numbers = [[float(number) for number in re.findall(NUMBER, text)] for text in (said, printed)]
     assert re.sub(NUMBER, "#", said) == re.sub(NUMBER, "#", printed)
-    assert numbers[1] == pytest.approx(numbers[0], abs=2, rel=0.05)
+    for was, now in zip(*numbers, strict=True):
+        assert now == pytest.approx(was, abs=2 if was > 20 else 0.1, rel=0.05)
 
 
 def test_the_readme_shows_the_example_and_its_output(capsys):
