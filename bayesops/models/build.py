@@ -1,0 +1,52 @@
+"""Models by name: what the benchmarks, the command `bayesops profile` and the tests ask for."""
+
+from collections.abc import Callable
+from dataclasses import fields
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from bayesops.convert import POSTERIORS, convert
+from bayesops.models.lenet import LeNet5
+from bayesops.models.resnet import ResNet18
+from bayesops.models.three_conv_three_fc import ThreeConvThreeFC
+from bayesops.ops._arguments import wrong_value
+
+MODELS: dict[str, Callable[..., nn.Module]] = {"lenet5": LeNet5, "3conv3fc": ThreeConvThreeFC, "resnet18": ResNet18}
+
+_INPUT_SHAPES = {"lenet5": (1, 28, 28), "3conv3fc": (3, 32, 32), "resnet18": (3, 32, 32)}
+
+
+def build(name: str, bayesian: bool = False, posterior: str = "bernoulli", **options: Any) -> nn.Module:
+    """Make the model `name` ("lenet5", "3conv3fc" or "resnet18"), deterministic or with Bayesian layers.
+
+    Parameters
+    ----------
+    name : str
+        A key of `MODELS`.
+    bayesian : bool
+        Convert its convolutions and linear layers with `bayesops.convert`.
+    posterior : {"bernoulli", "gaussian"}
+        To what.
+    **options
+        `where` and the posterior's options go to `convert`, all others to the model.
+
+    Raises
+    ------
+    ValueError
+        An unknown name or posterior.
+    """
+    for argument, value, known in (("name", name, MODELS), ("posterior", posterior, POSTERIORS)):
+        if value not in known:
+            wrong_value("models.build", argument, f"one of {', '.join(known)}", repr(value))
+    of_convert = {"where", *(field.name for field in fields(POSTERIORS[posterior]))}
+    convert_options = {key: options.pop(key) for key in of_convert & options.keys()}
+    model = MODELS[name](**options)
+    return convert(model, posterior, **convert_options) if bayesian else model
+
+
+def example_input(name: str, batch_size: int = 1, *, seed: int = 0) -> Tensor:
+    """Random images ``[batch_size, C, H, W]`` of the shape that the model `name` takes by default."""
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(batch_size, *_INPUT_SHAPES[name], generator=generator)
