@@ -27,7 +27,7 @@ from bayesops.optimize import optimize
 from bayesops.sampling import sampling
 
 if TYPE_CHECKING:
-    from bayesops import acquisition, losses, metrics, models, plot, reference
+    from bayesops import acquisition, data, losses, metrics, models, plot, reference
     from bayesops.profiling import profile
 
 __version__ = "0.1.0"
@@ -37,6 +37,7 @@ __all__ = [
     "accelerate",
     "acquisition",
     "convert",
+    "data",
     "import_state_dict",
     "kl_divergence",
     "losses",
@@ -57,6 +58,7 @@ __all__ = [
 # Not needed by a network that only runs: name, and where it is.
 _LAZY = {
     "acquisition": "bayesops.acquisition",
+    "data": "bayesops.data",
     "losses": "bayesops.losses",
     "metrics": "bayesops.metrics",
     "models": "bayesops.models",

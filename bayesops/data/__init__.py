@@ -1,0 +1,11 @@
+"""Data sets, read from their published files, and corruptions of images: for studies, the demo and the tests.
+
+Nothing is downloaded: every function takes the folder where the files are.
+"""
+
+from bayesops.data.corruptions import CORRUPTIONS, corrupt
+from bayesops.data.digits import digits, mnist
+from bayesops.data.idx import read_idx
+from bayesops.data.labelled import LabelledImages
+
+__all__ = ["CORRUPTIONS", "LabelledImages", "corrupt", "digits", "mnist", "read_idx"]

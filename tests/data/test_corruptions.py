@@ -1,0 +1,33 @@
+"""Corruptions of images."""
+
+import pytest
+import torch
+
+from bayesops import data
+
+
+@pytest.mark.parametrize("kind", data.CORRUPTIONS)
+def test_corruption_is_a_function_of_its_seed(kind):
+    images = torch.rand(40, 1, 8, 8)
+    before = images.clone()
+    damaged = data.corrupt(images, kind, 0.5, seed=3)
+    assert torch.equal(images, before)
+    assert torch.equal(damaged, data.corrupt(images, kind, 0.5, seed=3))
+    assert not torch.equal(damaged, data.corrupt(images, kind, 0.5, seed=4))
+    assert damaged.min() >= 0
+    assert damaged.max() <= 1
+    assert torch.equal(data.corrupt(images, kind, 0.0), images)
+
+
+def test_occlusion_takes_its_share_of_each_image():
+    damaged = data.corrupt(torch.ones(200, 1, 8, 8), "occlusion", 0.25)
+    assert (damaged.sum((1, 2, 3)) == 48).all()
+    assert len({tuple(image.flatten().tolist()) for image in damaged}) == 4
+
+
+@pytest.mark.parametrize(
+    "options", [{"kind": "fog"}, {"kind": "noise", "strength": -1}, {"kind": "occlusion", "strength": 2}]
+)
+def test_corruption_that_does_not_exist(options):
+    with pytest.raises(ValueError, match="corrupt: argument"):
+        data.corrupt(torch.zeros(1, 1, 8, 8), **options)
