@@ -25,7 +25,11 @@ def add_parser(commands: Any) -> None:
         description="Measure T draws of a model beside T deterministic passes, a loop in PyTorch and other rivals.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    parser.add_argument("model", help="lenet5, 3conv3fc, resnet18, or pkg.module:factory (or pkg.module:model)")
+    parser.add_argument(
+        "model",
+        help="lenet5, 3conv3fc, resnet18, alexnet, mlp, 1conv1fc, 2conv1fc, "
+        "or pkg.module:factory (or pkg.module:model)",
+    )
     parser.add_argument("--batch", type=positive_int, nargs="+", default=[1, 32], metavar="N", help="batch sizes")
     parser.add_argument("--samples", type=positive_int, nargs="+", default=[1, 10, 50], metavar="T", help="draws")
     _add_model_arguments(parser.add_argument_group("the model"))

@@ -8,23 +8,44 @@ import torch
 from torch import Tensor, nn
 
 from bayesops.convert import POSTERIORS, convert
+from bayesops.models.alexnet import AlexNet
 from bayesops.models.lenet import LeNet5
+from bayesops.models.mlp import MLP
+from bayesops.models.one_conv_one_fc import OneConvOneFC
 from bayesops.models.resnet import ResNet18
 from bayesops.models.three_conv_three_fc import ThreeConvThreeFC
+from bayesops.models.two_conv_one_fc import TwoConvOneFC
 from bayesops.ops._arguments import wrong_value
 
-MODELS: dict[str, Callable[..., nn.Module]] = {"lenet5": LeNet5, "3conv3fc": ThreeConvThreeFC, "resnet18": ResNet18}
+MODELS: dict[str, Callable[..., nn.Module]] = {
+    "lenet5": LeNet5,
+    "3conv3fc": ThreeConvThreeFC,
+    "resnet18": ResNet18,
+    "alexnet": AlexNet,
+    "mlp": MLP,
+    "1conv1fc": OneConvOneFC,
+    "2conv1fc": TwoConvOneFC,
+}
 
-_INPUT_SHAPES = {"lenet5": (1, 28, 28), "3conv3fc": (3, 32, 32), "resnet18": (3, 32, 32)}
+_DIGITS, _SMALL_IMAGES = (1, 28, 28), (3, 32, 32)
+_INPUT_SHAPES = {
+    "lenet5": _DIGITS,
+    "3conv3fc": _SMALL_IMAGES,
+    "resnet18": _SMALL_IMAGES,
+    "alexnet": _SMALL_IMAGES,
+    "mlp": _DIGITS,
+    "1conv1fc": _DIGITS,
+    "2conv1fc": _DIGITS,
+}
 
 
 def build(name: str, bayesian: bool = False, posterior: str = "bernoulli", **options: Any) -> nn.Module:
-    """Make the model `name` ("lenet5", "3conv3fc" or "resnet18"), deterministic or with Bayesian layers.
+    """Make the model called `name`, deterministic or with Bayesian layers.
 
     Parameters
     ----------
     name : str
-        A key of `MODELS`.
+        A key of `MODELS`: "lenet5", "3conv3fc", "resnet18", "alexnet", "mlp", "1conv1fc" or "2conv1fc".
     bayesian : bool
         Convert its convolutions and linear layers with `bayesops.convert`.
     posterior : {"bernoulli", "gaussian"}

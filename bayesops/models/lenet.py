@@ -1,18 +1,38 @@
 """LeNet-5, the first convolutional network that read digits."""
 
+from collections.abc import Callable
+
 from torch import nn
 
 
 class LeNet5(nn.Sequential):
-    """LeNet-5 (LeCun et al., 1998) with ReLU and max pooling, for images ``[N, C, 28, 28]`` or ``[N, C, 32, 32]``."""
+    """LeNet-5 (LeCun et al., 1998) with max pooling, for images ``[N, C, 28, 28]`` or ``[N, C, 32, 32]``.
 
-    def __init__(self, in_channels: int = 1, num_classes: int = 10, image_size: int = 28) -> None:
+    Parameters
+    ----------
+    in_channels : int
+        C of the images.
+    num_classes : int
+        Length of the output ``[N, classes]``.
+    image_size : {28, 32}
+        Images of 28 pixels are padded by 2 zeros on each side.
+    activation : callable
+        Makes the activation; `torch.nn.Softplus` is that of PyTorch-BayesianCNN (Shridhar et al., 2019).
+    """
+
+    def __init__(
+        self,
+        in_channels: int = 1,
+        num_classes: int = 10,
+        image_size: int = 28,
+        activation: Callable[[], nn.Module] = nn.ReLU,
+    ) -> None:
         padding = (32 - image_size) // 2
         super().__init__(
-            nn.Conv2d(in_channels, 6, 5, padding=padding), nn.ReLU(), nn.MaxPool2d(2),
-            nn.Conv2d(6, 16, 5), nn.ReLU(), nn.MaxPool2d(2),
+            nn.Conv2d(in_channels, 6, 5, padding=padding), activation(), nn.MaxPool2d(2),
+            nn.Conv2d(6, 16, 5), activation(), nn.MaxPool2d(2),
             nn.Flatten(),
-            nn.Linear(16 * 5 * 5, 120), nn.ReLU(),
-            nn.Linear(120, 84), nn.ReLU(),
+            nn.Linear(16 * 5 * 5, 120), activation(),
+            nn.Linear(120, 84), activation(),
             nn.Linear(84, num_classes),
         )  # fmt: skip

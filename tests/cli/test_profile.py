@@ -135,7 +135,7 @@ def test_no_line_is_wider_than_the_terminal(capsys, factories, monkeypatch, widt
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["lenet6"], "'lenet6' is none of lenet5, 3conv3fc, resnet18"),
+        (["lenet6"], "'lenet6' is none of lenet5, 3conv3fc, resnet18, alexnet, mlp, 1conv1fc, 2conv1fc, nor"),
         (["no_such_package:make"], "cannot import no_such_package:make: ModuleNotFoundError"),
         (["{}:missing"], "cannot import zoo_of_the_test.models:missing: AttributeError"),
         ([":make"], "not of the form pkg.module:factory"),
