@@ -7,5 +7,6 @@ from bayesops.data.corruptions import CORRUPTIONS, corrupt
 from bayesops.data.digits import digits, mnist
 from bayesops.data.idx import read_idx
 from bayesops.data.labelled import LabelledImages
+from bayesops.data.spatter import spatter
 
-__all__ = ["CORRUPTIONS", "LabelledImages", "corrupt", "digits", "mnist", "read_idx"]
+__all__ = ["CORRUPTIONS", "LabelledImages", "corrupt", "digits", "mnist", "read_idx", "spatter"]

@@ -1,10 +1,12 @@
 """Damage to images: what a network has not been trained on, in a strength of one's choice."""
 
+import math
 from collections.abc import Callable
 
 from torch import Tensor
 
 from bayesops import random
+from bayesops.data.spatter import spatter
 
 
 def _noise(images: Tensor, strength: float, seed: int) -> Tensor:
@@ -23,7 +25,14 @@ def _occlusion(images: Tensor, strength: float, seed: int) -> Tensor:
     return images
 
 
-CORRUPTIONS: dict[str, Callable[[Tensor, float, int], Tensor]] = {"noise": _noise, "occlusion": _occlusion}
+def _spatter(images: Tensor, strength: float, seed: int) -> Tensor:
+    severity = round(5 * strength)
+    return spatter(images, severity, seed) if severity else images.clone()
+
+
+CORRUPTIONS: dict[str, Callable[[Tensor, float, int], Tensor]] = {
+    "noise": _noise, "occlusion": _occlusion, "spatter": _spatter,
+}  # fmt: skip
 
 
 def corrupt(images: Tensor, kind: str = "noise", strength: float = 0.4, seed: int = 0) -> Tensor:
@@ -33,20 +42,22 @@ def corrupt(images: Tensor, kind: str = "noise", strength: float = 0.4, seed: in
     ----------
     images : Tensor
         float32, stays as it is.
-    kind : {"noise", "occlusion"}
-        Gaussian noise, or a side of each image blackened.
+    kind : {"noise", "occlusion", "spatter"}
+        Gaussian noise; a side of each image blackened; or a grey liquid splashed over it, see `spatter`.
     strength : float
-        Standard deviation of the noise; or the share of the image that is lost, at most 1.
+        Standard deviation of the noise; the share of the image that is lost, at most 1; or a fifth for each of the five
+        severities of spatter, rounded to whole ones.
     seed : int
-        Of the noise, or of the choice of the side.
+        Of the noise, of the choice of the side, or of the liquid.
 
     Raises
     ------
     ValueError
-        An unknown kind, a strength below 0, an occlusion of more than the image.
+        An unknown kind, a strength below 0, or above 1 where it is not that of noise.
     """
     if kind not in CORRUPTIONS:
         raise ValueError(f"corrupt: argument 'kind' must be one of {', '.join(CORRUPTIONS)}, got {kind!r}")
-    if strength < 0 or (kind == "occlusion" and strength > 1):
-        raise ValueError(f"corrupt: argument 'strength' must not be negative (occlusion: nor above 1), got {strength}")
+    if not 0 <= strength <= (math.inf if kind == "noise" else 1):
+        wanted = "must not be negative" if kind == "noise" else "must be in [0, 1]"
+        raise ValueError(f"corrupt: argument 'strength' {wanted} ({kind}), got {strength}")
     return CORRUPTIONS[kind](images, strength, seed)

@@ -26,8 +26,20 @@ def test_occlusion_takes_its_share_of_each_image():
 
 
 @pytest.mark.parametrize(
-    "options", [{"kind": "fog"}, {"kind": "noise", "strength": -1}, {"kind": "occlusion", "strength": 2}]
+    "options",
+    [
+        {"kind": "fog"},
+        {"kind": "noise", "strength": -1},
+        {"kind": "occlusion", "strength": 2},
+        {"kind": "spatter", "strength": 1.2},
+    ],
 )
 def test_corruption_that_does_not_exist(options):
     with pytest.raises(ValueError, match="corrupt: argument"):
         data.corrupt(torch.zeros(1, 1, 8, 8), **options)
+
+
+def test_spatter_comes_in_fifths():
+    images = torch.rand(20, 1, 16, 16)
+    assert torch.equal(data.corrupt(images, "spatter", 0.8, seed=5), data.spatter(images, severity=4, seed=5))
+    assert torch.equal(data.corrupt(images, "spatter", 0.05), images)
