@@ -14,7 +14,7 @@ class LabelledImages:
     name : str
         Where they come from.
     train_images, test_images : Tensor
-        float32 ``[N, 1, H, W]`` in [0, 1].
+        float32 ``[N, C, H, W]`` in [0, 1].
     train_labels, test_labels : Tensor
         int64 ``[N]``.
     """
