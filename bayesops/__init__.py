@@ -27,7 +27,7 @@ from bayesops.optimize import optimize
 from bayesops.sampling import sampling
 
 if TYPE_CHECKING:
-    from bayesops import acquisition, data, losses, metrics, models, plot, reference
+    from bayesops import acquisition, data, losses, metrics, models, optical, plot, reference
     from bayesops.profiling import profile
 
 __version__ = "0.1.0"
@@ -45,6 +45,7 @@ __all__ = [
     "models",
     "nn",
     "ops",
+    "optical",
     "optimize",
     "plot",
     "predict",
@@ -62,6 +63,7 @@ _LAZY = {
     "losses": "bayesops.losses",
     "metrics": "bayesops.metrics",
     "models": "bayesops.models",
+    "optical": "bayesops.optical",
     "plot": "bayesops.plot",
     "reference": "bayesops.reference",
     "profile": "bayesops.profiling",
