@@ -2,6 +2,7 @@
 
 from bayesops.models.alexnet import AlexNet
 from bayesops.models.build import MODELS, build, example_input
+from bayesops.models.encoder_decoder import EncoderDecoder
 from bayesops.models.lenet import LeNet5
 from bayesops.models.mlp import MLP
 from bayesops.models.one_conv_one_fc import OneConvOneFC
@@ -13,6 +14,7 @@ __all__ = [
     "MLP",
     "MODELS",
     "AlexNet",
+    "EncoderDecoder",
     "LeNet5",
     "OneConvOneFC",
     "ResNet18",
