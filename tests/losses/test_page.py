@@ -1,0 +1,20 @@
+"""The page of losses prints what it says."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+PAGE = Path(__file__).parents[2] / "docs" / "losses.md"
+NUMBER = r"\d+\.\d+"
+
+
+def test_the_page_runs_from_top_to_bottom(capsys):
+    text, names = PAGE.read_text(), {}
+    for block in re.findall(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
+        exec(block, names)
+    said = "".join(re.findall(r"^```text\n(.*?)^```$", text, re.MULTILINE | re.DOTALL))
+    printed = capsys.readouterr().out
+    assert re.sub(NUMBER, "#", printed) == re.sub(NUMBER, "#", said)
+    numbers = [[float(number) for number in re.findall(NUMBER, text)] for text in (printed, said)]
+    assert numbers[0] == pytest.approx(numbers[1], abs=0.05)
