@@ -6,7 +6,7 @@
 
 One hidden layer of relu, dropout in front of both layers (Gal and Ghahramani, "Dropout as a Bayesian approximation",
 2016, section 5.2). The rate of dropout and the precision τ of the noise are those with the best log likelihood on a
-fifth of the training part. A network takes seconds; 20 splits with 4 rates some minutes on 2 cores.
+fifth of the training part. 20 splits of diabetes with 4 rates take a minute or two on 2 cores.
 """
 
 import argparse
