@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
+import bayesops as bo
+
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "active_learning.md"
 EXAMPLES = {name: ROOT / "examples" / f"{name}.py" for name in ("active_learning", "contextual_bandit")}
@@ -24,7 +26,7 @@ def assert_says(printed, said, within):
 
 
 @pytest.mark.slow
-def test_the_page_begins_with_the_example_and_goes_on_with_its_network(capsys):
+def test_the_page_begins_with_the_example_and_goes_on_with_it(capsys):
     first, *others = blocks("python")
     assert first == EXAMPLES["active_learning"].read_text()
     names = runpy.run_path(str(EXAMPLES["active_learning"]), run_name="__main__")
@@ -32,8 +34,6 @@ def test_the_page_begins_with_the_example_and_goes_on_with_its_network(capsys):
     # Points of per cent. Where another processor rounds otherwise all rounds go their own way: with 40 labels single
     # runs differ by 6, and it is the mean of three.
     assert_says(capsys.readouterr().out, table, within=8)
-    digits = names["digits"]
-    names["model"] = names["train"](digits.train_images[:60], digits.train_labels[:60], seed=0)
     for block in others:
         exec(block, names)
     assert_says(capsys.readouterr().out, copies, within=0.5)
@@ -54,8 +54,6 @@ def test_the_bandit_in_short():
 def test_thompson_sampling_decides_by_one_network_a_step():
     """In the bandit a decision is the best action of one draw, which can be made again."""
     example = runpy.run_path(str(EXAMPLES["contextual_bandit"]))
-    import bayesops as bo
-
     model = example["network"](bayesian=True)
     example["set_estimator"](model, "weight_sample")
     with bo.sampling(seed=7):

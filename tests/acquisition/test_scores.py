@@ -67,6 +67,11 @@ def test_pixels_are_averaged_over_the_image(score):
     torch.testing.assert_close(score(model, images, 20, batch_size=2).double(), expected, rtol=1e-4, atol=1e-6)
 
 
+def test_variation_ratio_is_the_one_of_the_metrics(model, pool):
+    samples = bo.predict(model, pool, num_samples=30, return_samples=True).samples
+    torch.testing.assert_close(variation_ratio(model, pool, 30), bo.metrics.variation_ratio(samples))
+
+
 def test_equal_shares_of_votes_are_equal_whatever_their_order(model, pool):
     votes = [variation_ratio(model, pool, 30, chunk_size=size) for size in (1, 7, 30)]
     assert torch.equal(votes[0], votes[1])
