@@ -154,6 +154,8 @@ def draw_intervals(predictions, tests, labels, chosen):
             bo.plot.class_intervals(bayesian, index, image=tests[which][index], truth=truth, axes=row[[0, 2]])
             bo.plot.class_intervals(plain, index, truth=truth, axes=row[1])
             row[0].set_title(f"{which} {index}", loc="center")
+        for ax in rows[1:, 1:].flat:
+            ax.get_legend().remove()  # the first row's are enough
         for ax, name in zip(rows[0][1:], ("probabilistic", "Bayesian"), strict=True):
             ax.set_title(name, loc="left")
     return figure

@@ -138,6 +138,7 @@ def pictures(model, history, clothes, digits, labels):
     """Yield a name and a figure at a time."""
     ax = bo.plot.elbo_terms(history, num_data=len(labels["train"]), xlabel="epoch")
     ax.set(ylim=(0.1, None), yscale="log")  # the divergence is far above the likelihood
+    ax.locator_params(axis="x", integer=True)
     yield "training", ax.figure
 
     histogram = bo.metrics.EntropyHistogram(num_bins=24, num_classes=10, base=2)
@@ -168,7 +169,7 @@ def pictures(model, history, clothes, digits, labels):
             density, edges = np.histogram(values.numpy(), np.linspace(-1, 1, 121) * widest, density=True)
             left.stairs(density, edges, label=name, linestyle=look, linewidth=1.4)
         left.set(xlabel="weight", ylabel="density (logarithmic)", yscale="log")
-        left.legend()
+        left.legend(loc="upper left")
         decibels = 10 * (mu.abs() / sigma).clamp_min(1e-4).log10()
         density, edges = np.histogram(decibels.numpy(), 100, density=True)
         right.stairs(density, edges)

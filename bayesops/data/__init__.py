@@ -3,7 +3,7 @@
 Nothing is downloaded: every function takes the folder where the files are.
 """
 
-from bayesops.data.camvid import CAMVID_CLASSES, CamVid, SegmentedImages, camvid
+from bayesops.data.camvid import CAMVID_CLASSES, CAMVID_COLOURS, CamVid, SegmentedImages, camvid
 from bayesops.data.cifar import cifar10, cifar100
 from bayesops.data.corruptions import CORRUPTIONS, corrupt
 from bayesops.data.depth import DepthImages, make3d, nyu_depth_v2
@@ -15,6 +15,7 @@ from bayesops.data.uci import RegressionSplit, UCISettings, uci_settings, uci_sp
 
 __all__ = [
     "CAMVID_CLASSES",
+    "CAMVID_COLOURS",
     "CORRUPTIONS",
     "CamVid",
     "DepthImages",

@@ -15,6 +15,11 @@ from bayesops.ops._arguments import wrong_value
 CAMVID_CLASSES = (
     "sky", "building", "pole", "road", "pavement", "tree", "sign", "fence", "car", "pedestrian", "bicyclist",
 )  # fmt: skip
+# As the SegNet tutorial paints them.
+CAMVID_COLOURS = (
+    "#808080", "#800000", "#c0c080", "#804080", "#3c28de", "#808000", "#c08080", "#404080", "#400080", "#404000",
+    "#0080c0",
+)  # fmt: skip
 UNLABELLED = len(CAMVID_CLASSES)  # in the files
 
 

@@ -2,11 +2,6 @@
 
 from typing import Any
 
-# Our titles are centred all the same: there `set_title` of a caller who is outside of this style replaces them.
-STYLE: Any = {
-    "font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "axes.titlesize": 9.5,
-    "axes.titlelocation": "left", "axes.axisbelow": True,
-}  # fmt: skip
 INK, PALE, GREY = "#1b3a5c", "#b8c4d0", "#8a8a8a"
 EDGE = "#444444"
 GRID: Any = {"color": "#e4e4e4", "linewidth": 0.6}
@@ -14,6 +9,15 @@ LEGEND: Any = {"frameon": True, "framealpha": 0.9, "edgecolor": "none", "fontsiz
 
 # Colours of several series: as grey they are dark, middle, light. Line style, marker and hatch tell them apart, too.
 COLOURS = (INK, "#b5482f", "#7fa3c7", "#4f7d3a", "#b07a2a", "#8c4a6b")
+
+# Our titles are centred all the same: there `set_title` of a caller who is outside of this style replaces them. Legends
+# and colours of series are for what a caller draws into the same figure.
+STYLE: Any = {
+    "font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "axes.titlesize": 9.5,
+    "axes.titlelocation": "left", "axes.axisbelow": True, "axes.prop_cycle": f"cycler('color', {COLOURS!r})",
+    "legend.framealpha": LEGEND["framealpha"], "legend.edgecolor": LEGEND["edgecolor"],
+    "legend.fontsize": LEGEND["fontsize"],
+}  # fmt: skip
 LINE_STYLES: tuple[Any, ...] = ("-", "--", ":", "-.", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 3)))
 MARKERS = ("o", "s", "^", "D", "P", "v")
 HATCHES = ("", "///", "...", "\\\\\\", "xxx", "|||")

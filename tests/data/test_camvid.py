@@ -90,3 +90,7 @@ def test_the_published_files():
     assert images.shape == (101, 3, 180, 240)
     assert sorted(labels.unique().tolist()) == [-100, *range(11)]
     assert (labels[:, :20] == 0).sum() > (labels[:, -20:] == 0).sum()  # the sky is above
+
+
+def test_each_class_has_a_colour_of_its_own():
+    assert len(set(bo.data.CAMVID_COLOURS)) == len(bo.data.CAMVID_CLASSES)
