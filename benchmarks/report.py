@@ -32,10 +32,16 @@ only and are compared with no other. The peer libraries ship no kernels of their
 them, their layers call the PyTorch functions that are its rivals.
 """
 
+NO_DEVICE = """\
+No GPU could be reached so far, so there is no GPU figure here: the CUDA kernels compile and link, and what they compute
+is compared with the CPU's on the host, but how fast they are is not known.
+"""
+
 
 def page(runs: Sequence[Run]) -> str:
     """Write the whole page."""
-    return "\n".join([INTRODUCTION, *(_machine_section(run) for run in runs)])
+    about_devices = [] if any(results.is_device(run) for run in runs) else [NO_DEVICE]
+    return "\n".join([INTRODUCTION, *about_devices, *(_machine_section(run) for run in runs)])
 
 
 def _machine_section(run: Run) -> str:

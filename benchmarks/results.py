@@ -52,6 +52,11 @@ def why_invalid(run: Run) -> str | None:
     return None
 
 
+def is_device(run: Run) -> bool:
+    """Say whether a run was made on a device beside the CPU."""
+    return "device" in run["machine"]
+
+
 def path_of(run: Run, folder: Path = RESULTS) -> Path:
     """Return where the committed run of the same kind of machine is."""
     return folder / f"{run['machine']['kind']}.json"

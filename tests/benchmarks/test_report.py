@@ -161,6 +161,13 @@ def test_page_shows_every_row_and_every_missed_bar():
     assert f"- {PLAIN.title}: case of 0, 2 threads: share of the limit 0.84, wanted 0.90" in text
 
 
+def test_page_says_that_no_gpu_was_reached_until_there_is_a_run_on_one():
+    run = make_run()
+    on_device = run | {"machine": MACHINE | {"device": "Some GPU"}}
+    assert "No GPU could be reached" in report.page([run])
+    assert "No GPU could be reached" not in report.page([run, on_device])
+
+
 def test_summary_takes_the_cases_of_two_threads():
     passed = {"what": "speed-up", "value": 2.0, "at_least": 1.0, "passed": True}
     run = make_run(
