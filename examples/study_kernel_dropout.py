@@ -190,7 +190,7 @@ def main(arguments=None):
     for part in options.part:
         run(part, images, settings, results["parts"].setdefault(part, {}), save)
     save()
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else 110)
     show(console, results)
     for part in ("rates", "sizes"):
         if part in results["parts"]:

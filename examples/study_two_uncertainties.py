@@ -343,7 +343,7 @@ def main(arguments=None):
 
     file = options.out / f"{NAME}.json"
     results = json.loads(file.read_text()) if file.exists() else {}
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else 110)
     given = sys.argv[1:] if arguments is None else arguments
     for part in [options.part] if options.part else PARTS:
         begun = time.perf_counter()
