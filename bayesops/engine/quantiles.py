@@ -65,9 +65,12 @@ class QuantileSketch:
         rows = [*self._fresh, *self._levels.values()]
         weights = [1] * len(self._fresh) + [2**level for level in self._levels]
         ordered, order = torch.cat(rows).sort(0)
-        weight = torch.cat([torch.full((len(r),), w) for r, w in zip(rows, weights, strict=True)]).to(ordered.device)
+        # Made where the draws are, and counted here: nothing waits for a device.
+        lengths = [len(buffer) for buffer in rows]
+        device = ordered.device
+        weight = torch.cat([torch.full((n,), w, device=device) for n, w in zip(lengths, weights, strict=True)])
         below = weight[order].cumsum(0)
-        total = int(weight.sum())
+        total = sum(n * w for n, w in zip(lengths, weights, strict=True))
         found = []
         for level in levels:
             rank = max(1, round(level * total))
