@@ -86,7 +86,7 @@ def foreign(options, count, size, channels):
 
 
 def share(images, amount):
-    """Return a share of the images: the first of each quarter of the drive. Every fourth image would hold most of it."""
+    """Return the first images of each quarter of the sequence: neighbours are alike, every fourth shows nearly all."""
     quarters = torch.arange(len(images)).chunk(4)
     chosen = torch.cat([quarter[: round(amount * len(quarter))] for quarter in quarters])
     return TensorDataset(*(part[chosen] for part in images.tensors))
