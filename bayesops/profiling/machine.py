@@ -8,6 +8,8 @@ from pathlib import Path
 
 import torch
 
+from bayesops.profiling import cuda
+
 
 @dataclass(frozen=True)
 class Machine:
@@ -26,9 +28,12 @@ class Machine:
     bernoulli : str
         Which of its two generators `torch.bernoulli` runs here, for the naive loop: "serial", or "MKL" on Intel.
     peak_flops : float or None
-        Fused multiply-adds in registers on all threads, operations a second (a multiply-add is two).
+        Fused multiply-adds in registers on all threads, operations a second (a multiply-add is two); on a CUDA device
+        those of a large matrix product in the dtype of the inputs, of float32 in TF32 where convolutions are.
     copy_bytes : float or None
-        Bytes a second, read and written, of copying a large tensor.
+        Bytes a second, read and written, of copying a large tensor, on the device where there is one.
+    device : str or None
+        The CUDA device that it was measured on.
     """
 
     cpu: str
@@ -39,11 +44,20 @@ class Machine:
     bernoulli: str
     peak_flops: float | None = None
     copy_bytes: float | None = None
+    device: str | None = None
 
 
-def describe(seconds: float = 0.0) -> Machine:
-    """Describe this machine; with `seconds`, measure its limits for about so long each."""
+def describe(seconds: float = 0.0, device: torch.device | None = None, dtype: torch.dtype = torch.float32) -> Machine:
+    """Describe this machine; with `seconds`, measure its limits for about so long each, or those of a CUDA `device`."""
     processor = processor_fields()
+    on_cuda = device is not None and device.type == "cuda"
+    peak_flops: float | None = None
+    copy_bytes: float | None = None
+    if seconds and on_cuda:
+        with torch.cuda.device(device):
+            peak_flops, copy_bytes = cuda.product_rate(dtype), cuda.copy_bandwidth()
+    elif seconds:
+        peak_flops, copy_bytes = multiply_add_peak(seconds), copy_bandwidth(seconds)
     return Machine(
         cpu=" ".join(filter(None, (processor["model name"], processor.get("vendor_id")))),
         capability=torch.ops.bayesops.cpu_capability(),
@@ -51,8 +65,9 @@ def describe(seconds: float = 0.0) -> Machine:
         python=platform.python_version(),
         torch=torch.__version__,
         bernoulli=bernoulli_kind(),
-        peak_flops=multiply_add_peak(seconds) if seconds else None,
-        copy_bytes=copy_bandwidth(seconds) if seconds else None,
+        peak_flops=peak_flops,
+        copy_bytes=copy_bytes,
+        device=torch.cuda.get_device_name(device) if on_cuda else None,
     )
 
 

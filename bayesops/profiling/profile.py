@@ -155,7 +155,7 @@ def profile(
                 steps.begin(f"batch {size}, accuracy")
                 accuracies[size] = measure_accuracy(subject, batch, cases[-len(counts) :], targets, seconds)
             # Once for each batch: the best counts, should something else have been running.
-            limits.append(machine.describe(seconds=min(0.2, seconds) if device.type == "cpu" else 0.0))
+            limits.append(machine.describe(min(0.2, seconds), device, _dtype_of(bayesian)))
         if trace is not None:
             steps.begin("trace")
             write_trace(subject, batch, counts[-1], trace)
@@ -222,6 +222,11 @@ def _with_peak(result: Profile) -> Profile:
         for size, breakdown in result.layers.items()
     }
     return replace(result, cases=cases, layers=layers)
+
+
+def _dtype_of(model: nn.Module) -> torch.dtype:
+    """In which the model computes: that of its parameters."""
+    return next((parameter.dtype for parameter in model.parameters()), torch.float32)
 
 
 def _rebatch(tensor: Tensor, size: int) -> Tensor:

@@ -64,11 +64,13 @@ def machine_line(machine: Machine) -> str:
     limits = ""
     if machine.peak_flops and machine.copy_bytes:
         limits = (
-            f"; measured limits: {machine.peak_flops / 1e9:.0f} GFLOP/s of multiply-adds, "
+            f"; measured limits: {machine.peak_flops / 1e9:.0f} GFLOP/s of "
+            f"{'matrix products' if machine.device else 'multiply-adds'}, "
             f"{machine.copy_bytes / 1e9:.1f} GB/s of copying"
         )
+    where = f"{machine.device}, beside " if machine.device else ""
     return (
-        f"{machine.cpu}, {machine.capability}, {machine.threads} threads, torch {machine.torch} "
+        f"{where}{machine.cpu}, {machine.capability}, {machine.threads} threads, torch {machine.torch} "
         f"(torch.bernoulli: {machine.bernoulli}){limits}"
     )
 
