@@ -42,7 +42,7 @@ class _NaiveBernoulli(nn.Module):
 
     def _once(self, input: Tensor) -> Tensor:
         weight = self.plain.weight
-        mask = torch.bernoulli(torch.full(mask_shape(weight, self.granularity, self.groups), 1 - self.p).to(weight))
+        mask = torch.bernoulli(weight.new_full(mask_shape(weight, self.granularity, self.groups), 1 - self.p))
         weight = weight * expand_mask(mask, weight, self.granularity, self.groups)
         if self.rescale:
             weight = weight / (1 - self.p) ** (2 if self.granularity == "channel" else 1)
