@@ -89,6 +89,7 @@ def looped(model: nn.Module, images: Tensor) -> Tensor:
     return torch.stack([torch.softmax(model(images), 1) for _ in range(SAMPLES)]).mean(0)
 
 
+@pytest.mark.cpu_only
 @pytest.mark.parametrize("way", ["loop", "predict"])
 @pytest.mark.parametrize("examples", [1, 32])
 @pytest.mark.parametrize("peer", PEERS)

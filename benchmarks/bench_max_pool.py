@@ -9,19 +9,21 @@ from torch import Tensor
 
 from bayesops import ops
 from benchmarks import groups
-from benchmarks.side_by_side import Rival, seconds_of
+from benchmarks.places import Place
+from benchmarks.side_by_side import Rival
 from benchmarks.suite import Case, Limit, SideBySide
 
 SHAPES = [(50, 6, 28, 28), (416, 6, 28, 28), (128, 32, 32, 32)]
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"relu": F.relu, "softplus": F.softplus}
 
 
+@pytest.mark.cpu_only
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("channels_last", [False, True])
 @pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: "x".join(map(str, shape)))
 @torch.no_grad()
 def test_pooling(
-    side_by_side: SideBySide, shape: tuple[int, ...], channels_last: bool, activation: str, threads: int
+    side_by_side: SideBySide, place: Place, shape: tuple[int, ...], channels_last: bool, activation: str, threads: int
 ) -> None:
     """2 × 2, of images as LeNet-5 and 3conv3fc have them."""
     images = torch.randn(shape)
@@ -38,7 +40,7 @@ def test_pooling(
             rivals=[Rival("eager", lambda: F.max_pool2d(ACTIVATIONS[activation](images), 2))],
             limit=Limit(
                 "5/8 of a copy of the same size",
-                lambda: min(seconds_of(lambda: copied.copy_(images)) for _ in range(10)) * 5 / 8,
+                lambda: place.copy_seconds(images, copied) * 5 / 8,
             ),
         )
     )

@@ -13,11 +13,19 @@ from torch import Tensor
 from torch.distributions import Normal
 
 from bayesops import ops, priors
-from benchmarks import groups, machine
-from benchmarks.side_by_side import Rival, seconds_of
+from benchmarks import groups
+from benchmarks.places import Place
+from benchmarks.side_by_side import Rival
 from benchmarks.suite import Case, Limit, SideBySide, Target
 
-SIZES = [2**16, 2**20, 2**22]
+SIZES = [
+    pytest.param(2**16, marks=pytest.mark.cpu_only),
+    2**20,
+    pytest.param(2**22, marks=pytest.mark.cpu_only),
+    pytest.param(2**24, marks=pytest.mark.device_only),
+    pytest.param(2**27, marks=pytest.mark.device_only),
+]
+FILLS_DEVICE = 2**24  # fewer are done before the next call has come
 PI, SIGMA1, SIGMA2 = 0.25, 1.0, 0.0025
 PRIOR = priors.ScaleMixture(PI, SIGMA1, SIGMA2)
 Sample = tuple[Tensor, Tensor]  # weights, log q - log prior
@@ -66,22 +74,21 @@ def blitz(mu: Tensor, rho: Tensor) -> Callable[[], Any]:
     return call
 
 
-def limit(count: int) -> Limit:
+def limit(place: Place, count: int) -> Limit:
     """Time 32 bytes a parameter, 12 there and 20 back, by copies of the same size, or a Philox word for each draw."""
-    source, target = torch.randn(count), torch.randn(count)
-
-    def seconds() -> float:
-        copy = min(seconds_of(lambda: target.copy_(source)) for _ in range(10))
-        return max(4 * copy, 2 * count / machine.word_rate())
-
-    return Limit("32 bytes a parameter, or a Philox word for each of its two draws, whichever takes longer", seconds)
+    source, target = (torch.randn(count, device=place.device) for _ in range(2))
+    return Limit(
+        "32 bytes a parameter, or a Philox word for each of its two draws, whichever takes longer",
+        lambda: max(4 * place.copy_seconds(source, target), 2 * count / place.word_rate()),
+    )
 
 
 @pytest.mark.parametrize("count", SIZES)
-def test_sample_gaussian(side_by_side: SideBySide, count: int, threads: int) -> None:
-    mu = torch.randn(count).mul_(0.1).requires_grad_()
-    rho = torch.randn(count).mul_(0.5).sub_(5).requires_grad_()
-    gradient = torch.randn(count)
+def test_sample_gaussian(side_by_side: SideBySide, place: Place, count: int, threads: int | None) -> None:
+    device = place.device
+    mu = torch.randn(count, device=device).mul_(0.1).requires_grad_()
+    rho = torch.randn(count, device=device).mul_(0.5).sub_(5).requires_grad_()
+    gradient = torch.randn(count, device=device)
 
     def both_ways(function: Callable[[Tensor, Tensor], Sample]) -> Callable[[], Any]:
         def call() -> Any:
@@ -108,9 +115,11 @@ def test_sample_gaussian(side_by_side: SideBySide, count: int, threads: int) -> 
                 Rival("eager", both_ways(eager)),
                 Rival("eager, by hand", both_ways(by_hand)),
                 Rival("eager, compiled", both_ways(torch.compile(eager, dynamic=False)), optional=True),
-                Rival("blitz", call_peer, optional=True),
+                *([] if threads is None else [Rival("blitz", call_peer, optional=True)]),
             ],
-            limit=limit(count),
+            limit=limit(place, count),
             target=Target({"eager": 10.0}),
+            on_device=Target({"eager": 10.0}, achieved=0.7 if count >= FILLS_DEVICE else None),
+            memory=threads is None,
         )
     )

@@ -5,9 +5,10 @@ import torch
 import torch.nn.functional as F
 
 from bayesops import ops, random
-from benchmarks import groups, machine
+from benchmarks import groups
 from benchmarks.convolutions import Shape
 from benchmarks.gaussian_convolutions import PEERS, flipout, peer, sampled
+from benchmarks.places import Place
 from benchmarks.side_by_side import Rival
 from benchmarks.suite import Case, Limit, SideBySide, flop_limit
 
@@ -17,20 +18,21 @@ FAMILIES = {
 }
 
 
+@pytest.mark.cpu_only
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize(
     "shape", [Shape(1, 128, 128, 7), Shape(1, 128, 128, 14), Shape(1, 64, 64, 28), Shape(32, 32, 64, 14)], ids=str
 )
 @torch.no_grad()
-def test_samples(side_by_side: SideBySide, shape: Shape, family: str, threads: int) -> None:
+def test_samples(side_by_side: SideBySide, place: Place, shape: Shape, family: str, threads: int) -> None:
     """T draws of the weight for T inputs, as in every layer after the first stochastic one."""
     samples = 20
     operator, eager, group, convolutions = FAMILIES[family]
-    _, mu = shape.tensors()
+    _, mu = shape.tensors(place.device)
     rho = torch.full_like(mu, -3.0)
     inputs = torch.randn(samples, shape.examples, shape.channels, shape.size, shape.size)
     seeds = random.sample_seeds(0, samples)
-    flops = flop_limit(convolutions * samples * shape.operations).seconds
+    flops = flop_limit(place, convolutions * samples * shape.operations).seconds
     assert flops is not None
     side_by_side(
         Case(
@@ -46,7 +48,7 @@ def test_samples(side_by_side: SideBySide, shape: Shape, family: str, threads: i
             ],
             limit=Limit(
                 "convolutions at the measured peak and a Philox word a weight",
-                lambda: flops() + samples * mu.numel() / machine.word_rate(),
+                lambda: flops() + samples * mu.numel() / place.word_rate(),
             ),
         )
     )

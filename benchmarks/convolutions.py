@@ -3,15 +3,45 @@
 Masks come from ``torch.rand(...) >= p``: four times as fast as `bernoulli_`, where that is serial.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
+import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from benchmarks.side_by_side import Rival
+
+
+@dataclass(frozen=True)
+class Form:
+    """How tensors lie in memory."""
+
+    dtype: torch.dtype = torch.float32
+    channels_last: bool = False
+
+    def randn(self, *size: int, device: torch.device) -> Tensor:
+        x = torch.randn(*size, device=device, dtype=self.dtype)
+        return x.contiguous(memory_format=torch.channels_last) if self.channels_last else x
+
+    @property
+    def label(self) -> str:
+        """What follows a case's name: nothing for what is usual on the CPU."""
+        name = f"{self}".replace("-nhwc", ", channels-last")
+        return "" if self == FORM else f", {name}"
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        return {} if self == FORM else {"dtype": str(self.dtype), "channels_last": self.channels_last}
+
+    def __str__(self) -> str:
+        return f"{self.dtype}".removeprefix("torch.") + ("-nhwc" if self.channels_last else "")
+
+
+FORM = Form()  # what is usual on the CPU
+TF32, BF16 = Form(channels_last=True), Form(torch.bfloat16, channels_last=True)  # what a GPU is best at
 
 
 @dataclass(frozen=True)
@@ -37,12 +67,13 @@ class Shape:
         """Multiplications and additions of one convolution."""
         return 2.0 * self.examples * self.out_channels * self.reduction * self.size**2
 
-    def tensors(self, channels_last: bool = False) -> tuple[Tensor, Tensor]:
-        x = torch.randn(self.examples, self.channels, self.size, self.size)
-        w = torch.randn(self.out_channels, self.channels, self.kernel, self.kernel) / self.reduction**0.5
-        if channels_last:
-            return x.contiguous(memory_format=torch.channels_last), w.contiguous(memory_format=torch.channels_last)
-        return x, w
+    def tensors(self, device: torch.device, form: Form = FORM) -> tuple[Tensor, Tensor]:
+        x = form.randn(self.examples, self.channels, self.size, self.size, device=device)
+        w = form.randn(self.out_channels, self.channels, self.kernel, self.kernel, device=device)
+        return x, w / self.reduction**0.5
+
+    def gradient(self, device: torch.device, form: Form = FORM) -> Tensor:
+        return form.randn(self.examples, self.out_channels, self.size, self.size, device=device)
 
     @property
     def label(self) -> str:
@@ -53,9 +84,19 @@ class Shape:
         return f"n{self.examples}-c{self.channels}-o{self.out_channels}-{self.size}x{self.size}-k{self.kernel}"
 
 
+def on_cpu(shapes: Iterable[Shape]) -> list[Any]:
+    """Parameters (shape, form) of cases that a device leaves out."""
+    return [pytest.param(shape, FORM, marks=pytest.mark.cpu_only) for shape in shapes]
+
+
+def on_device(*cases: tuple[Shape, Form]) -> list[Any]:
+    """Parameters (shape, form) of cases that the CPU leaves out."""
+    return [pytest.param(*case, marks=pytest.mark.device_only) for case in cases]
+
+
 def masked(weight: Tensor, p: float, *leading: int) -> Tensor:
     """Return `weight` under fresh masks, one for each of the `leading` sizes."""
-    return weight * (1 / (1 - p)) * (torch.rand(*leading, *weight.shape) >= p)
+    return weight * (1 / (1 - p)) * (torch.rand(*leading, *weight.shape, device=weight.device) >= p)
 
 
 def grouped(images: Tensor, weight: Tensor, p: float, padding: int) -> Tensor:

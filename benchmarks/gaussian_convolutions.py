@@ -31,7 +31,7 @@ def local_reparam_draws(x: Tensor, mu: Tensor, var: Tensor, padding: int, count:
     """Mean and variance once, then `count` draws: the most a user can do for a shared input."""
     mean = F.conv2d(x, mu, padding=padding)
     deviation = F.conv2d(x * x, var, padding=padding).sqrt_()
-    return mean + deviation * torch.randn(count, *mean.shape)
+    return mean + deviation * torch.randn(count, *mean.shape, device=x.device, dtype=x.dtype)
 
 
 def sampled(x: Tensor, mu: Tensor, rho: Tensor, padding: int) -> Tensor:
@@ -42,8 +42,8 @@ def sampled(x: Tensor, mu: Tensor, rho: Tensor, padding: int) -> Tensor:
 def flipout(x: Tensor, mu: Tensor, rho: Tensor, padding: int) -> Tensor:
     """Signs for each example and channel (Wen et al., 2018)."""
     noise = F.softplus(rho) * torch.randn_like(mu)
-    inputs = torch.randint(0, 2, (len(x), mu.shape[1], 1, 1), dtype=x.dtype).mul_(2).sub_(1)
-    outputs = torch.randint(0, 2, (len(x), mu.shape[0], 1, 1), dtype=x.dtype).mul_(2).sub_(1)
+    inputs = torch.randint(0, 2, (len(x), mu.shape[1], 1, 1), dtype=x.dtype, device=x.device).mul_(2).sub_(1)
+    outputs = torch.randint(0, 2, (len(x), mu.shape[0], 1, 1), dtype=x.dtype, device=x.device).mul_(2).sub_(1)
     return F.conv2d(x, mu, padding=padding) + F.conv2d(x * inputs, noise, padding=padding) * outputs
 
 

@@ -1,7 +1,8 @@
 """Turn a run of the suite into results, `docs/benchmarks.md` and the table in the README.
 
 ``python -m benchmarks.report RUN.json`` compares what pytest-benchmark wrote with the committed results of this kind of
-machine and, if the run counts, stores it in their place; without RUN it only writes the pages again.
+machine and, if the run counts, stores it in their place; several files are parts of one run. Without RUN it only writes
+the pages again.
 """
 
 import argparse
@@ -12,7 +13,8 @@ from pathlib import Path
 from benchmarks import results
 from benchmarks.groups import GROUPS, Group
 from benchmarks.results import Row, Run
-from benchmarks.suite import BAR_THREADS, DISTURBED, OURS
+from benchmarks.suite import BAR_THREADS
+from benchmarks.tables import cells, factor, table
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "benchmarks.md"
@@ -38,21 +40,54 @@ is compared with the CPU's on the host, but how fast they are is not known.
 """
 
 
+DEVICES = """\
+On a GPU a side's turn is as many calls in a row as take 2 ms, timed by events; before them each side runs until cuDNN
+has chosen among its algorithms (`cudnn.benchmark`), torch has compiled, and the clocks are up. float32 is in TF32 on
+both sides. Limits are the device's own, measured in the same run.
+"""
+
+
 def page(runs: Sequence[Run]) -> str:
     """Write the whole page."""
-    about_devices = [] if any(results.is_device(run) for run in runs) else [NO_DEVICE]
-    return "\n".join([INTRODUCTION, *about_devices, *(_machine_section(run) for run in runs)])
+    about_devices = DEVICES if any(results.is_device(run) for run in runs) else NO_DEVICE
+    return "\n".join([INTRODUCTION, about_devices, *(_machine_section(run) for run in runs)])
 
 
 def _machine_section(run: Run) -> str:
-    machine = run["machine"]
-    lines = [f"## {machine['cpu']}, {machine['capability']}", "", *_machine_facts(run), ""]
-    lines += ["### The bars", "", *_verdicts(run["rows"]), ""]
+    machine, on_device = run["machine"], results.is_device(run)
+    facts = _device_facts if on_device else _machine_facts
+    title = machine["device"] if on_device else f"{machine['cpu']}, {machine['capability']}"
+    lines = [f"## {title}", "", *facts(run), "", "### The bars", "", *_verdicts(run), ""]
     for group in GROUPS:
         rows = [row for row in run["rows"] if row["group"] == group.title]
+        about = group.device_about if on_device and group.device_about else group.about
+        bar = group.device_bar if on_device and group.device_bar else group.bar
         if rows:
-            lines += [f"### {group.title}", "", group.about, "", f"Bar: {group.bar}.", "", *_table(rows), ""]
+            lines += [
+                f"### {group.title}",
+                "",
+                about,
+                "",
+                f"Bar: {bar}.",
+                "",
+                *table(rows, with_threads=not on_device),
+                "",
+            ]
     return "\n".join(lines)
+
+
+def _device_facts(run: Run) -> list[str]:
+    machine = run["machine"]
+    products = ", ".join(f"{name} {value:.0f} TFLOP/s" for name, value in machine["product_tflops"].items())
+    return [
+        f"- `{machine['kind']}`, {machine['capability']}, {machine['memory_gbytes']:.0f} GB, "
+        f"driver {machine['driver']}, CUDA {machine['cuda']}, cuDNN {machine['cudnn']}",
+        f"- torch {machine['torch']}, Python {machine['python']}, {machine['system']}, {machine['cores']} cores of "
+        f"{machine['cpu']}",
+        f"- at best: copy {machine['copy_gbytes']:.0f} GB/s (read and written); matrix products {products}; "
+        f"Philox words {machine['word_gs']:.0f} G/s and normals {machine['normal_gs']:.0f} G/s, stored",
+        f"- {run['date']}, commit {run['commit']}; others took {run['others_load']:.1%} of the processors meanwhile",
+    ]
 
 
 def _machine_facts(run: Run) -> list[str]:
@@ -71,14 +106,16 @@ def _machine_facts(run: Run) -> list[str]:
     ]
 
 
-def _verdicts(rows: Sequence[Row]) -> list[str]:
+def _verdicts(run: Run) -> list[str]:
+    rows, on_device = run["rows"], results.is_device(run)
     checks = [(row, check) for row in rows for check in row["checks"]]
     if not checks:
-        return ["The bars are set for AVX-512, and are not judged here."]
+        return ["No bar is judged here." if on_device else "The bars are set for AVX-512, and are not judged here."]
     missed = [(row, check) for row, check in checks if not check["passed"]]
+    judged = "" if on_device else f" They are judged on {BAR_THREADS} threads, and the random streams on one;"
+    rest = "Other" if on_device else "other"
     lines = [
-        f"{len(checks) - len(missed)} of {len(checks)} checks are met. They are judged on {BAR_THREADS} threads, "
-        "and the random streams on one; other rows are shown without a verdict."
+        f"{len(checks) - len(missed)} of {len(checks)} checks are met.{judged} {rest} rows are shown without a verdict."
     ]
     if missed:
         lines += ["", "Missed:", ""]
@@ -89,91 +126,25 @@ def _verdicts(rows: Sequence[Row]) -> list[str]:
     return lines
 
 
-def _table(rows: Sequence[Row]) -> list[str]:
-    rivals = list(dict.fromkeys(c["rival"] for row in rows for c in row["rivals"]))
-    names = rivals + [name for row in rows for name in row["missing"] if name not in rivals]
-    names = list(dict.fromkeys(names))
-    weighed = list(dict.fromkeys(name for row in rows for name in row.get("memory", {})))
-    memories = ["memory" if name == OURS else f"memory of {name}" for name in weighed]
-    header = ["case", "threads", "ours", "limit", *(f"over {name}" for name in names), *memories, "bar"]
-    lines = [_cells(header), _cells(["---"] + ["---:"] * (len(header) - 2) + ["---"])]
-    notes = []
-    for row in rows:
-        speed_ups = {c["rival"]: speed_up(c["speed_up"], c["lower"], c["upper"]) for c in row["rivals"]}
-        cells = [speed_ups.get(name, "missing" if name in row["missing"] else "") for name in names]
-        mark = " †" if row["others_load"] > DISTURBED else ""
-        share = results.achieved(row)
-        lines.append(
-            _cells(
-                [
-                    row["name"] + mark,
-                    str(row["threads"]),
-                    duration(row["ours_seconds"]),
-                    f"{share:.0%}" if share else "",
-                    *cells,
-                    *(size(row.get("memory", {}).get(name)) for name in weighed),
-                    verdict(row),
-                ]
-            )
-        )
-        notes += [f"- {name} is missing from {row['name']}: {why}" for name, why in row["missing"].items()]
-        if mark:
-            notes.append(f"- †: others took more than {DISTURBED:.0%} of the machine meanwhile; not to be relied on")
-    return [*lines, "", *dict.fromkeys(notes)] if notes else lines
-
-
-def _cells(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
-
-
-def speed_up(middle: float, lower: float, upper: float) -> str:
-    """Write a speed-up with its quartiles, bold where we lose."""
-    text = f"{factor(middle)} × ({factor(lower)} – {factor(upper)})"
-    return f"**{text}**" if middle < 1 else text
-
-
-def factor(value: float) -> str:
-    """Write a factor with as many digits as mean something."""
-    return f"{value:.2f}" if value < 10 else f"{value:.1f}" if value < 100 else f"{value:.0f}"
-
-
-def duration(seconds: float) -> str:
-    """Write a time with three digits."""
-    for unit, size in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
-        if seconds >= size:
-            return f"{seconds / size:.3g} {unit}"
-    return f"{seconds / 1e-9:.3g} ns"
-
-
-def size(bytes: int | None) -> str:
-    """Write an amount of memory in MB with three digits; nothing for none."""
-    return "" if bytes is None else f"{bytes / 1e6:.3g} MB"
-
-
-def verdict(row: Row) -> str:
-    """Write which bars of a row are met, and which are missed."""
-    if not row["checks"]:
-        return "–"
-    missed = [check for check in row["checks"] if not check["passed"]]
-    if not missed:
-        return "met"
-    return "missed: " + ", ".join(f"{check['what']} {check['value']:.2f} < {check['at_least']:.2f}" for check in missed)
-
-
 def summary(run: Run) -> str:
     """Write the table of the README: one line a group, over its cases on two threads (random streams: one)."""
     machine = run["machine"]
+    where = f"{machine['cpu']} ({machine['capability']}), {BAR_THREADS} threads (random streams: one)"
+    if results.is_device(run):
+        where = machine["device"]
     lines = [
-        f"{machine['cpu']} ({machine['capability']}), {BAR_THREADS} threads (random streams: one), torch "
-        f"{machine['torch']}; smallest and largest of the cases in [docs/benchmarks.md](docs/benchmarks.md):",
+        f"{where}, torch {machine['torch']}; smallest and largest of the cases in "
+        "[docs/benchmarks.md](docs/benchmarks.md):",
         "",
         "| | against | times as fast | of the limit | bars met |",
         "| --- | --- | ---: | ---: | ---: |",
     ]
     for group in GROUPS:
         rows = [row for row in run["rows"] if row["group"] == group.title]
-        most = max((row["threads"] for row in rows), default=0)
-        lines += _summary_line(group, [row for row in rows if row["threads"] == min(most, BAR_THREADS)])
+        if not results.is_device(run):
+            most = max((row["threads"] for row in rows), default=0)
+            rows = [row for row in rows if row["threads"] == min(most, BAR_THREADS)]
+        lines += _summary_line(group, rows)
     return "\n".join(lines)
 
 
@@ -186,7 +157,7 @@ def _summary_line(group: Group, rows: Sequence[Row]) -> list[str]:
     against = group.rival if " " in group.rival else f"`{group.rival}`"
     times = f"{factor(min(factors))} – {factor(max(factors))}"
     limit = f"{min(shares):.0%} – {max(shares):.0%}" if shares else ""
-    return [_cells([group.title, against, times, limit, f"{sum(checks)} of {len(checks)}" if checks else ""])]
+    return [cells([group.title, against, times, limit, f"{sum(checks)} of {len(checks)}" if checks else ""])]
 
 
 def with_block(text: str, block: str) -> str:
@@ -197,16 +168,24 @@ def with_block(text: str, block: str) -> str:
     return f"{before}{START}\n{block}\n{END}{rest.split(END)[1]}"
 
 
-def write_pages(folder: Path = results.RESULTS, page_path: Path = PAGE, readme: Path = README) -> list[str]:
-    """Write the page and the README's table from the committed runs; return what was done."""
+def write_pages(
+    folder: Path = results.RESULTS, page_path: Path = PAGE, readme: Path = README, kind: str | None = None
+) -> list[str]:
+    """Write the page, and the README's table, from the committed runs; return what was done.
+
+    The README shows the run of the machine `kind`: without one that of the first CPU.
+    """
     runs = results.load_all(folder)
     if not runs:
         return ["no results are committed: no page written"]
+    shown = [run for run in runs if (run["machine"]["kind"] == kind if kind else not results.is_device(run))]
     page_path.parent.mkdir(parents=True, exist_ok=True)
     page_path.write_text(page(runs), encoding="utf-8")
     done = [f"wrote {page_path}"]
-    if readme.is_file() and START in (text := readme.read_text(encoding="utf-8")):
-        readme.write_text(with_block(text, summary(runs[0])), encoding="utf-8")
+    if not shown:
+        done.append(f"no results of {kind or 'a CPU'} are committed: {readme} left alone")
+    elif readme.is_file() and START in (text := readme.read_text(encoding="utf-8")):
+        readme.write_text(with_block(text, summary(shown[0])), encoding="utf-8")
         done.append(f"wrote the table in {readme}")
     else:
         done.append(f"{readme} has no {START}: left alone")
@@ -229,17 +208,20 @@ def compare(run: Run, folder: Path = results.RESULTS) -> list[str]:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.report", description=__doc__)
-    parser.add_argument("run", type=Path, nargs="?", metavar="RUN.json", help="what --benchmark-json wrote")
-    path = parser.parse_args(arguments).run
-    if path is not None:
-        run = results.from_benchmark_json(json.loads(path.read_text(encoding="utf-8")))
+    parser.add_argument("runs", type=Path, nargs="*", metavar="RUN.json", help="what --benchmark-json wrote")
+    parser.add_argument("--readme", metavar="KIND", help="the machine of the README's table, such as nvidia-h200")
+    parser.add_argument("--commit", help="what was run, where git could not be asked")
+    options = parser.parse_args(arguments)
+    if options.runs:
+        outputs = [json.loads(path.read_text(encoding="utf-8")) for path in options.runs]
+        run = results.from_benchmark_json(*outputs) | ({"commit": options.commit} if options.commit else {})
         print("\n".join([_machine_section(run), *compare(run)]))
         reason = results.why_invalid(run)
         if reason is not None:
             print(f"not stored: {reason}")
             return
         print(f"stored as {results.store(run)}")
-    print("\n".join(write_pages()))
+    print("\n".join(write_pages(kind=options.readme)))
 
 
 if __name__ == "__main__":

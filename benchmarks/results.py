@@ -15,20 +15,32 @@ RESULTS = Path(__file__).with_name("results")
 UNCHANGED = 0.05  # a speed-up this close to the committed one is the same
 
 
-def from_benchmark_json(output: dict[str, Any]) -> Run:
-    """Keep of pytest-benchmark's JSON what the report needs, to four digits."""
-    rows = [benchmark["extra_info"]["row"] for benchmark in output["benchmarks"]]
-    commit = output["commit_info"]
+def from_benchmark_json(*outputs: dict[str, Any]) -> Run:
+    """Keep of pytest-benchmark's JSON what the report needs, to four digits.
+
+    Parts of a suite that was run in several goes are put together; of a case that is in more than one, the last counts.
+    """
+    last = outputs[-1]
+    if any(output["machine"]["kind"] != last["machine"]["kind"] for output in outputs):
+        raise ValueError("parts of one run must be of one kind of machine")
+    latest = {label(row): row for output in outputs for row in _rows(output)}
+    rows = list(latest.values())
+    unmeasured = set.intersection(*(set(output["suite"]["unmeasured"]) for output in outputs))
+    commit = last["commit_info"]
     run = {
-        "machine": output["machine"],
-        "quick": output["suite"]["quick"],
-        "partial": output["suite"]["partial"],
-        "date": output["datetime"][:10],
+        "machine": last["machine"],
+        "quick": any(output["suite"]["quick"] for output in outputs),
+        "partial": bool(unmeasured) or not all(output["suite"]["all_files"] for output in outputs),
+        "date": last["datetime"][:10],
         "commit": str(commit["id"])[:12] + (" with changes" if commit.get("dirty") else ""),
         "others_load": statistics.fmean(row["others_load"] for row in rows) if rows else 0.0,
         "rows": rows,
     }
     return _rounded(run)
+
+
+def _rows(output: dict[str, Any]) -> list[Row]:
+    return [benchmark["extra_info"]["row"] for benchmark in output["benchmarks"]]
 
 
 def _rounded(value: Any) -> Any:
@@ -46,7 +58,7 @@ def why_invalid(run: Run) -> str | None:
     if run["quick"]:
         return "it was a quick run of one pair each"
     if run["partial"]:
-        return "only a part of the suite was run"
+        return "only a part of the suite was measured"
     if run["others_load"] > QUIET:
         return f"the machine was busy: others took {run['others_load']:.0%} of its processor time"
     return None
@@ -69,9 +81,9 @@ def load(path: Path) -> Run:
 
 
 def load_all(folder: Path = RESULTS) -> list[Run]:
-    """Read the committed runs of all machines: those that the bars are set for first, then by name."""
+    """Read the committed runs of all machines: those that the bars are set for first, devices last; then by name."""
     runs = [load(path) for path in sorted(folder.glob("*.json"))]
-    return sorted(runs, key=lambda run: run["machine"]["capability"] != "avx512")
+    return sorted(runs, key=lambda run: (is_device(run), run["machine"]["capability"] != "avx512"))
 
 
 def store(run: Run, folder: Path = RESULTS) -> Path:
@@ -107,12 +119,9 @@ class Difference:
 
 def label(row: Row) -> str:
     """Name a row in one line."""
-    return f"{row['group']}: {row['name']}, {threads_of(row)}"
-
-
-def threads_of(row: Row) -> str:
-    """Say the number of threads."""
-    return f"{row['threads']} thread{'s' if row['threads'] > 1 else ''}"
+    threads = row["threads"]
+    case = f"{row['group']}: {row['name']}"
+    return case if threads is None else f"{case}, {threads} thread{'s' if threads > 1 else ''}"
 
 
 def difference(run: Run, committed: Run) -> Difference:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import psutil
 
@@ -86,6 +86,46 @@ def seconds_of(call: Callable[[], Any]) -> float:
     return time.perf_counter() - start
 
 
+@dataclass(frozen=True)
+class Turn:
+    """What one side does when it is its turn: so many calls, which take about so many seconds in all."""
+
+    call: Callable[[], Any]
+    calls: int
+    seconds: float
+
+
+class Clock(Protocol):
+    """How time is taken."""
+
+    def turn(self, call: Callable[[], Any]) -> Turn:
+        """Warm up, and say what a turn is."""
+
+    def seconds(self, turn: Turn) -> float:
+        """Take a turn; return the time of one call."""
+
+    def rounds(self, benchmark: Any, turn: Turn, before: Callable[[], None], count: int) -> list[float]:
+        """Take `count` turns, each after a call of `before`, under the pytest-benchmark fixture."""
+
+
+class HostClock:
+    """The clock of the process, around one call at a time; ours by pytest-benchmark's."""
+
+    def turn(self, call: Callable[[], Any]) -> Turn:
+        """One call, as long as the second one takes."""
+        seconds_of(call)
+        return Turn(call, 1, seconds_of(call))
+
+    def seconds(self, turn: Turn) -> float:
+        """Take a turn."""
+        return seconds_of(turn.call)
+
+    def rounds(self, benchmark: Any, turn: Turn, before: Callable[[], None], count: int) -> list[float]:
+        """Take `count` turns."""
+        benchmark.pedantic(turn.call, setup=before, rounds=count, iterations=1)
+        return list(benchmark.stats.stats.data)
+
+
 class OthersLoad:
     """Share of the machine's processor time that other processes (or other guests of the host) took."""
 
@@ -111,38 +151,43 @@ def _own_seconds() -> float:
     return time.process_time()
 
 
-def measure(benchmark: Any, ours: Callable[[], Any], rivals: Sequence[Rival], pairs: int | None = None) -> Measured:
-    """Measure `ours` against every rival, ours by the pytest-benchmark fixture and a rival before each of its rounds.
+def measure(
+    benchmark: Any,
+    ours: Callable[[], Any],
+    rivals: Sequence[Rival],
+    pairs: int | None = None,
+    clock: Clock | None = None,
+) -> Measured:
+    """Measure `ours` against every rival: a rival's turn before each of ours, under the pytest-benchmark fixture.
 
-    `pairs` overrides the number of pairs of each rival.
+    `pairs` overrides the number of pairs of each rival; the `clock` is that of the host.
     """
-    for _ in range(2):
-        ours_estimate = seconds_of(ours)
-    present, counts, missing = [], [], {}
+    clock = clock or HostClock()
+    own_turn = clock.turn(ours)
+    present: list[tuple[Rival, Turn]] = []
+    counts, missing = [], {}
     for rival in rivals:
         try:
-            seconds_of(rival.call)
-            estimate = seconds_of(rival.call)
+            turn = clock.turn(rival.call)
         except Exception as error:
             if not rival.optional:
                 raise
             missing[rival.name] = f"{type(error).__name__}: {str(error).strip().splitlines()[0]}"[:200]
             continue
-        present.append(rival)
-        counts.append(pairs or pairs_wanted(ours_estimate + estimate))
+        present.append((rival, turn))
+        counts.append(pairs or pairs_wanted(own_turn.seconds + turn.seconds))
     order = in_turn(counts)
     turns = iter(order)
     theirs: list[float] = []
 
     def rival_first() -> None:
-        theirs.append(seconds_of(present[next(turns)].call))
+        theirs.append(clock.seconds(present[next(turns)][1]))
 
     load = OthersLoad()
     with _without_collection(), load.watch():
-        benchmark.pedantic(ours, setup=rival_first, rounds=len(order), iterations=1)
-    own: list[float] = list(benchmark.stats.stats.data)
+        own = clock.rounds(benchmark, own_turn, rival_first, len(order))
     comparisons = []
-    for i, rival in enumerate(present):
+    for i, (rival, _) in enumerate(present):
         chosen = [turn == i for turn in order]
         times = list(itertools.compress(own, chosen)), list(itertools.compress(theirs, chosen))
         comparisons.append(compare(rival.name, *times))

@@ -1,17 +1,16 @@
 """What a benchmark case says about itself, and what one run of the suite adds up to."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
 import torch
 
-from bayesops.profiling.machine import multiply_add_peak
 from bayesops.profiling.timing import peak_memory
+from benchmarks.places import Place
 from benchmarks.side_by_side import Measured, Rival, measure
 
-THREADS = [1, 2] if torch.get_num_threads() > 1 else [1]
 BAR_THREADS = 2  # the bars of the project are set for two threads, unless a case says otherwise
 BAR_CAPABILITY = "avx512"
 QUIET = 0.05  # others' share of the machine above which a run does not count
@@ -29,7 +28,7 @@ class Limit:
 
 @dataclass(frozen=True)
 class Target:
-    """What the case is to reach, on AVX-512 with `threads` threads."""
+    """What the case is to reach: on AVX-512 with `threads` threads, or on a device."""
 
     speed_up: Mapping[str, float] = field(default_factory=dict)  # rival: at least
     achieved: float | None = None  # share of the limit: at least
@@ -39,46 +38,64 @@ class Target:
 
 @dataclass(frozen=True)
 class Case:
-    """One row: `group` is its table, `name` its label there, `threads` completes the key."""
+    """One row: `group` is its table, `name` its label there, `threads` (None on a device) completes the key."""
 
     group: str
     name: str
-    threads: int
+    threads: int | None
     parameters: Mapping[str, Any]
     ours: Callable[[], Any]
     rivals: Sequence[Rival]
     limit: Limit | None = None
     target: Target | None = None
+    on_device: Target | None = None  # where it is another one
     memory: bool = False  # measure what each side needs at its peak
 
 
 SideBySide = Callable[[Case], None]  # the fixture that measures a case
 
 
-def flop_limit(operations: float) -> Limit:
-    """Time of so many floating-point operations at the peak measured beside the case."""
-    return Limit("multiply-adds at the measured peak", lambda: operations / multiply_add_peak())
+def flop_limit(place: Place, operations: float, dtype: torch.dtype = torch.float32) -> Limit:
+    """Time of so many floating-point operations at the peak measured in the same run."""
+    return Limit("multiply-adds at the measured peak", lambda: operations / place.multiply_add_rate(dtype))
 
 
-def run(case: Case, benchmark: Any, pairs: int | None = None) -> dict[str, Any]:
+def run(case: Case, benchmark: Any, place: Place, pairs: int | None = None) -> dict[str, Any]:
     """Measure a case and put the row together as it is stored."""
     limits = [case.limit.seconds()] if case.limit is not None and case.limit.seconds else []
-    measured = measure(benchmark, case.ours, case.rivals, pairs)
+    # What cuDNN does not take is no reason to lose a row.
+    rivals = case.rivals if case.threads else [replace(rival, optional=True) for rival in case.rivals]
+    measured = measure(benchmark, case.ours, rivals, pairs, place.clock)
     if case.limit is not None and case.limit.seconds:
         limits.append(case.limit.seconds())
-    capability = torch.ops.bayesops.cpu_capability()
-    memory = _memory(case, measured) if case.memory else {}
-    return row(case, measured, min(limits) if limits else None, capability, memory)
+    memory = _memory(case, measured, place.device) if case.memory else {}
+    return row(case, measured, min(limits) if limits else None, place.capability, memory)
+
+
+def try_out(case: Case) -> None:
+    """Call every side once, but those that may be missing, and form the limit."""
+    for call in [case.ours, *(rival.call for rival in case.rivals if not rival.optional)]:
+        call()
+    if case.limit is not None and case.limit.seconds:
+        case.limit.seconds()
 
 
 OURS = "ours"  # the key beside the rivals' names
 
 
-def _memory(case: Case, measured: Measured) -> dict[str, int]:
+def _memory(case: Case, measured: Measured, device: torch.device) -> dict[str, int]:
     """Bytes at the peak of one call, beyond what is held before, by name."""
     calls = {OURS: case.ours, **{r.name: r.call for r in case.rivals if r.name not in measured.missing}}
-    peaks = {name: peak_memory(call, torch.device("cpu")) for name, call in calls.items()}
+    peaks = {name: peak_memory(call, device) for name, call in calls.items()}
     return {name: peak for name, peak in peaks.items() if peak}
+
+
+def _target(case: Case, capability: str) -> Target | None:
+    """Return what is to be reached where the case ran."""
+    if case.threads is None:
+        return case.on_device or case.target
+    judged = case.target is not None and case.target.threads == case.threads and capability == BAR_CAPABILITY
+    return case.target if judged else None
 
 
 def row(
@@ -99,8 +116,8 @@ def row(
             rival, factor = case.limit.speed_up
             limit |= {"speed_up": factor, "over": rival, "achieved": speed_ups[rival] / factor}
     checks: list[dict[str, Any]] = []
-    target = case.target
-    if target is not None and target.threads == case.threads and capability == BAR_CAPABILITY:
+    target = _target(case, capability)
+    if target is not None:
         for rival, wanted in target.speed_up.items():
             if rival in speed_ups:
                 checks.append({"what": f"speed-up over {rival}", "value": speed_ups[rival], "at_least": wanted})

@@ -1,27 +1,11 @@
 """The statistics of the benchmarks, on made-up times."""
 
 from collections import Counter
-from types import SimpleNamespace
 
 import pytest
 
 from benchmarks import side_by_side
 from benchmarks.side_by_side import Rival, compare, in_turn, measure, pairs_wanted, quartiles
-
-
-class FakeBenchmark:
-    """pytest-benchmark's fixture with a clock of its own: every call of ours takes as long as `seconds` says."""
-
-    def __init__(self, seconds):
-        self._seconds = iter(seconds)
-        self.stats = SimpleNamespace(stats=SimpleNamespace(data=[]))
-
-    def pedantic(self, target, setup, rounds, iterations):
-        assert iterations == 1
-        for _ in range(rounds):
-            setup()
-            target()
-            self.stats.stats.data.append(next(self._seconds))
 
 
 @pytest.fixture
@@ -61,9 +45,9 @@ def test_rivals_take_turns():
     assert abs(order.index(1) - 2) <= 1  # spread over the run, not at its end
 
 
-def test_each_rival_is_paired_with_the_call_of_ours_after_it(clock):
+def test_each_rival_is_paired_with_the_call_of_ours_after_it(clock, fake_benchmark):
     # Rounds: A with ours 1, B with ours 2, A with ours 3, B with ours 4.
-    benchmark = FakeBenchmark([1.0, 2.0, 3.0, 4.0])
+    benchmark = fake_benchmark([1.0, 2.0, 3.0, 4.0])
     rivals = [Rival("A", lambda: 6.0), Rival("B", lambda: 8.0)]
     measured = measure(benchmark, lambda: 1.0, rivals, pairs=2)
     assert [c.rival for c in measured.comparisons] == ["A", "B"]
@@ -73,20 +57,20 @@ def test_each_rival_is_paired_with_the_call_of_ours_after_it(clock):
     assert 0.0 <= measured.others_load <= 1.0
 
 
-def test_an_optional_rival_that_fails_is_missing(clock):
+def test_an_optional_rival_that_fails_is_missing(clock, fake_benchmark):
     def fails():
         raise RuntimeError("no compiler\nmore")
 
     measured = measure(
-        FakeBenchmark([1.0]), lambda: 1.0, [Rival("A", lambda: 2.0), Rival("B", fails, optional=True)], pairs=1
+        fake_benchmark([1.0]), lambda: 1.0, [Rival("A", lambda: 2.0), Rival("B", fails, optional=True)], pairs=1
     )
     assert [c.rival for c in measured.comparisons] == ["A"]
     assert measured.missing == {"B": "RuntimeError: no compiler"}
 
 
-def test_a_rival_that_must_not_fail(clock):
+def test_a_rival_that_must_not_fail(clock, fake_benchmark):
     def fails():
         raise RuntimeError("wrong shape")
 
     with pytest.raises(RuntimeError, match="wrong shape"):
-        measure(FakeBenchmark([]), lambda: 1.0, [Rival("A", fails)])
+        measure(fake_benchmark([]), lambda: 1.0, [Rival("A", fails)])

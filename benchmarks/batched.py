@@ -1,0 +1,40 @@
+"""The rival convolutions where every sample has a batch of its own, ``[T, N, C, H, W]``; masks as in `convolutions`."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from benchmarks.convolutions import masked
+from benchmarks.side_by_side import Rival
+
+
+def looped(inputs: Tensor, weight: Tensor, p: float, padding: int) -> list[Tensor]:
+    """Convolve batch by batch, each with its own masked weight."""
+    return [F.conv2d(batch, masked(weight, p), padding=padding) for batch in inputs]
+
+
+def grouped(inputs: Tensor, weight: Tensor, p: float, padding: int) -> Tensor:
+    """Convolve all batches as T groups of one convolution, each with its own masked weight."""
+    weights = masked(weight, p, len(inputs)).flatten(0, 1)
+    images = inputs.transpose(0, 1).flatten(1, 2)
+    output = F.conv2d(images, weights, padding=padding, groups=len(inputs))
+    return output.unflatten(1, (len(inputs), -1)).transpose(0, 1)
+
+
+def vmapped(inputs: Tensor, weight: Tensor, p: float, padding: int) -> Tensor:
+    """Convolve with `torch.vmap` over the batches, each with its own masked weight."""
+
+    def one(batch: Tensor) -> Tensor:
+        return F.conv2d(batch, masked(weight, p), padding=padding)
+
+    return torch.vmap(one, randomness="different")(inputs)
+
+
+def compiled_loop(inputs: Tensor, weight: Tensor, p: float, padding: int) -> Rival:
+    """Compile the loop's body."""
+
+    @torch.compile(dynamic=False)
+    def body(batch: Tensor, weight: Tensor) -> Tensor:
+        return F.conv2d(batch, masked(weight, p), padding=padding)
+
+    return Rival("looped, body compiled", lambda: [body(batch, weight) for batch in inputs], optional=True)
