@@ -7,6 +7,7 @@ from torch import Tensor
 
 from bayesops import ops, random
 from benchmarks import groups
+from benchmarks.gaussian_convolutions import compiled
 from benchmarks.places import Place
 from benchmarks.side_by_side import Rival
 from benchmarks.suite import Case, Limit, SideBySide, Target
@@ -37,6 +38,9 @@ def test_forward(
 ) -> None:
     x = torch.randn(shape, device=place.device)
     theirs = F.dropout if granularity == "element" else F.dropout2d
+    rivals = [Rival("F.dropout", lambda: theirs(x, 0.5))]
+    if threads is None:
+        rivals.append(compiled("F.dropout", lambda x: theirs(x, 0.5), x))
     side_by_side(
         Case(
             group=groups.DROPOUT.title,
@@ -44,7 +48,7 @@ def test_forward(
             threads=threads,
             parameters={"shape": shape, "granularity": granularity},
             ours=lambda: ops.dropout(x, p=0.5, seed=0, granularity=granularity),
-            rivals=[Rival("F.dropout", lambda: theirs(x, 0.5))],
+            rivals=rivals,
             limit=_copy_limit(place, x, torch.empty_like(x)),
             on_device=Target(achieved=0.7),
         )

@@ -6,6 +6,7 @@ from torch import Tensor
 
 from bayesops import ops
 from benchmarks import groups
+from benchmarks.gaussian_convolutions import compiled
 from benchmarks.places import Place
 from benchmarks.side_by_side import Rival
 from benchmarks.suite import Case, Limit, SideBySide, Target
@@ -52,6 +53,9 @@ def test_softmax(
     mean, deviations = (torch.full(shape[1:], 0.1, device=device) for _ in range(2))
     entropy, copied = torch.ones(shape[1:2] + shape[3:], device=device), torch.empty_like(draws)
     format = ", channels-last" if channels_last else ""
+    rivals = [Rival("eager", lambda: in_torch(draws, mean, deviations, entropy))]
+    if threads is None:
+        rivals.append(compiled("eager", in_torch, draws, mean, deviations, entropy))
     side_by_side(
         Case(
             group=groups.MOMENTS.title,
@@ -61,7 +65,7 @@ def test_softmax(
             ours=lambda: ops.add_predictive_moments(
                 draws, softmax=True, count=BEFORE, mean=mean, deviations=deviations, expected_entropy=entropy
             ),
-            rivals=[Rival("eager", lambda: in_torch(draws, mean, deviations, entropy))],
+            rivals=rivals,
             limit=Limit("half a copy of the same size", lambda: place.copy_seconds(draws, copied) / 2),
             on_device=Target(achieved=0.7) if shape == LARGE else None,
         )

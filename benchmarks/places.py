@@ -73,9 +73,8 @@ class OnCPU:
 class OnDevice:
     """A CUDA device: its limits are measured once, before the cases."""
 
-    device = torch.device("cuda")
-
     def __init__(self) -> None:
+        self.device = torch.device("cuda", torch.cuda.current_device())
         cuda.use_best_settings()
         self.clock = cuda.DeviceClock()
         self._ceilings = cuda.measure_ceilings()
@@ -110,8 +109,7 @@ class OnDevice:
 class Nowhere(OnDevice):
     """Tensors without memory in a device's place: its cases can be tried where there is none."""
 
-    device = torch.device("meta")
-
     def __init__(self) -> None:
+        self.device = torch.device("meta")
         self._ceilings = cuda.Ceilings(1.0, dict.fromkeys(cuda.FORMATS.values(), 1.0), 1.0, 1.0)
         self._facts = {"capability": "none"}

@@ -59,6 +59,11 @@ def test_the_rate_of_draws_is_that_of_the_best_size():
     assert set(drawn) == set(cuda.DRAWS)
 
 
+def test_ceilings_are_the_best_of_several_rounds():
+    slow = cuda.Ceilings(5e12, dict.fromkeys(cuda.FORMATS.values(), 1e14), 1e11, 1e11)
+    assert cuda.Ceilings.best([slow, CEILINGS]) == cuda.Ceilings(5e12, CEILINGS.products, 5e11, 2e11)
+
+
 def test_why_there_is_no_device(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert f"no CUDA device can be used by torch {torch.__version__}" in cuda.why_none()
@@ -96,6 +101,7 @@ def test_the_driver_is_asked_for(monkeypatch):
 @pytest.fixture
 def on_device(monkeypatch):
     """A place with those ceilings, where calls take as long as they return."""
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
     monkeypatch.setattr(cuda, "use_best_settings", lambda: None)
     monkeypatch.setattr(cuda, "measure_ceilings", lambda: CEILINGS)
     monkeypatch.setattr(cuda, "facts", lambda ceilings: {"device": "Some GPU", "capability": "sm_90"})
@@ -105,6 +111,7 @@ def on_device(monkeypatch):
 
 
 def test_limits_are_divided_by_the_ceilings(on_device):
+    assert on_device.device == torch.device("cuda:0")
     assert on_device.multiply_add_rate() == 4e14
     assert on_device.multiply_add_rate(torch.bfloat16) == 8e14
     assert (on_device.word_rate(), on_device.normal_rate()) == (5e11, 2e11)
