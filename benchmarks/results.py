@@ -40,7 +40,8 @@ def from_benchmark_json(*outputs: dict[str, Any]) -> Run:
 
 
 def _rows(output: dict[str, Any]) -> list[Row]:
-    return [benchmark["extra_info"]["row"] for benchmark in output["benchmarks"]]
+    """Of every case that came to its end: one that was interrupted has times, but no row."""
+    return [benchmark["extra_info"]["row"] for benchmark in output["benchmarks"] if "row" in benchmark["extra_info"]]
 
 
 def _rounded(value: Any) -> Any:

@@ -118,6 +118,13 @@ def test_parts_of_a_run_are_put_together():
     assert "part" in results.why_invalid(results.from_benchmark_json(*parts))
 
 
+def test_a_case_that_was_interrupted_has_no_row():
+    output = make_output([make_row()], unmeasured=["bench_x.py::two"])
+    output["benchmarks"].append({"name": "two", "extra_info": {}})
+    run = results.from_benchmark_json(output)
+    assert (len(run["rows"]), run["partial"]) == (1, True)
+
+
 def test_parts_of_a_run_are_of_one_machine():
     with pytest.raises(ValueError, match="one kind of machine"):
         results.from_benchmark_json(make_output([make_row()]), make_output([make_row()], machine=DEVICE))
