@@ -16,6 +16,7 @@ help:
 	@echo "make demo           train, predict with uncertainty, and show what the sampling costs"
 	@echo "make test           build and run every test"
 	@echo "make bench          run the benchmarks, compare with the committed results, write docs/benchmarks.md"
+	@echo "make bench DEVICE=cuda  the same on a GPU"
 	@echo "make lint           ruff, clang-format and mypy, as in pre-commit"
 	@echo "make docs           build the pages into build/docs"
 	@echo "make pictures       train small networks and draw the pictures of docs/pictures.md"
@@ -55,9 +56,15 @@ test: build $(VENV)/stamp-peers
 # glibc keeps what is freed: otherwise both sides mostly measure how fast the kernel hands out fresh pages.
 KEEP_PAGES := MALLOC_MMAP_THRESHOLD_=33554432 MALLOC_TRIM_THRESHOLD_=4294967296
 
+# cpu, or cuda. A part of the suite (PYTEST_ARGS="-k ...") is shown, not stored: the report puts parts together.
+DEVICE ?= cpu
+BENCH_JSON := build/benchmarks$(if $(filter-out cpu,$(DEVICE)),-$(DEVICE)).json
+
 bench: build $(VENV)/stamp-peers
-	$(RUN) $(KEEP_PAGES) pytest benchmarks --benchmark-only --benchmark-quiet --benchmark-json=build/benchmarks.json $(PYTEST_ARGS)
-	$(RUN) python -m benchmarks.report build/benchmarks.json
+	@rm -f $(BENCH_JSON)
+	status=0; $(RUN) $(KEEP_PAGES) pytest benchmarks --device $(DEVICE) --benchmark-only --benchmark-quiet \
+	  --benchmark-json=$(BENCH_JSON) $(PYTEST_ARGS) || status=$$?; \
+	if test -s $(BENCH_JSON); then $(RUN) python -m benchmarks.report $(BENCH_JSON) || status=$$?; fi; exit $$status
 
 lint: venv
 	$(RUN) pre-commit run --all-files --show-diff-on-failure
