@@ -1,8 +1,8 @@
-"""Results do not depend on the machine: threads, instruction set, memory format.
+"""Results do not depend on the machine: threads, instruction set, memory format, device.
 
 Masks, drawn weights with their log densities, variances, the closed divergence, and the gradients of these are
 bit-identical everywhere. Outputs of convolutions are bit-identical for every number of threads, and within rounding
-between instruction sets and memory formats.
+between instruction sets and memory formats. What CUDA promises against the CPU: `tests/cuda/test_every_operator.py`.
 """
 
 import os
@@ -17,6 +17,7 @@ from torch import Tensor
 import bayesops as bo
 from bayesops import _native, ops
 
+pytestmark = pytest.mark.usefixtures("device")
 SEEDS = torch.tensor([3, -8, 2**62 + 5])
 CAPABILITIES = ("baseline", "avx2", "avx512")
 
@@ -122,6 +123,7 @@ def supported(capability):
     return CAPABILITIES.index(capability) <= CAPABILITIES.index(_native.cpu_capability())
 
 
+@pytest.mark.cpu_only
 @pytest.mark.parametrize("capability", CAPABILITIES)
 def test_instruction_sets_agree(run, capability):
     if not supported(capability):
@@ -139,6 +141,7 @@ def test_instruction_sets_agree(run, capability):
         )
 
 
+@pytest.mark.cpu_only
 @pytest.mark.parametrize("capability", CAPABILITIES)
 def test_threads_agree_to_the_bit(run, capability):
     if not supported(capability):
@@ -150,6 +153,7 @@ def test_threads_agree_to_the_bit(run, capability):
             assert torch.equal(value, expected[key]), key
 
 
+@pytest.mark.cpu_only
 def test_unknown_capability_is_refused_or_named():
     environment = os.environ | {"BAYESOPS_CPU_CAPABILITY": "quantum"}
     command = [sys.executable, "-c", "import bayesops; bayesops.random.bernoulli_mask(0, (3,), 0.5)"]

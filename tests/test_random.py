@@ -1,4 +1,4 @@
-"""The random streams: known answers, torch = NumPy = definition, and statistics.
+"""The random streams: known answers, torch = NumPy = definition, on each device, and statistics.
 
 Every statistical test has fixed seeds and a false-alarm rate of 1e-6 (over the choice of the seeds).
 """
@@ -14,12 +14,14 @@ import bayesops as bo
 import bayesops.random.numpy as bo_numpy
 from bayesops.reference import random as reference
 
+pytestmark = pytest.mark.usefixtures("device")
 FALSE_ALARM = 1e-6
 SEEDS = [0, 1, -1, 2**63 - 1, -(2**63), 123456789012345678]
 SHAPES = [(), (1,), (15,), (16,), (17,), (3, 5, 7), (127,), (129,), (1000,), (0,), (2, 0)]
 
 
 # Known-answer vectors of Random123 (examples/kat_vectors, philox4x32 10).
+@pytest.mark.cpu_only
 @pytest.mark.parametrize(
     ("counter", "key", "words"),
     [
@@ -38,31 +40,32 @@ def test_known_answers(counter, key, words):
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 @pytest.mark.parametrize("stream", [0, 1, 2**32 - 1])
 class TestDefinition:
-    def test_bernoulli(self, seed, shape, stream):
+    def test_bernoulli(self, seed, shape, stream, device):
         for p in (0.0, 0.3, 0.5, 1e-3, 1 - 2**-20):
             expected = reference.bernoulli_mask(seed, shape, p, stream)
-            assert np.array_equal(bo.random.bernoulli_mask(seed, shape, p, stream).numpy(), expected)
+            ours = bo.random.bernoulli_mask(seed, shape, p, stream, device=device)
+            assert np.array_equal(ours.cpu().numpy(), expected)
             assert np.array_equal(bo_numpy.bernoulli_mask(seed, shape, p, stream), expected)
 
     def test_words(self, seed, shape, stream):
         expected = reference.words(seed, shape, stream)
         tensor = torch.ops.bayesops.random_words(torch.tensor(seed), list(shape), stream)
-        assert np.array_equal(tensor.numpy().view(np.uint32), expected)
+        assert np.array_equal(tensor.cpu().numpy().view(np.uint32), expected)
 
-    def test_signs(self, seed, shape, stream):
+    def test_signs(self, seed, shape, stream, device):
         expected = reference.signs(seed, shape, stream)
-        assert np.array_equal(bo.random.signs(seed, shape, stream).numpy(), expected)
+        assert np.array_equal(bo.random.signs(seed, shape, stream, device=device).cpu().numpy(), expected)
         assert np.array_equal(bo_numpy.signs(seed, shape, stream), expected)
 
-    def test_normal(self, seed, shape, stream):
-        ours = bo.random.normal(seed, shape, stream).numpy()
+    def test_normal(self, seed, shape, stream, device):
+        ours = bo.random.normal(seed, shape, stream, device=device).cpu().numpy()
         assert np.array_equal(bo_numpy.normal(seed, shape, stream), ours)
         np.testing.assert_allclose(ours, reference.normal(seed, shape, stream), rtol=0, atol=2e-6)
 
 
-def test_normals_are_close_to_the_exact_transform():
+def test_normals_are_close_to_the_exact_transform(device):
     """To 4 ULP of the larger of the pair."""
-    ours = bo.random.normal(7, (1_000_000,)).numpy().reshape(-1, 2)
+    ours = bo.random.normal(7, (1_000_000,), device=device).cpu().numpy().reshape(-1, 2)
     exact = reference.normal(7, (1_000_000,)).reshape(-1, 2)
     error = np.abs(ours - exact).max(1)
     ulp = np.spacing(np.abs(exact).max(1).astype(np.float32))
@@ -70,25 +73,26 @@ def test_normals_are_close_to_the_exact_transform():
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_sample_seeds(seed):
+def test_sample_seeds(seed, device):
     expected = reference.sample_seeds(seed, 50)
-    assert np.array_equal(bo.random.sample_seeds(seed, 50).numpy(), expected)
+    assert np.array_equal(bo.random.sample_seeds(seed, 50, device=device).cpu().numpy(), expected)
     assert np.array_equal(bo_numpy.sample_seeds(seed, 50), expected)
-    assert torch.equal(bo.random.sample_seeds(seed, 7), torch.from_numpy(expected[:7]))
+    assert np.array_equal(bo.random.sample_seeds(seed, 7, device=device).cpu().numpy(), expected[:7])
     assert len(set(expected.tolist())) == 50
 
 
-def test_unsigned_and_signed_seeds_are_the_same_64_bits():
-    assert torch.equal(bo.random.bernoulli_mask(2**64 - 1, (99,), 0.5), bo.random.bernoulli_mask(-1, (99,), 0.5))
+def test_unsigned_and_signed_seeds_are_the_same_64_bits(device):
+    unsigned, signed = (bo.random.bernoulli_mask(seed, (99,), 0.5, device=device) for seed in (2**64 - 1, -1))
+    assert torch.equal(unsigned, signed)
 
 
 @pytest.mark.parametrize("name", ["bernoulli_mask", "normal", "signs"])
-def test_many_seeds_are_single_seeds_side_by_side(name):
+def test_many_seeds_are_single_seeds_side_by_side(name, device):
     arguments = ((5, 3), 0.3) if name == "bernoulli_mask" else ((5, 3),)
     function = getattr(bo.random, name)
     together = function(torch.tensor(SEEDS), *arguments)
-    assert torch.equal(together, torch.stack([function(s, *arguments) for s in SEEDS]))
-    assert np.array_equal(getattr(bo_numpy, name)(np.array(SEEDS), *arguments), together.numpy())
+    assert torch.equal(together, torch.stack([function(s, *arguments, device=device) for s in SEEDS]))
+    assert np.array_equal(getattr(bo_numpy, name)(np.array(SEEDS), *arguments), together.cpu().numpy())
     mapped = torch.vmap(lambda seed: function(seed, *arguments))(torch.tensor(SEEDS))
     assert torch.equal(mapped, together)
     nested = torch.vmap(torch.vmap(lambda seed: function(seed, *arguments)))(torch.tensor(SEEDS).reshape(2, 3))
@@ -104,6 +108,7 @@ def test_opcheck(name, arguments):
     torch.library.opcheck(getattr(torch.ops.bayesops, name).default, (torch.tensor(3), *arguments))
 
 
+@pytest.mark.cpu_only
 @pytest.mark.parametrize("p", [1e-5, 1e-3, 1 / 256, 0.003, 0.1, 0.3, 0.5, 0.9, 1 - 1e-3])
 def test_frequency(p):
     """χ² of 100 masks together: dropped counts are binomial. Small p, whose top byte is 0, hang on the tie words."""
@@ -118,6 +123,7 @@ def test_frequency(p):
     )
 
 
+@pytest.mark.cpu_only
 def test_threshold_is_exact():
     """With p = k / 2**32 an element is dropped exactly if its 32 bits are below k."""
     seed, count = 5, 64
@@ -137,6 +143,7 @@ def agreement(first, second, p):
     return ((first == second).sum().item() - n * q) / math.sqrt(n * q * (1 - q))
 
 
+@pytest.mark.cpu_only
 @pytest.mark.parametrize("p", [0.01, 0.3, 0.5])
 class TestIndependence:
     """Pairs of draws agree as often as independent ones do (normal approximation; Bonferroni over the pairs)."""
@@ -165,6 +172,7 @@ class TestIndependence:
         self.check([(masks[i], masks[j]) for i in range(12) for j in range(i)], p)
 
 
+@pytest.mark.cpu_only
 def test_normals_are_standard_normal():
     values = bo.random.normal(11, (1_000_000,)).double().numpy()
     assert stats.kstest(values, "norm").pvalue > FALSE_ALARM
@@ -173,20 +181,22 @@ def test_normals_are_standard_normal():
     assert abs(np.corrcoef((pairs**2).T)[0, 1]) < 2 * stats.norm.isf(FALSE_ALARM / 2) / math.sqrt(len(pairs))
 
 
+@pytest.mark.cpu_only
 def test_signs_are_fair():
     total = bo.random.signs(11, (1_000_000,)).sum().item()
     assert abs(total) < stats.norm.isf(FALSE_ALARM / 2) * 1000
 
 
 @pytest.mark.slow
-def test_beyond_two_to_the_31_elements():
+def test_beyond_two_to_the_31_elements(device):
     count = 2**31 + 32
-    mask = bo.random.bernoulli_mask(5, (count,), 0.3)
+    mask = bo.random.bernoulli_mask(5, (count,), 0.3, device=device)
     tail = reference._words(5, reference.BERNOULLI, 0, 2**31 // 16, 2).astype("<u4").view(np.uint8)
     certain = tail != int(0.3 * 256)  # ties are decided elsewhere
-    assert np.array_equal(mask[2**31 :].numpy()[certain], tail[certain] > int(0.3 * 256))
+    assert np.array_equal(mask[2**31 :].cpu().numpy()[certain], tail[certain] > int(0.3 * 256))
 
 
+@pytest.mark.cpu_only
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
@@ -203,6 +213,7 @@ def test_errors(arguments, error, message):
         bo.random.bernoulli_mask(*arguments)
 
 
+@pytest.mark.cpu_only
 def test_sample_seeds_errors():
     with pytest.raises(ValueError, match="argument 'num_samples' must be at least 0"):
         bo.random.sample_seeds(0, -1)

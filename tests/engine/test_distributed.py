@@ -14,6 +14,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import ranks
 
 pytestmark = [
+    pytest.mark.cpu_only,
     pytest.mark.slow,
     pytest.mark.skipif(not (dist.is_available() and dist.is_gloo_available()), reason="torch was built without gloo"),
 ]

@@ -21,6 +21,7 @@ def peak(**options):
     return int(done.stdout)
 
 
+@pytest.mark.cpu_only
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="units of ru_maxrss")
 @pytest.mark.parametrize(("path", "few"), [("plan", 100), ("vmap", 1000)])

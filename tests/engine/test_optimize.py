@@ -75,6 +75,7 @@ def test_same_predictions(maker, path):
     torch.testing.assert_close(found.samples, expected.samples, rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.cpu_only
 def test_what_is_gone():
     model = network(bernoulli)
     optimized = bo.optimize(model)
@@ -88,6 +89,7 @@ def test_what_is_gone():
     assert len(plan_of(optimized).each) < len(list(model.modules()))
 
 
+@pytest.mark.cpu_only
 def test_model_is_left_alone():
     model = network(bernoulli)
     before = {name: value.clone() for name, value in model.state_dict().items()}
@@ -155,6 +157,7 @@ def test_other_dimensions(dims):
         torch.testing.assert_close(optimized(inputs), expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.cpu_only
 @pytest.mark.parametrize(
     ("model", "error", "message"),
     [
@@ -167,6 +170,7 @@ def test_errors(model, error, message):
         bo.optimize(model)
 
 
+@pytest.mark.cpu_only
 def test_model_that_cannot_be_traced():
     class Branching(nn.Module):
         def forward(self, x):

@@ -76,15 +76,15 @@ def train_statistics(model):
     for module in model.modules():
         if isinstance(module, nn.modules.batchnorm._BatchNorm):
             for tensor in (module.running_mean, module.weight.data, module.bias.data):
-                tensor.copy_(torch.randn(tensor.shape, generator=generator))
-            module.running_var.copy_(torch.rand(module.running_var.shape, generator=generator) + 0.5)
+                tensor.copy_(torch.randn(tensor.shape, generator=generator, device="cpu"))
+            module.running_var.copy_(torch.rand(module.running_var.shape, generator=generator, device="cpu") + 0.5)
     return model
 
 
 def looped(model, *inputs, seed=3, samples=SAMPLES):
     draws = []
     with torch.no_grad():
-        for one in bo.random.sample_seeds(seed, samples):
+        for one in bo.random.sample_seeds(seed, samples, device=inputs[0].device):
             with bo.sampling(seed=one):
                 draws.append(model(*inputs))
     return torch.stack(draws)
@@ -412,6 +412,7 @@ def test_layers_before_the_first_draw_run_once():
     assert len(calls) == 1
 
 
+@pytest.mark.cpu_only
 @pytest.mark.parametrize(
     ("function", "reason"),
     [
@@ -428,6 +429,7 @@ def test_reasons_against_a_plan(function, reason):
         plan_of(Forward(function, conv()).eval())
 
 
+@pytest.mark.cpu_only
 @pytest.mark.parametrize(
     ("module", "reason"),
     [
@@ -442,6 +444,7 @@ def test_training_mode_is_a_reason(module, reason):
     plan_of(model.eval())
 
 
+@pytest.mark.cpu_only
 def test_hooks_are_a_reason():
     model = nn.Sequential(conv(), nn.ReLU()).eval()
     plan_of(model)
@@ -452,6 +455,7 @@ def test_hooks_are_a_reason():
     plan_of(model)
 
 
+@pytest.mark.cpu_only
 def test_plan_is_kept_until_the_model_changes():
     model = nn.Sequential(conv(), nn.ReLU(), Block(conv())).eval()
     plan = plan_of(model)
@@ -481,6 +485,7 @@ def test_plan_follows_parameters_and_statistics():
     assert_planned(model, IMAGES)
 
 
+@pytest.mark.cpu_only
 def test_plan_does_not_keep_the_model_alive():
     model = nn.Sequential(conv(), nn.ReLU()).eval()
     plan_of(model)
@@ -496,6 +501,7 @@ def test_input_is_left_alone():
     assert torch.equal(inputs, IMAGES.relu())
 
 
+@pytest.mark.cpu_only
 def test_forced_path_says_why_not():
     model = Forward(lambda a, x: a(x) if x.sum() > 0 else -a(x), conv()).eval()
     with pytest.raises(NoPlan, match=r"torch\.fx"):

@@ -46,7 +46,7 @@ X = torch.randn(3, 1, 8, 8)
 def draws(model, inputs, num_samples, seed=0):
     outputs = []
     with torch.no_grad():
-        for s in bo.random.sample_seeds(seed, num_samples):
+        for s in bo.random.sample_seeds(seed, num_samples, device=inputs.device):
             with bo.sampling(seed=s):
                 outputs.append(model(inputs))
     return torch.stack(outputs)
@@ -118,6 +118,7 @@ def test_gaussian_layers_by_the_loop(estimator):
     torch.testing.assert_close(looped.samples, expected)
 
 
+@pytest.mark.cpu_only
 def test_first_chunk_is_guessed_from_gaussian_layers_too():
     for layer in (bo.nn.GaussianConv2d, bo.nn.BernoulliConv2d, nn.Conv2d):
         assert growth(nn.Sequential(nn.ReLU(), layer(3, 64, 3))) == 22
@@ -198,11 +199,10 @@ def test_segmentation_output():
     torch.testing.assert_close(prediction.mean.sum(1), torch.ones(3, 8, 8))
 
 
-def test_global_generator_is_left_alone():
-    model, state = classifier(), torch.get_rng_state()
-    state = torch.get_rng_state()
+def test_global_generator_is_left_alone(generator_state):
+    model, state = classifier(), generator_state()
     bo.predict(model, X, num_samples=3)
-    assert torch.equal(torch.get_rng_state(), state)
+    assert torch.equal(generator_state(), state)
 
 
 def test_an_error_of_the_model_is_the_models():
@@ -212,15 +212,16 @@ def test_an_error_of_the_model_is_the_models():
 
 @pytest.mark.parametrize("name", ["lenet5", "3conv3fc", "resnet18"])
 @pytest.mark.parametrize("granularity", ["weight", "in_channel"])
-def test_whole_models(name, granularity):
+def test_whole_models(name, granularity, device):
     options = {"width": 8} if name == "resnet18" else {}
     model = bo.models.build(name, bayesian=True, p=0.2, granularity=granularity, **options).eval()
-    inputs = bo.models.example_input(name, 2)
+    inputs = bo.models.example_input(name, 2).to(device)
     prediction = bo.predict(model, inputs, num_samples=4, return_samples=True)
     assert prediction.plan.startswith("plan:")
     torch.testing.assert_close(prediction.samples, draws(model, inputs, 4).softmax(2), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.cpu_only
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [

@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader, TensorDataset
 import bayesops as bo
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def model():
     return nn.Sequential(
         bo.nn.GaussianConv2d(1, 4, 3, rho_init=-1.0, estimator="weight_sample"), nn.ReLU(), nn.MaxPool2d(2),
@@ -60,6 +60,7 @@ def test_several_arguments_in_batches():
     assert_same(bo.predict(Two().eval(), batches, 5), bo.predict(layer, 2 * x, 5), ("mean", "variance"))
 
 
+@pytest.mark.cpu_only
 @pytest.mark.parametrize("inputs", [[], 3, None, [3], [[]], ["text"]])
 def test_inputs_that_are_none(model, inputs):
     with pytest.raises((TypeError, ValueError), match="argument 'inputs' must be"):
@@ -206,6 +207,7 @@ def test_one_draw_has_no_standard_error(model):
     assert bo.predict(model, IMAGES, 1).standard_error.isinf().all()
 
 
+@pytest.mark.cpu_only
 def test_progress(model, capsys):
     pytest.importorskip("tqdm")
     bo.predict(model, DataLoader(IMAGES, batch_size=5), 12, progress=True)
@@ -214,6 +216,7 @@ def test_progress(model, capsys):
     assert "100%" in capsys.readouterr().err
 
 
+@pytest.mark.cpu_only
 def test_progress_without_tqdm(model, monkeypatch):
     monkeypatch.setitem(sys.modules, "tqdm", None)
     monkeypatch.setitem(sys.modules, "tqdm.auto", None)
@@ -221,6 +224,7 @@ def test_progress_without_tqdm(model, monkeypatch):
         bo.predict(model, IMAGES, 2, progress=True)
 
 
+@pytest.mark.cpu_only
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -238,6 +242,7 @@ def test_errors(model, options, message):
         bo.predict(model, IMAGES, **{"num_samples": 2, **options})
 
 
+@pytest.mark.cpu_only
 @pytest.mark.parametrize("model_", [lambda x: x.argmax(1), lambda x: x.sum()])
 def test_outputs_that_have_no_classes(model_):
     with pytest.raises((ValueError, TypeError), match="argument 'model' must be"):

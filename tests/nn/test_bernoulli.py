@@ -60,7 +60,7 @@ def test_non_square_kernel():
 
 @pytest.mark.parametrize("granularity", ["weight", "kernel", "in_channel", "out_channel", "channel"])
 @pytest.mark.parametrize("per_example", [False, True])
-def test_draws_and_replay(granularity, per_example):
+def test_draws_and_replay(granularity, per_example, device):
     layer = bo.nn.BernoulliConv2d(4, 6, 3, groups=2, p=0.4, granularity=granularity, per_example=per_example)
     shape = {"weight": (6, 2, 3, 3), "kernel": (6, 2), "in_channel": (4,), "out_channel": (6,), "channel": (10,)}[
         granularity
@@ -69,7 +69,7 @@ def test_draws_and_replay(granularity, per_example):
     input = torch.randn(5, 4, 6, 6)
     with bo.sampling(seed=8):
         drawn = layer(input)
-    mask = bo.random.bernoulli_mask(8, shape, 0.4)
+    mask = bo.random.bernoulli_mask(8, shape, 0.4, device=device)
     assert torch.equal(layer(input, mask=mask), drawn)
 
 
@@ -106,6 +106,7 @@ def test_trains():
     assert sum(losses[-50:]) < 0.3 * sum(losses[:50])
 
 
+@pytest.mark.cpu_only
 def test_repr():
     layer = bo.nn.BernoulliConv2d(3, 4, 3, p=0.1, granularity="kernel", rescale=False, per_example=True)
     assert repr(layer) == (
@@ -127,6 +128,7 @@ def test_copies_and_pickles():
             assert torch.equal(other(input), expected)
 
 
+@pytest.mark.cpu_only
 def test_is_no_deterministic_layer():
     """Tools that look for torch's layers (fusion, quantisation) must not take ours for one."""
     assert not isinstance(bo.nn.BernoulliConv2d(1, 1, 1), nn.Conv2d)
@@ -139,6 +141,7 @@ def test_channels_last_goes_through():
     assert layer(input).is_contiguous(memory_format=torch.channels_last)
 
 
+@pytest.mark.cpu_only
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -22,11 +22,11 @@ def test_any_shape_in_either_mode(shape, granularity):
             assert (flat.all(2) | ~flat.any(2)).all()
 
 
-def test_replay():
+def test_replay(device):
     layer, input = bo.nn.Dropout(0.3), torch.randn(4, 5)
     with bo.sampling(seed=2):
         drawn = layer(input)
-    assert torch.equal(layer(input, mask=bo.random.bernoulli_mask(2, (4, 5), 0.3)), drawn)
+    assert torch.equal(layer(input, mask=bo.random.bernoulli_mask(2, (4, 5), 0.3, device=device)), drawn)
 
 
 def test_stream():
@@ -35,11 +35,13 @@ def test_stream():
         assert torch.equal(layer(input), bo.ops.dropout(input, p=0.3, seed=2, stream=5))
 
 
+@pytest.mark.cpu_only
 def test_repr():
     assert repr(bo.nn.Dropout(0.3)) == "Dropout(p=0.3, granularity='element')"
     assert repr(bo.nn.Dropout(0.3, "channel", stream=2)) == "Dropout(p=0.3, granularity='channel', stream=2)"
 
 
+@pytest.mark.cpu_only
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [((1.0,), "Dropout: argument 'p'"), ((0.5, "pixel"), "Dropout: argument 'granularity' must be one of 'element'")],

@@ -105,8 +105,9 @@ def sigma_of(layer):
 
 def drawn_parameters(layer, seed, stream):
     """The weights and biases of one draw, by the definition."""
-    weight = layer.weight_mu + sigma_of(layer) * bo.random.normal(seed, layer.weight_mu.shape, stream)
-    noise = bo.random.normal(seed, layer.bias_mu.shape, stream ^ BIAS_STREAM)
+    device = layer.weight_mu.device
+    weight = layer.weight_mu + sigma_of(layer) * bo.random.normal(seed, layer.weight_mu.shape, stream, device=device)
+    noise = bo.random.normal(seed, layer.bias_mu.shape, stream ^ BIAS_STREAM, device=device)
     return weight, layer.bias_mu + functional.softplus(layer.bias_rho) * noise
 
 
@@ -121,11 +122,11 @@ def test_weight_sample_is_one_drawn_convolution(variance):
 
 
 @pytest.mark.parametrize("variance", ["rho", "alpha"])
-def test_flipout_turns_signs_for_each_example(variance):
+def test_flipout_turns_signs_for_each_example(variance, device):
     layer = spread_out(bo.nn.GaussianConv2d(4, 6, 3, padding=1, estimator="flipout", variance=variance))
     input = torch.randn(3, 4, 7, 7)
     weight, bias = drawn_parameters(layer, 11, 0)
-    signs = bo.random.signs(11, (3, 10), 0)[..., None, None]
+    signs = bo.random.signs(11, (3, 10), 0, device=device)[..., None, None]
     perturbed = functional.conv2d(input * signs[:, :4], weight - layer.weight_mu, padding=1) * signs[:, 4:]
     expected = functional.conv2d(input, layer.weight_mu, padding=1) + perturbed + bias[:, None, None]
     with bo.sampling(seed=11):
@@ -133,13 +134,13 @@ def test_flipout_turns_signs_for_each_example(variance):
 
 
 @pytest.mark.parametrize("variance", ["rho", "alpha"])
-def test_local_reparam_draws_outputs(variance):
+def test_local_reparam_draws_outputs(variance, device):
     layer = spread_out(bo.nn.GaussianConv2d(4, 6, 3, padding=1, variance=variance))
     input = torch.randn(3, 4, 7, 7)
     mean = functional.conv2d(input, layer.weight_mu, layer.bias_mu, padding=1)
     bias_var = functional.softplus(layer.bias_rho).square()
     deviation = functional.conv2d(input.square(), sigma_of(layer).square(), bias_var, padding=1).sqrt()
-    noise = bo.random.normal(11, (3, 7, 7, 6), 0).movedim(-1, 1)
+    noise = bo.random.normal(11, (3, 7, 7, 6), 0, device=device).movedim(-1, 1)
     with bo.sampling(seed=11):
         torch.testing.assert_close(layer(input), mean + deviation * noise, rtol=1e-4, atol=1e-4)
 
@@ -182,22 +183,23 @@ def test_estimators_are_interchangeable():
     assert layer.estimator == "flipout"  # as it was
 
 
+@pytest.mark.cpu_only
 def test_state_dicts_of_other_variances_are_refused():
     with pytest.raises(RuntimeError, match=r'(?s)Missing key.*"weight_log_alpha".*Unexpected key.*"weight_rho"'):
         bo.nn.GaussianLinear(2, 3, variance="alpha").load_state_dict(bo.nn.GaussianLinear(2, 3).state_dict())
 
 
 @pytest.mark.parametrize("estimator", ESTIMATORS)
-def test_use_mean(estimator):
+def test_use_mean(estimator, generator_state):
     layer, input = (
         bo.nn.GaussianConv2d(4, 6, 3, padding=2, padding_mode="reflect", estimator=estimator),
         torch.randn(2, 4, 5, 5),
     )
     plain = nn.Conv2d(4, 6, 3, padding=2, padding_mode="reflect")
     plain.weight, plain.bias = layer.weight_mu, layer.bias_mu
-    state = torch.get_rng_state()
+    state = generator_state()
     assert torch.equal(layer.use_mean()(input), plain(input))
-    assert torch.equal(torch.get_rng_state(), state)
+    assert torch.equal(generator_state(), state)
     assert not torch.equal(layer.use_mean(False)(input), plain(input))
     linear = bo.nn.GaussianLinear(5, 6, estimator=estimator).use_mean()
     assert torch.equal(linear(input), functional.linear(input, linear.weight_mu, linear.bias_mu))
@@ -295,6 +297,7 @@ def test_copies_and_pickles(estimator):
         assert torch.equal(other.kl_loss(), layer.kl_loss())
 
 
+@pytest.mark.cpu_only
 def test_repr():
     layer = bo.nn.GaussianConv2d(
         3, 4, 3, bias=False, prior=bo.priors.Laplace(0.0, 0.5), estimator="flipout", variance="alpha"
@@ -310,12 +313,14 @@ def test_repr():
     )
 
 
+@pytest.mark.cpu_only
 def test_is_no_deterministic_layer():
     """Tools that look for torch's layers (fusion, quantisation) must not take ours for one."""
     assert not isinstance(bo.nn.GaussianConv2d(1, 1, 1), nn.modules.conv._ConvNd)
     assert not isinstance(bo.nn.GaussianLinear(1, 1), nn.Linear)
 
 
+@pytest.mark.cpu_only
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
@@ -433,11 +438,13 @@ def test_monte_carlo_kl_is_at_the_weights_of_the_forward_pass(variance):
     torch.testing.assert_close(kl, log_ratio(layer, weight, bias), rtol=1e-5, atol=1e-5)
 
 
-def test_monte_carlo_kl_over_several_draws():
+def test_monte_carlo_kl_over_several_draws(device):
     layer = bo.nn.GaussianLinear(5, 3, prior=MIXTURE)
     with bo.sampling(seed=9):
         kl = layer.kl_loss(num_samples=4)
-    terms = [log_ratio(layer, *drawn_parameters(layer, seed, 0)) for seed in bo.random.sample_seeds(9, 4)]
+    terms = [
+        log_ratio(layer, *drawn_parameters(layer, seed, 0)) for seed in bo.random.sample_seeds(9, 4, device=device)
+    ]
     torch.testing.assert_close(kl, sum(terms) / 4, rtol=1e-5, atol=1e-5)
 
 
@@ -474,10 +481,10 @@ def test_monte_carlo_kl_trains():
     assert all(p.grad.count_nonzero() == p.numel() for p in layer.parameters())
 
 
-def test_a_closed_form_draws_nothing():
-    layer, state = bo.nn.GaussianLinear(5, 3), torch.get_rng_state()
+def test_a_closed_form_draws_nothing(generator_state):
+    layer, state = bo.nn.GaussianLinear(5, 3), generator_state()
     layer.kl_loss()
-    assert torch.equal(torch.get_rng_state(), state)
+    assert torch.equal(generator_state(), state)
 
 
 def test_variational_dropout_depends_on_alpha_alone():
@@ -498,6 +505,7 @@ def test_half_precision_is_summed_in_float64():
     torch.testing.assert_close(layer.kl_loss(), expected, rtol=1e-5, atol=0)
 
 
+@pytest.mark.cpu_only
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

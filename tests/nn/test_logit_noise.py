@@ -9,8 +9,9 @@ import bayesops as bo
 LOGITS, LOG_VAR = torch.randn(3, 4, 5, 6), torch.randn(3, 4, 5, 6)
 
 
-@pytest.mark.parametrize("log_var", [LOG_VAR, LOG_VAR[:, :1]], ids=["per class", "shared"])
-def test_is_the_noise_of_the_loss(log_var):
+@pytest.mark.parametrize("shared", [False, True], ids=["per class", "shared"])
+def test_is_the_noise_of_the_loss(shared):
+    log_var = LOG_VAR[:, :1] if shared else LOG_VAR
     target = torch.randint(4, (3, 5, 6))
     with bo.sampling(seed=3):
         noisy = bo.nn.LogitNoise(stream=2)((LOGITS, log_var))
@@ -38,9 +39,10 @@ class Network(nn.Module):
         return self.layer(x).chunk(2, 1)
 
 
-@pytest.mark.parametrize("layer", [nn.Linear(8, 6), bo.nn.GaussianLinear(8, 6, rho_init=-1.0)], ids=["plain", "bayes"])
-def test_every_path_of_prediction_makes_the_same_draws(layer):
+@pytest.mark.parametrize("bayesian", [False, True], ids=["plain", "bayes"])
+def test_every_path_of_prediction_makes_the_same_draws(bayesian):
     x = torch.randn(5, 8)
+    layer = bo.nn.GaussianLinear(8, 6, rho_init=-1.0) if bayesian else nn.Linear(8, 6)
     model = nn.Sequential(Network(layer), bo.nn.LogitNoise())
     options = {"num_samples": 12, "seed": 4, "return_samples": True, "chunk_size": 5}
     plan, *others = (bo.predict(model, x, path=path, **options) for path in ("plan", "vmap", "loop"))
@@ -62,6 +64,7 @@ def test_prediction_is_the_likelihood_that_was_trained():
     assert ((torch.exp(-loss) - prediction.mean[rows, target]).abs() < error).all()
 
 
+@pytest.mark.cpu_only
 @pytest.mark.parametrize(
     ("output", "error", "message"),
     [

@@ -53,10 +53,10 @@ def test_each_layer_is_frozen_at_a_stream_of_its_own():
         assert torch.equal(layer(inputs), bo.ops.masked_linear(inputs, layer.weight, p=0.5, seed=3, stream=stream))
 
 
-def test_frozen_noise_leaves_torchs_generator_alone():
-    model, state = bo.nn.freeze_noise(network(), 1), torch.get_rng_state()
+def test_frozen_noise_leaves_torchs_generator_alone(generator_state):
+    model, state = bo.nn.freeze_noise(network(), 1), generator_state()
     model(X)
-    assert torch.equal(torch.get_rng_state(), state)
+    assert torch.equal(generator_state(), state)
 
 
 def test_a_frozen_layer_trains():
@@ -99,15 +99,15 @@ def test_mean_of_a_bernoulli_layer(granularity, kept, rescale):
     torch.testing.assert_close(linear(inputs, mask=mask), linear.bias.expand(2, 3))  # a mask given is obeyed
 
 
-def test_mean_over_a_model():
+def test_mean_over_a_model(generator_state):
     model = network()
     expected = functional.conv2d(X, model[0].weight, model[0].bias).relu().flatten(1)
     expected = functional.linear(expected, model[4].weight, model[4].bias)
     assert bo.nn.use_mean(model) is model
-    state = torch.get_rng_state()
+    state = generator_state()
     torch.testing.assert_close(model(X), expected)
     torch.testing.assert_close(draw(model, 1), expected)
-    assert torch.equal(torch.get_rng_state(), state)
+    assert torch.equal(generator_state(), state)
     bo.nn.use_mean(model, False)
     assert not torch.equal(model(X), model(X))
 
@@ -120,12 +120,14 @@ def test_the_mean_comes_before_frozen_noise():
     assert torch.equal(layer.use_mean(False)(inputs), frozen)
 
 
+@pytest.mark.cpu_only
 @pytest.mark.parametrize("function", [lambda m: bo.nn.use_mean(m), lambda m: bo.nn.freeze_noise(m, 1)])
 def test_a_model_without_bayesian_layers_is_refused(function):
     with pytest.raises(ValueError, match=r"'model' must be a module with Bayesian layers .* got ReLU"):
         function(nn.ReLU())
 
 
+@pytest.mark.cpu_only
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [

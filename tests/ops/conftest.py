@@ -13,6 +13,12 @@ from bayesops.reference.flipout_conv import flipout_conv
 from bayesops.reference.lrt_conv import lrt_conv
 from bayesops.reference.sampled_conv import sampled_conv
 
+
+@pytest.fixture(autouse=True)
+def _on_each_device(device):
+    """Every test here takes `device`."""
+
+
 OPERATORS = {0: ops.masked_linear, 1: ops.masked_conv1d, 2: ops.masked_conv2d, 3: ops.masked_conv3d}
 
 
@@ -32,12 +38,12 @@ class Problem:
     def operator(self):
         return OPERATORS[self.spatial]
 
-    def tensors(self, dtype=torch.float32, lead=(3,), device="cpu"):
+    def tensors(self, dtype=torch.float32, lead=(3,)):
         """Input ``[*lead, *image]``, weight and bias of `dtype`."""
         scale = 1 / math.sqrt(math.prod(self.weight[1:]))
-        input = torch.randn(*lead, *self.image, dtype=torch.float64, device=device)
-        weight = torch.randn(self.weight, dtype=torch.float64, device=device) * scale
-        bias = torch.randn(self.weight[0], dtype=torch.float64, device=device)
+        input = torch.randn(*lead, *self.image, dtype=torch.float64)
+        weight = torch.randn(self.weight, dtype=torch.float64) * scale
+        bias = torch.randn(self.weight[0], dtype=torch.float64)
         return input.to(dtype), weight.to(dtype), bias.to(dtype)
 
     def geometry(self):
@@ -146,14 +152,16 @@ def _root_mean_square(values):
 def _assert_as_exact_as_torch(ours, plain, exact):
     """Our error against float64 is at most twice plain PyTorch's in the same dtype, plus two roundings of the result.
 
-    Errors are root mean squares: the largest one of a few elements is a matter of luck.
+    Errors are root mean squares: the largest one of a few elements is a matter of luck. On CUDA eight roundings: there
+    the library chooses by shape how it convolves, for one of us perhaps by Winograd's algorithm, which is less exact.
     """
     assert ours.dtype == plain.dtype
     assert ours.shape == exact.shape
     if exact.numel() == 0:
         return
     error, size = _root_mean_square(ours.double() - exact), _root_mean_square(exact)
-    rounding = 2 * torch.finfo(ours.dtype).eps * size
+    by_library = ours.is_cuda and ours.dtype in (torch.float32, torch.float64)
+    rounding = (8 if by_library else 2) * torch.finfo(ours.dtype).eps * size
     if ours.dtype == torch.float64:  # `exact` is rounded as we are
         rounding *= 4
     allowed = 2 * _root_mean_square(plain.double() - exact) + rounding

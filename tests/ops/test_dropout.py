@@ -135,6 +135,7 @@ BAD = {
 }
 
 
+@pytest.mark.cpu_only
 @pytest.mark.parametrize("case", BAD, ids=str)
 def test_errors(case):
     bad, error, message = BAD[case]

@@ -12,6 +12,8 @@ from torch.nn import functional
 
 import bayesops as bo
 
+pytestmark = pytest.mark.cpu_only  # the draws of CUDA are those of the CPU, as other tests say
+
 SAMPLES = 20000
 EXAMPLES, CHANNELS, SIDE = 2, 2, 4
 

@@ -23,6 +23,7 @@ def given(seed, weight):
     )
 
 
+@pytest.mark.cpu_only
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 @pytest.mark.parametrize("format", [torch.contiguous_format, torch.channels_last], ids=str)
 @pytest.mark.parametrize("samples", [2, 9, 50])
@@ -39,6 +40,7 @@ def test_samples_are_those_of_each_seed_alone(family, columns, samples, format, 
     )
 
 
+@pytest.mark.cpu_only
 @pytest.mark.parametrize("residual", [None, "shared", "own"])
 @pytest.mark.parametrize("format", [torch.contiguous_format, torch.channels_last], ids=str)
 @pytest.mark.parametrize("columns", [5, 10])
@@ -59,6 +61,7 @@ def test_epilogues_are_those_of_each_seed_alone(columns, format, residual):
             assert torch.equal(together[s], run(s, one)), name
 
 
+@pytest.mark.cpu_only
 def test_samples_of_large_images():
     """Several slabs, and tiles whose strips end in the middle of a row."""
     x, w, seeds = torch.randn(3, 1, 150, 131), torch.randn(6, 1, 5, 5), torch.arange(21)

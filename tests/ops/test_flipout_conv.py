@@ -23,10 +23,10 @@ def test_each_example_has_a_weight_of_its_own(problem):
     input, mu, bias = problem.tensors(torch.float64)
     rho = torch.randn_like(mu)
     draw = flipout(problem)(input, mu, rho, bias, seed=5, stream=6, **problem.options)
-    deviation = torch.nn.functional.softplus(rho) * bo.random.normal(5, mu.shape, stream=6)
+    deviation = torch.nn.functional.softplus(rho) * bo.random.normal(5, mu.shape, stream=6, device=mu.device)
     outputs, in_per_group = mu.shape[:2]
     groups = problem.options.get("groups", 1)
-    signs = bo.random.signs(5, (len(input), in_per_group * groups + outputs), stream=6).double()
+    signs = bo.random.signs(5, (len(input), in_per_group * groups + outputs), stream=6, device=mu.device).double()
     for n, image in enumerate(input):
         s_in, s_out = signs[n, :-outputs].view(groups, 1, in_per_group), signs[n, -outputs:].view(groups, -1, 1)
         both = (s_in * s_out).reshape(outputs, in_per_group, *[1] * problem.spatial)

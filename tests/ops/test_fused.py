@@ -148,6 +148,7 @@ def test_one_operation_has_the_bits_of_torchs(family, problem, sharing, dtype, l
     assert torch.equal(case.fused(nothing, input), plain)
 
 
+@pytest.mark.cpu_only
 @few_problems
 @pytest.mark.parametrize("family", ["masked", "lrt"], indirect=True)
 def test_is_rounded_once(family, problem, sharing, layout):
@@ -196,6 +197,7 @@ def test_samples_are_single_draws(family, problem):
             torch.testing.assert_close(together[i], alone.fused(epilogue._replace(residual=own), case.input[i]))
 
 
+@pytest.mark.cpu_only
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16], ids=str)
 @pytest.mark.parametrize("problem", ["linear-wide", "2d-groups", "2d-blocks"], indirect=True)
 def test_threads_do_not_show(family, problem, sharing, dtype, layout):
@@ -281,6 +283,7 @@ def test_opcheck(family, problem, sharing, layout):
     torch.library.opcheck(*native(case, Epilogue(relu=True)))
 
 
+@pytest.mark.cpu_only
 @few_problems
 def test_composite(family, problem, sharing, layout):
     """What CUDA runs, here on the CPU."""
@@ -310,11 +313,11 @@ def test_there_is_no_derivative(family, problem):
 
 
 @pytest.mark.parametrize("problem", ["linear", "2d"], indirect=True)
-def test_autocast(family, problem):
+def test_autocast(family, problem, device):
     case, narrow = Case(family, problem), Case(family, problem, dtype=torch.bfloat16)
     epilogue = case.epilogue()
     narrow.input, narrow.parameters = case.input.bfloat16(), case.parameters
-    with torch.autocast("cpu", torch.bfloat16):
+    with torch.autocast(device, torch.bfloat16):
         output = case.fused(epilogue)
         assert torch.equal(narrow.fused(epilogue), output)
     assert output.dtype == torch.bfloat16
@@ -342,6 +345,7 @@ BAD = {
 }  # fmt: skip
 
 
+@pytest.mark.cpu_only
 @pytest.mark.parametrize("problem", ["2d"], indirect=True)
 @pytest.mark.parametrize("bad", BAD)
 def test_errors(family, problem, bad):
@@ -350,12 +354,14 @@ def test_errors(family, problem, bad):
         Case(family, problem).fused(GOOD._replace(**changes))
 
 
+@pytest.mark.cpu_only
 @pytest.mark.parametrize("problem", ["2d"], indirect=True)
 def test_one_draw_has_no_residual_of_samples(family, problem):
     with pytest.raises(ValueError, match=r"'residual' must be of shape \(2, 8, 9, 11\), got shape \(3, 2, 8, 9, 11\)"):
         Case(family, problem, "one-draw").fused(GOOD)
 
 
+@pytest.mark.cpu_only
 def test_residual_of_other_rows(family):
     weight = torch.rand(3, 7)
     parameters, options = ([weight], {"p": 0.2}) if family == "masked" else ([weight, weight], {})
@@ -365,6 +371,7 @@ def test_residual_of_other_rows(family):
         )
 
 
+@pytest.mark.cpu_only
 @pytest.mark.parametrize("problem", ["2d"], indirect=True)
 @pytest.mark.parametrize(
     ("changes", "message"),

@@ -11,6 +11,8 @@ from bayesops.reference.flipout_conv import flipout_conv
 from bayesops.reference.lrt_conv import lrt_conv
 from bayesops.reference.sampled_conv import sampled_conv
 
+pytestmark = pytest.mark.cpu_only  # where the draws are made by the compiled operators; on CUDA it is the operator
+
 SEEDS = torch.tensor([3, -8, 21])
 STREAM = 5
 REFERENCES = {"sampled_conv": sampled_conv, "flipout_conv": flipout_conv}

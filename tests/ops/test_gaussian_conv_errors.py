@@ -5,6 +5,8 @@ import torch
 
 from bayesops import ops
 
+pytestmark = pytest.mark.cpu_only  # arguments are checked before a device is met
+
 X, MU, SPREAD = torch.randn(2, 4, 6, 6), torch.randn(6, 2, 3, 3), torch.rand(6, 2, 3, 3)
 BIAS, BIAS_SPREAD = torch.randn(6), torch.rand(6)
 SEEDS = torch.arange(3)

@@ -66,11 +66,12 @@ def test_gradients_match_reference(shape, prior, dtype):
         assert ((ours.double() - true).abs() <= rounding).all()
 
 
-def test_layout_does_not_matter():
+def test_layout_does_not_matter(device):
     mu, rho = parameters((4, 5, 6, 7))
     expected = ops.gaussian_kl(mu, rho)
     last = mu.to(memory_format=torch.channels_last), rho.mT.contiguous().mT
-    assert torch.equal(ops.gaussian_kl(*last), expected)
+    rounding = 1e-13 if device == "cuda" else 0  # the sums are torch's there, in the order of memory
+    torch.testing.assert_close(ops.gaussian_kl(*last), expected, rtol=rounding, atol=0)
     for ours, plain in zip(gradients(ops.gaussian_kl, *last, ()), gradients(ops.gaussian_kl, mu, rho, ()), strict=True):
         assert torch.equal(ours, plain)
 
@@ -103,13 +104,13 @@ def test_extreme_rho(function, dtype):
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
 @pytest.mark.parametrize("operator", [GRADIENT, _gaussian_kl_rules.gaussian_kl_grad], ids=["native", "composite"])
-def test_gradient_at_extreme_rho(operator, dtype):
+def test_gradient_at_extreme_rho(operator, dtype, device):
     rho = torch.linspace(-100, 100, 2001, dtype=dtype)
     mu = torch.zeros_like(rho)
     exact = gradients(gaussian_kl, mu.double(), rho.double(), (0.0, 1.0))[1]
     ours = operator(torch.tensor(0.7, dtype=torch.float64), mu, rho, 0.0, 1.0)[1]
     rounding = 8 * torch.finfo(dtype).eps
-    if operator is not GRADIENT:
+    if operator is not GRADIENT or device == "cuda":
         rounding = max(rounding, 4e-9)  # torch takes the slope of softplus for 1 above 20, where it is 1 - 2e-9
     torch.testing.assert_close(ours.double(), exact, rtol=rounding, atol=rounding / 2)
 
@@ -239,20 +240,21 @@ def test_compile():
         torch.testing.assert_close(a, b)
 
 
-def test_float16_and_autocast_compute_in_float32():
+def test_float16_and_autocast_compute_in_float32(device):
     mu, rho = parameters((20, 3))
     assert torch.equal(ops.gaussian_kl(mu.half(), rho.half()), ops.gaussian_kl(mu.half().float(), rho.half().float()))
-    with torch.autocast("cpu", torch.bfloat16):
+    with torch.autocast(device, torch.bfloat16):
         assert torch.equal(ops.gaussian_kl(mu, rho), gaussian_at(mu, rho))
         mixed = ops.gaussian_kl(mu.bfloat16(), rho)
     assert torch.equal(mixed, ops.gaussian_kl(mu.bfloat16().float(), rho))
 
 
 def gaussian_at(mu, rho):
-    with torch.autocast("cpu", enabled=False):
+    with torch.autocast(mu.device.type, enabled=False):
         return ops.gaussian_kl(mu, rho)
 
 
+@pytest.mark.cpu_only
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16], ids=str)
 @pytest.mark.parametrize("prior", PRIORS, ids=str)
 def test_composite_is_the_same(prior, dtype):
@@ -287,6 +289,7 @@ BAD = {
 }
 
 
+@pytest.mark.cpu_only
 @pytest.mark.parametrize("case", BAD, ids=str)
 def test_errors(case):
     bad, error, message = BAD[case]
@@ -294,6 +297,7 @@ def test_errors(case):
         ops.gaussian_kl(**{"mu": MU, "rho": MU, **bad})
 
 
+@pytest.mark.cpu_only
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -311,6 +315,7 @@ def test_errors_of_the_compiled_operators(arguments, message):
         GRADIENT(GRAD, *arguments)
 
 
+@pytest.mark.cpu_only
 def test_errors_of_the_gradient():
     for grad in (GRAD.float(), GRAD.reshape(1)):
         with pytest.raises(RuntimeError, match=r"gaussian_kl_grad: grad must be float64 of shape \[\]"):

@@ -109,6 +109,7 @@ BAD_STATISTICS = {
 }
 
 
+@pytest.mark.cpu_only
 @pytest.mark.parametrize("case", BAD_WEIGHTS)
 def test_errors_of_weights(case):
     arguments, message = BAD_WEIGHTS[case]
@@ -116,6 +117,7 @@ def test_errors_of_weights(case):
         gaussian_weight(*arguments)
 
 
+@pytest.mark.cpu_only
 @pytest.mark.parametrize("case", BAD_STATISTICS)
 def test_errors_of_the_epilogue(case):
     arguments, message = BAD_STATISTICS[case]

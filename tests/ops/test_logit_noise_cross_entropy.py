@@ -121,6 +121,7 @@ def test_loss_alone_is_the_loss_with_gradients():
                 assert torch.equal(operator(logits, log_var, target, **options), with_gradients)
 
 
+@pytest.mark.cpu_only
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
 @pytest.mark.parametrize("reduction", ["none", "mean", "sum"])
 def test_threads_do_not_show(reduction, dtype):
@@ -140,7 +141,7 @@ def test_threads_do_not_show(reduction, dtype):
 
 def test_seeds_of_the_draws_may_be_given():
     logits, log_var, target, _ = problem((4, 5))
-    seeds = random.sample_seeds(8, 6)
+    seeds = random.sample_seeds(8, 6, device=logits.device)
     expected = operator(logits, log_var, target, num_samples=6, seed=8)
     assert torch.equal(operator(logits, log_var, target, num_samples=6, seed=seeds), expected)
     assert torch.equal(operator(logits, log_var, target, num_samples=6, seed=torch.tensor(8)), expected)
@@ -337,7 +338,8 @@ def test_opcheck(shape, shared, reduction, dtype):
     logits, log_var, target, weight = problem(shape, dtype, shared=shared)
     target.view(-1)[0] = 1
     for format in (LAYOUTS["contiguous"], LAYOUTS["channels_last"]):
-        tensors = format(logits).requires_grad_(), format(log_var).requires_grad_(), target, random.sample_seeds(1, 3)
+        seeds = random.sample_seeds(1, 3, device=target.device)
+        tensors = format(logits).requires_grad_(), format(log_var).requires_grad_(), target, seeds
         options = (0, weight.float(), IGNORED, False, reduction)
         torch.library.opcheck(torch.ops.bayesops.logit_noise_cross_entropy.default, (*tensors, *options))
         torch.library.opcheck(torch.ops.bayesops.logit_noise_cross_entropy_gradients.default, (*tensors, *options))
@@ -390,14 +392,15 @@ def test_compile():
         torch.testing.assert_close(a, b)
 
 
-def test_autocast_takes_what_comes():
+def test_autocast_takes_what_comes(device):
     """Logits of a 16-bit layer with variances of another dtype; the loss is float32."""
     logits, log_var, target, _ = problem((2, 3, 4))
     expected = operator(logits.bfloat16().float(), log_var, target, num_samples=4, seed=1)
-    with torch.autocast("cpu", torch.bfloat16):
+    with torch.autocast(device, torch.bfloat16):
         assert torch.equal(operator(logits.bfloat16(), log_var, target, num_samples=4, seed=1), expected)
 
 
+@pytest.mark.cpu_only
 def test_half_precision_runs_in_float32_on_the_cpu():
     logits, log_var, target, _ = problem((2, 3, 4), torch.float16)
     ours = loss_and_gradients(operator, (logits, log_var, target, None), torch.float16)
@@ -436,6 +439,7 @@ BAD = {
 }  # fmt: skip
 
 
+@pytest.mark.cpu_only
 @pytest.mark.parametrize("case", BAD, ids=str)
 def test_errors(case):
     bad, error, message = BAD[case]
@@ -444,6 +448,7 @@ def test_errors(case):
         operator(**arguments)
 
 
+@pytest.mark.cpu_only
 @pytest.mark.parametrize("value", [-1, 3, 255])
 def test_a_target_that_is_no_class(value):
     target = TARGET.clone()
@@ -456,6 +461,7 @@ def test_a_target_that_is_no_class(value):
 SEEDS = torch.arange(2)
 
 
+@pytest.mark.cpu_only
 @pytest.mark.parametrize(
     ("changed", "message"),
     [

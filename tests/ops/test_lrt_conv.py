@@ -125,6 +125,7 @@ def test_standard_deviation_is_that_of_the_output(problem):
     torch.testing.assert_close(std.square(), plain_convolution(problem, input.square(), var, bias_var))
 
 
+@pytest.mark.cpu_only
 @pytest.mark.parametrize("argument", ["weight_var", "bias_var"])
 @pytest.mark.parametrize("requires_grad", [False, True])
 def test_negative_variance_is_refused(argument, requires_grad):

@@ -162,6 +162,7 @@ def test_certain_results_are_the_mean(size, seed, layout):
     assert torch.equal(output, mean.expand_as(output))
 
 
+@pytest.mark.cpu_only
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 def test_threads_do_not_show(size, seed, layout, dtype):
     mean, std = (layout(t, len(size) - 2) for t in moments((3 * size[0], *size[1:]), dtype))
@@ -204,6 +205,7 @@ def test_opcheck(size, seed, layout):
     torch.library.opcheck(OPERATOR, (mean, std, seed, STREAM, *Epilogue(relu=True)))
 
 
+@pytest.mark.cpu_only
 @few_sizes
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 def test_composite(size, seed, layout, dtype, assert_as_exact_as_torch):
@@ -260,13 +262,13 @@ def test_there_is_no_derivative():
         torch.func.jvp(lambda m: draw(m, std, epilogue, SEEDS), (mean,), (mean,))
 
 
-def test_autocast():
+def test_autocast(device):
     size = (2, 6, 5, 5)
     mean, std = moments(size)
     epilogue = epilogue_of(size, SEEDS)
     narrow = Epilogue(*[t.bfloat16() if isinstance(t, Tensor) else t for t in epilogue])
     expected = draw(mean.bfloat16(), std.bfloat16(), narrow, SEEDS)
-    with torch.autocast("cpu", torch.bfloat16):
+    with torch.autocast(device, torch.bfloat16):
         assert torch.equal(draw(mean, std, epilogue, SEEDS), expected)
         assert torch.equal(draw(mean.bfloat16(), std, epilogue, SEEDS), expected)
         assert draw(mean.double(), std.double(), Epilogue(), SEEDS).dtype == torch.float64
@@ -305,6 +307,7 @@ BAD = {
 }  # fmt: skip
 
 
+@pytest.mark.cpu_only
 @pytest.mark.parametrize("bad", BAD)
 def test_errors(bad):
     changes, error, message = BAD[bad]
@@ -312,6 +315,7 @@ def test_errors(bad):
         lrt_draw(**{**GOOD, **changes})
 
 
+@pytest.mark.cpu_only
 def test_float16_has_no_cpu_kernel():
     with pytest.raises(RuntimeError, match="lrt_draw: mean is float16, which runs on CUDA only"):
         lrt_draw(GOOD["mean"].half(), GOOD["std"].half(), epilogue=Epilogue(), seed=1)

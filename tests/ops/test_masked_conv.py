@@ -134,11 +134,11 @@ def test_linear_takes_leading_dimensions():
     torch.testing.assert_close(samples[1], bo.ops.masked_linear(input[1], weight, p=0.2, seed=SEEDS[1]))
 
 
-def test_operators_leave_torchs_generator_alone(problem):
+def test_operators_leave_torchs_generator_alone(problem, generator_state):
     input, weight, bias = problem.tensors(lead=(2,))
-    before = torch.get_rng_state()
+    before = generator_state()
     first = problem.operator(input, weight, bias, p=0.3, seed=4, **problem.options)
-    assert torch.equal(torch.get_rng_state(), before)
+    assert torch.equal(generator_state(), before)
     assert torch.equal(problem.operator(input, weight, bias, p=0.3, seed=4, **problem.options), first)
 
 
@@ -166,7 +166,7 @@ def test_any_shape(shapes, granularity, per_example, samples, examples, p, seed)
     image, weight_shape, options = shapes
     input = torch.randn(*samples[:1] * len(samples[1:]), examples, *image, dtype=torch.float64)
     weight = torch.randn(weight_shape, dtype=torch.float64)
-    seeds = torch.tensor(seed) if not samples else bo.random.sample_seeds(seed, samples[0])
+    seeds = torch.tensor(seed) if not samples else bo.random.sample_seeds(seed, samples[0], device=input.device)
     options |= {"p": p, "seed": seeds, "granularity": granularity, "per_example": per_example}
     operator = (bo.ops.masked_conv1d, bo.ops.masked_conv2d, bo.ops.masked_conv3d)[len(image) - 2]
     torch.testing.assert_close(operator(input, weight, **options), masked_conv(input, weight, **options))

@@ -6,6 +6,8 @@ import torch
 from bayesops.ops import _masked_conv_composite as composite
 from bayesops.ops._arguments import padding_pairs, per_dim
 
+pytestmark = pytest.mark.cpu_only  # where it is held against the compiled operators; on CUDA it is the operator
+
 SEEDS = torch.tensor([3, -8, 21])
 
 

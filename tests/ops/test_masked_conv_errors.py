@@ -5,6 +5,8 @@ import torch
 
 from bayesops.ops import masked_conv1d, masked_conv2d, masked_conv3d, masked_linear
 
+pytestmark = pytest.mark.cpu_only  # arguments are checked before a device is met
+
 X, W, B = torch.randn(2, 4, 6, 6), torch.randn(6, 2, 3, 3), torch.randn(6)
 GOOD = {"input": X, "weight": W, "bias": B, "p": 0.3, "seed": 1, "groups": 2}
 SEEDS = torch.arange(3)

@@ -16,6 +16,7 @@ def _free_bytes() -> int:
     return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
+@pytest.mark.cpu_only
 @pytest.mark.slow
 @pytest.mark.skipif(_free_bytes() < _BYTES, reason=f"needs {_BYTES >> 30} GiB of free memory")
 def test_more_than_two_to_the_31_elements() -> None:

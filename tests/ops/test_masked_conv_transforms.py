@@ -272,31 +272,31 @@ class TestExport:
 
 
 class TestAutocast:
-    def test_runs_in_the_regions_dtype(self, problem):
+    def test_runs_in_the_regions_dtype(self, problem, device):
         input, weight, bias = problem.tensors()
         options = {"p": 0.3, "seed": SEEDS, **problem.options}
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast(device, torch.bfloat16):
             output = problem.operator(input, weight, bias, **options)
             mixed = problem.operator(input.bfloat16(), weight, bias, **options)
         assert output.dtype == torch.bfloat16
         assert torch.equal(output, problem.operator(input.bfloat16(), weight.bfloat16(), bias.bfloat16(), **options))
         assert torch.equal(mixed, output)
 
-    def test_gradients_come_back_in_the_parameters_dtype(self):
+    def test_gradients_come_back_in_the_parameters_dtype(self, device):
         input, weight = torch.randn(2, 3, 5, 5, requires_grad=True), torch.randn(4, 3, 3, 3, requires_grad=True)
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast(device, torch.bfloat16):
             output = bo.ops.masked_conv2d(input, weight, p=0.3, seed=1)
         output.float().sum().backward()
         assert input.grad.dtype == weight.grad.dtype == torch.float32
 
-    def test_float64_stays(self):
+    def test_float64_stays(self, device):
         input, weight = torch.randn(2, 3, dtype=torch.float64), torch.randn(4, 3, dtype=torch.float64)
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast(device, torch.bfloat16):
             assert bo.ops.masked_linear(input, weight, p=0.3, seed=1).dtype == torch.float64
 
-    def test_under_vmap(self):
+    def test_under_vmap(self, device):
         input, weight = torch.randn(2, 3), torch.randn(4, 3)
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast(device, torch.bfloat16):
             mapped = torch.vmap(lambda seed: bo.ops.masked_linear(input, weight, p=0.3, seed=seed))(SEEDS)
             assert torch.equal(mapped, bo.ops.masked_linear(input, weight, p=0.3, seed=SEEDS))
         assert mapped.dtype == torch.bfloat16

@@ -152,6 +152,7 @@ def test_the_input_is_not_written_to():
     assert torch.equal(input, before)
 
 
+@pytest.mark.cpu_only
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 @pytest.mark.parametrize("layout", ["contiguous", "channels_last"])
 @pytest.mark.parametrize("channels", [5, 24])
@@ -219,6 +220,7 @@ def test_compile():
             assert torch.equal(compiled(x), function(x))
 
 
+@pytest.mark.cpu_only
 @pytest.mark.parametrize("dtype", [*DTYPES, torch.float16], ids=str)
 @pytest.mark.parametrize("layout", LAYOUTS, ids=str)
 @pytest.mark.parametrize("activation", range(3))
@@ -272,6 +274,7 @@ BAD = {
 }
 
 
+@pytest.mark.cpu_only
 @pytest.mark.parametrize("case", BAD, ids=str)
 def test_errors(case):
     bad, error, message = BAD[case]
@@ -279,6 +282,7 @@ def test_errors(case):
         ops.max_pool2d(**{"input": X, "kernel_size": 3, **bad})
 
 
+@pytest.mark.cpu_only
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -204,11 +204,13 @@ def test_mutual_information_of_members_that_disagree():
 
 
 @pytest.mark.parametrize(("chunk", "tolerance"), [(1000, 1e-3), (250, 1e-2), (50, 5e-2), (7, 0.25)])
-def test_small_variance_about_a_large_mean(chunk, tolerance):
+def test_small_variance_about_a_large_mean(chunk, tolerance, device):
     """A mean that is stored in float32 is off by a twentieth of the deviation, for each chunk by another twentieth.
 
     E[x²] - E[x]² would have no digit.
     """
+    if device == "cuda":
+        tolerance = 0.25  # a thread merges every 8 draws, whatever the chunk
     draws = (1e4 + 1e-2 * torch.randn(1000, 500, dtype=torch.float64)).float()
     mean, deviations = moments(ops.add_predictive_moments, draws, range(chunk, 1000, chunk), softmax=False)
     exact_mean, exact_deviations = exact_moments(draws, softmax=False)
@@ -300,6 +302,7 @@ def threads():
     torch.set_num_threads(before)
 
 
+@pytest.mark.cpu_only
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16], ids=str)
 @pytest.mark.parametrize("layout", [contiguous, classes_last])
 @pytest.mark.parametrize("shape", [(2, 11, 60, 81), (50, 1000)], ids=str)
@@ -318,6 +321,7 @@ def test_threads_do_not_show(shape, layout, dtype, threads):
         assert all(torch.equal(a, b) for a, b in zip(other, results[0], strict=True))
 
 
+@pytest.mark.cpu_only
 def test_nothing_of_the_size_of_the_chunk_is_allocated():
     draws = torch.randn(20, 2, 11, 50, 60)
     state = state_of(draws.shape[1:], torch.float32, True, fill=0.0)
@@ -401,6 +405,7 @@ BAD = {
 }
 
 
+@pytest.mark.cpu_only
 @pytest.mark.parametrize("case", BAD)
 def test_errors(case):
     bad, error, message = BAD[case]
@@ -410,6 +415,7 @@ def test_errors(case):
         ops.add_predictive_moments(arguments.pop("samples"), **arguments)
 
 
+@pytest.mark.cpu_only
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

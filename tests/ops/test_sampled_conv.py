@@ -54,4 +54,4 @@ def test_large_rho_does_not_overflow():
     """Trap 5: ``log(1 + exp(rho))`` is infinite past 88 in float32."""
     input, mu = torch.ones(1, 1), torch.zeros(1, 1)
     output = bo.ops.sampled_linear(input, mu, torch.full((1, 1), 200.0), seed=3)
-    torch.testing.assert_close(output, 200 * bo.random.normal(3, (1, 1)))
+    torch.testing.assert_close(output, 200 * bo.random.normal(3, (1, 1), device=mu.device))

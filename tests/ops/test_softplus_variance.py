@@ -48,13 +48,15 @@ def test_as_exact_as_torch(dtype, assert_as_exact_as_torch):
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
-def test_extreme_rho(dtype):
+def test_extreme_rho(dtype, device):
     rho = torch.linspace(-100, 100, 2001).to(dtype)
     exact = rho.double().requires_grad_()
     expected = plain(exact)
     (slope,) = torch.autograd.grad(expected.sum(), exact)
     rounding, tiny = 8 * torch.finfo(dtype).eps, torch.finfo(dtype).tiny
     torch.testing.assert_close(OPERATOR(rho).double(), expected.detach(), rtol=rounding, atol=tiny)
+    if device == "cuda":
+        rounding = max(rounding, 4e-9)  # torch takes the slope of softplus for 1 above 20, where it is 1 - 2e-9
     torch.testing.assert_close(GRADIENT(torch.ones_like(rho), rho).double(), slope, rtol=rounding, atol=tiny)
 
 
@@ -86,6 +88,7 @@ def test_both_ways_agree(shape, dtype):
         torch.testing.assert_close(ours.double(), plain(given.double()), rtol=4 * torch.finfo(dtype).eps, atol=1e-7)
 
 
+@pytest.mark.cpu_only
 def test_many_elements_take_the_kernel():
     rho = torch.zeros(rules._MANY, requires_grad=True)
     assert "Derivative" in rules.variance_of(rho).grad_fn.name()
@@ -139,6 +142,7 @@ def test_compile():
     torch.testing.assert_close(*(torch.autograd.grad(x, rho)[0] for x in (ours, expected)))
 
 
+@pytest.mark.cpu_only
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 def test_composite_is_the_same(dtype):
     """What CUDA runs, and what second derivatives are taken of."""
@@ -151,6 +155,7 @@ def test_composite_is_the_same(dtype):
 # --- errors -----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.cpu_only
 @pytest.mark.parametrize(
     ("call", "message"),
     [
