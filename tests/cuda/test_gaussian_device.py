@@ -5,10 +5,7 @@ import torch
 
 import bayesops  # noqa: F401  registers the operators
 
-pytestmark = [
-    pytest.mark.cuda,
-    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU and a CUDA torch"),
-]
+pytestmark = pytest.mark.cuda
 DEVICE = "cuda"
 SEEDS = torch.tensor([3, -8, 21])
 STREAM = 5

@@ -5,10 +5,7 @@ import torch
 
 from bayesops import ops
 
-pytestmark = [
-    pytest.mark.cuda,
-    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU and a CUDA torch"),
-]
+pytestmark = pytest.mark.cuda
 
 
 def run(device, logits, log_var, target, weight, **options):
@@ -38,15 +35,9 @@ def test_is_that_of_the_cpu(shape, dtype, shared, reduction, average):
         torch.testing.assert_close(a.double(), b.double(), rtol=tolerance, atol=tolerance * b.abs().max().item())
 
 
-def test_nothing_waits_for_the_device():
-    logits, log_var = (torch.randn(2, 5, 8, 8, device="cuda", requires_grad=True) for _ in range(2))
+def test_a_target_that_is_no_class_is_nan():
+    """To refuse it, as the CPU does, would wait for the device."""
+    logits, log_var = (torch.randn(2, 5, 8, 8, device="cuda") for _ in range(2))
     target = torch.zeros(2, 8, 8, dtype=torch.int64, device="cuda")
-    seed = torch.tensor(1, device="cuda")
-    torch.cuda.set_sync_debug_mode("error")
-    try:
-        ops.logit_noise_cross_entropy(logits, log_var, target, num_samples=5, seed=seed).backward()
-    finally:
-        torch.cuda.set_sync_debug_mode("default")
-    assert logits.grad.isfinite().all()
     target[0, 0, 0] = 9
-    assert ops.logit_noise_cross_entropy(logits, log_var, target, num_samples=5, seed=seed).isnan()
+    assert ops.logit_noise_cross_entropy(logits, log_var, target, num_samples=5, seed=1).isnan()

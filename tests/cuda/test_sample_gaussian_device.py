@@ -5,10 +5,7 @@ import torch
 
 from bayesops import ops, priors
 
-pytestmark = [
-    pytest.mark.cuda,
-    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU and a CUDA torch"),
-]
+pytestmark = pytest.mark.cuda
 SEEDS = torch.tensor([3, -8, 2**62 + 5])
 PRIORS = [None, priors.Gaussian(0.1, 0.5), priors.Laplace(0.1, 0.5), priors.ScaleMixture(0.25, 1.0, 0.05)]
 
