@@ -215,7 +215,9 @@ def test_an_error_of_the_model_is_the_models():
 def test_whole_models(name, granularity, device):
     options = {"width": 8} if name == "resnet18" else {}
     model = bo.models.build(name, bayesian=True, p=0.2, granularity=granularity, **options).eval()
-    inputs = bo.models.example_input(name, 2).to(device)
+    with torch.device("cpu"):  # it has a generator of the CPU
+        inputs = bo.models.example_input(name, 2)
+    inputs = inputs.to(device)
     prediction = bo.predict(model, inputs, num_samples=4, return_samples=True)
     assert prediction.plan.startswith("plan:")
     torch.testing.assert_close(prediction.samples, draws(model, inputs, 4).softmax(2), rtol=1e-4, atol=1e-5)
