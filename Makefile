@@ -10,7 +10,7 @@ CUDA_CHOICE := $(if $(BAYESOPS_CUDA),$(BAYESOPS_CUDA),auto)
 BUILT := build/stamp-built-cuda-$(CUDA_CHOICE)
 NATIVE := $(shell find csrc cmake -type f) CMakeLists.txt setup.py pyproject.toml tools/torch_location.py
 
-.PHONY: help venv build demo test bench lint docs pictures wheel asan cuda-compile cuda-sanitize clean
+.PHONY: help venv build demo test bench lint docs pictures studies wheel asan cuda-compile cuda-sanitize clean
 
 help:
 	@echo "make demo           train, predict with uncertainty, and show what the sampling costs"
@@ -20,6 +20,7 @@ help:
 	@echo "make lint           ruff, clang-format and mypy, as in pre-commit"
 	@echo "make docs           build the pages into build/docs"
 	@echo "make pictures       train small networks and draw the pictures of docs/pictures.md"
+	@echo "make studies        run the five studies on real data (BAYESOPS_DATA), an hour or two; into results/"
 	@echo "make wheel          build dist/*.whl and the source archive, in isolation"
 	@echo "make asan           run the operator tests under the address and undefined-behaviour sanitizers"
 	@echo "make cuda-compile   compile and link the CUDA library (needs nvcc, but no GPU)"
@@ -74,6 +75,10 @@ docs: venv
 
 pictures: build
 	$(RUN) python examples/pictures
+
+# In full; what a study has trained is kept, so that one that was stopped goes on. `python examples/study_*.py --help`.
+studies: build
+	set -e; for study in examples/study_*.py; do $(RUN) python $$study --out results; done
 
 wheel: venv
 	rm -rf dist build/lib.* build/bdist.*

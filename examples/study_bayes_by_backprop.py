@@ -234,6 +234,10 @@ def curves(found, sizes):
                     lines[f"{kind}, {side}"] = 100 * shares
                     errors[f"{kind}, {side}"] = 100 * (shares * (1 - shares) / count).sqrt()
             bo.plot.sweep(one["curve"]["epochs"], lines, errors, xlabel="epoch", ylabel="accuracy, %", ax=ax)
+            ax.locator_params(axis="x", integer=True)
+            ends = min(float(line[-1]) for line in lines.values())
+            low, high = ax.get_ylim()
+            ax.set_ylim(max(low, ends - 5), min(high, 100.5))  # not from the first epoch's accuracy
             ax.set_title(title)
     return axes[0].figure
 

@@ -158,6 +158,8 @@ def picture(part, found):
     ax = bo.plot.sweep(
         [float(place) for place in places], lines, bands, xlabel=xlabel, ylabel="accuracy ± deviation of draws, %"
     )
+    low, high = ax.get_ylim()
+    ax.set_ylim(max(low, 0), min(high, 101))
     if part == "sizes":
         ax.set_xscale("log")
     return ax.figure

@@ -13,7 +13,7 @@ import bayesops as bo
 from bayesops.cli import main
 
 ROOT = Path(__file__).parents[1]
-PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")])
+PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")])
 
 
 def blocks(page, language):
@@ -63,6 +63,20 @@ def test_the_page_of_uncertainty_prints_what_it_says(capsys):
     assert measures <= named  # the table lists them all
 
 
+def test_the_page_of_data_runs_and_lists_every_set_and_model(capsys):
+    page = ROOT / "docs" / "data.md"
+    for language, block in re.findall(r"^```(python|text)\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL):
+        if language == "python":
+            exec(block, {})
+        else:
+            assert capsys.readouterr().out == block
+    calls = set(re.findall(r"`bo\.data\.(\w+)\(", page.read_text()))
+    readers = {name for name in bo.data.__all__ if name.islower()} - {"read_idx"}
+    assert calls == readers
+    named = dict(re.findall(r'^\| `"(\w+)"` \| `(\w+)`', page.read_text(), re.MULTILINE))
+    assert named == {name: model.__name__ for name, model in bo.models.MODELS.items()}
+
+
 def test_the_page_of_profiling_runs_and_its_commands_are_understood(capsys, monkeypatch):
     page = ROOT / "docs" / "profiling.md"
     monkeypatch.setattr(bo, "profile", partial(bo.profile, seconds=0.01))
@@ -99,15 +113,16 @@ def test_what_the_page_of_streams_says_of_layers_is_true():
     assert len(claims) == 2
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_links_lead_somewhere(page):
     links = [link for link in re.findall(r"\]\(([^)#]+)", page.read_text()) if "://" not in link]
     assert [link for link in links if not (page.parent / link).exists()] == []
 
 
 def test_the_navigation_lists_every_page():
-    listed = re.findall(r": (\w+\.md)$", (ROOT / "mkdocs.yml").read_text(), re.MULTILINE)
-    assert sorted(listed) == sorted(page.name for page in (ROOT / "docs").glob("*.md"))
+    listed = re.findall(r": ([\w/]+\.md)$", (ROOT / "mkdocs.yml").read_text(), re.MULTILINE)
+    docs = ROOT / "docs"
+    assert sorted(listed) == sorted(page.relative_to(docs).as_posix() for page in docs.rglob("*.md"))
 
 
 def test_files_named_in_contributing_exist():
