@@ -30,6 +30,8 @@ set(BAYESOPS_COMMON_SOURCES
 
 # Schemas, checks and CPU dispatch of the torch operators: _C.
 set(BAYESOPS_OPS_SOURCES
+  csrc/ops/conv_epilogue.cpp
+  csrc/ops/conv_epilogue_arguments.cpp
   csrc/ops/convolution.cpp
   csrc/ops/dropout.cpp
   csrc/ops/dropout_arguments.cpp
@@ -58,6 +60,7 @@ set(BAYESOPS_OPS_SOURCES
 
 # CUDA kernels and registrations, and the checks that they share with the CPU: _C_cuda.
 set(BAYESOPS_CUDA_SOURCES
+  csrc/cuda/conv_epilogue.cu
   csrc/cuda/dropout.cu
   csrc/cuda/gaussian.cu
   csrc/cuda/logit_noise_cross_entropy.cu
@@ -65,8 +68,10 @@ set(BAYESOPS_CUDA_SOURCES
   csrc/cuda/predictive_moments.cu
   csrc/cuda/random.cu
   csrc/cuda/sample_gaussian.cu
+  csrc/ops/conv_epilogue_arguments.cpp
   csrc/ops/convolution.cpp
   csrc/ops/dropout_arguments.cpp
+  csrc/ops/epilogue.cpp
   csrc/ops/gaussian_weight_arguments.cpp
   csrc/ops/logit_noise_cross_entropy_arguments.cpp
   csrc/ops/lrt_arguments.cpp

@@ -4,16 +4,20 @@ They take the arguments of the plain operator, then those of the epilogue, and a
 """
 
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor
 from torch._ops import OpOverload
 
-from bayesops.ops import _lrt_conv_rules, _masked_conv_rules, _sampled_conv_rules
+from bayesops.ops import (
+    _gaussian_composite,
+    _lrt_conv_rules,
+    _masked_conv_composite,
+    _masked_conv_rules,
+    _sampled_conv_rules,
+)
 from bayesops.ops._dispatch import refuse_autograd, register_autocast
-from bayesops.ops._epilogue import Epilogue, apply_epilogue
-from bayesops.ops._layout import is_channels_last, with_layout
+from bayesops.ops._epilogue import Epilogue
 
 _EPILOGUE_ARGUMENTS = len(Epilogue._fields)
 
@@ -23,15 +27,18 @@ def fused_fake(plain_fake: Callable[..., Tensor]) -> Callable[..., Tensor]:
     return lambda *args: plain_fake(*args[:-_EPILOGUE_ARGUMENTS])
 
 
+# What CUDA runs; they take the arguments of the plain operator as well.
+_COMPOSITES: dict[str, Callable[..., Tensor]] = {
+    "masked_conv": _masked_conv_composite.masked_conv,
+    "sampled_conv": _gaussian_composite.sampled_conv,
+    "flipout_conv": _gaussian_composite.flipout_conv,
+    "lrt_conv": _gaussian_composite.lrt_conv,
+}
+
+
 def fused_composite(plain: OpOverload) -> Callable[..., Tensor]:
-    """Return the form with an epilogue as the plain operator, and what follows in PyTorch's operations."""
-
-    def composite(input: Tensor, weight: Tensor, *args: Any) -> Tensor:
-        spatial, epilogue = weight.dim() - 2, Epilogue(*args[-_EPILOGUE_ARGUMENTS:])
-        output = apply_epilogue(plain(input, weight, *args[:-_EPILOGUE_ARGUMENTS]), epilogue, spatial)
-        return with_layout(output, spatial, is_channels_last(input, spatial))
-
-    return composite
+    """Return what CUDA runs as the form with an epilogue: the library's convolution, and one pass for what follows."""
+    return _COMPOSITES[plain._opname]
 
 
 def _register(family: str, plain_fake: Callable[..., Tensor], *, float16: bool = True) -> None:

@@ -6,7 +6,11 @@ hold it on the CPU against the reference.
 - Weight sampling: `gaussian_weight` writes all samples' weights, and they make one convolution (`_sample_folding`).
 - Flipout: the convolution with the mean, once where the samples share the input, and that of the flipped input with
   sigma * eps, its output flipped. Of gradients, too, the mean's part is taken once, from the sum over the samples.
-- Local reparameterisation: a convolution of means and one of variances; `lrt_epilogue` draws from both.
+- Local reparameterisation: a convolution of means and one of variances; `lrt_epilogue` draws from both, and its fused
+  form does what follows as well.
+
+What follows a convolution is one pass (`_composite_epilogue`, `lrt_epilogue_fused`). The forward functions serve the
+operators whose names end in ``_fused``, too: those have the parts of an `Epilogue` as their last arguments.
 """
 
 from collections.abc import Sequence
@@ -15,21 +19,22 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from bayesops.ops._composite_epilogue import finish
+from bayesops.ops._epilogue import Epilogue
 from bayesops.ops._layout import is_channels_last, with_layout
-from bayesops.ops._sample_folding import Geometry, convolve, input_gradient, weight_gradients
+from bayesops.ops._sample_folding import Geometry, convolve, convolve_in_groups, input_gradient, weight_gradients
 
 # --- weight sampling --------------------------------------------------------------------------------------------------
 
 
 def sampled_conv(
     input: Tensor, weight_mu: Tensor, weight_sigma: Tensor, bias: Tensor | None, seed: Tensor, stream: int,
-    *geometry: Any,
+    *options: Any,
 ) -> Tensor:  # fmt: skip
-    """Take and return what the operator ``bayesops::sampled_conv`` does."""
-    spatial = weight_mu.dim() - 2
+    """Take and return what the operators ``bayesops::sampled_conv`` and ``bayesops::sampled_conv_fused`` do."""
+    geometry, epilogue = _split(options)
     weights = torch.ops.bayesops.gaussian_weight(weight_mu, weight_sigma, seed, stream)
-    output = _add_bias(convolve(input, weights, Geometry(*geometry)), bias, spatial)
-    return with_layout(output, spatial, is_channels_last(input, spatial))
+    return finish(convolve_in_groups(input, weights, geometry), bias, input, seed, epilogue)
 
 
 def sampled_conv_input_grad(
@@ -55,15 +60,16 @@ def sampled_conv_weight_grad(
 
 def flipout_conv(
     input: Tensor, weight_mu: Tensor, weight_sigma: Tensor, bias: Tensor | None, seed: Tensor, stream: int,
-    *geometry: Any,
+    *options: Any,
 ) -> Tensor:  # fmt: skip
-    """Take and return what the operator ``bayesops::flipout_conv`` does."""
-    spatial = weight_mu.dim() - 2
+    """Take and return what the operators ``bayesops::flipout_conv`` and ``bayesops::flipout_conv_fused`` do."""
+    geometry, epilogue = _split(options)
     flip_input, flip_output = _signs(input, input.shape, weight_mu.shape, seed, stream)
     deviation = torch.ops.bayesops.gaussian_weight(None, weight_sigma, seed, stream)
-    mean = _add_bias(convolve(input, weight_mu, Geometry(*geometry)), bias, spatial)
-    output = torch.addcmul(mean, flip_output, convolve(input * flip_input, deviation, Geometry(*geometry)))
-    return with_layout(output, spatial, is_channels_last(input, spatial))
+    mean = convolve_in_groups(input, weight_mu, geometry)
+    results = convolve_in_groups(input * flip_input, deviation, geometry)
+    signs = flip_output.reshape(*results.shape[:2], weight_mu.shape[0])
+    return finish(results, bias, input, seed, epilogue, base=mean, signs=signs)
 
 
 def flipout_conv_input_grad(
@@ -98,10 +104,14 @@ def flipout_conv_weight_grad(
 
 def lrt_conv(
     input: Tensor, weight_mu: Tensor, weight_var: Tensor, bias_mu: Tensor | None, bias_var: Tensor | None,
-    seed: Tensor, stream: int, *geometry: Any,
+    seed: Tensor, stream: int, *options: Any,
 ) -> Tensor:  # fmt: skip
-    """Take and return what the operator ``bayesops::lrt_conv`` does."""
-    return lrt_conv_std(input, weight_mu, weight_var, bias_mu, bias_var, seed, stream, *geometry)[0]
+    """Take and return what the operators ``bayesops::lrt_conv`` and ``bayesops::lrt_conv_fused`` do."""
+    geometry, epilogue = _split(options)
+    return torch.ops.bayesops.lrt_epilogue_fused(
+        *_moments(input, weight_mu, weight_var, geometry), False, bias_mu, bias_var, seed, stream, weight_mu.dim() - 2,
+        *Epilogue(*epilogue),
+    )  # fmt: skip
 
 
 def lrt_conv_std(
@@ -109,12 +119,8 @@ def lrt_conv_std(
     seed: Tensor, stream: int, *geometry: Any,
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
     """Take and return what the operator ``bayesops::lrt_conv_std`` does."""
-    spatial = weight_mu.dim() - 2
-    mean = _add_bias(convolve(input, weight_mu, Geometry(*geometry)), bias_mu, spatial)
-    variance = _add_bias(convolve(input.square(), weight_var, Geometry(*geometry)), bias_var, spatial)
-    # The operator's results lie in memory as the mean does.
-    mean = with_layout(mean, spatial, is_channels_last(input, spatial))
-    return torch.ops.bayesops.lrt_epilogue(mean, variance, seed, stream, spatial)
+    moments = _moments(input, weight_mu, weight_var, Geometry(*geometry))
+    return torch.ops.bayesops.lrt_epilogue(*moments, seed, stream, weight_mu.dim() - 2, bias_mu, bias_var)
 
 
 def lrt_conv_input_grad(
@@ -138,11 +144,17 @@ def lrt_conv_weight_grad(
 # --- what they share --------------------------------------------------------------------------------------------------
 
 
-def _add_bias(output: Tensor, bias: Tensor | None, spatial: int) -> Tensor:
-    """Add a bias ``[O]``, or one for each sample ``[S, O]``."""
-    if bias is None:
-        return output
-    return output + bias.reshape(*bias.shape[:-1], 1, -1, *[1] * spatial)
+def _split(options: Sequence[Any]) -> tuple[Geometry, Sequence[Any]]:
+    """Geometry, and the parts of an epilogue if there are any."""
+    return Geometry(*options[:4]), options[4:]
+
+
+def _moments(input: Tensor, weight_mu: Tensor, weight_var: Tensor, geometry: Geometry) -> tuple[Tensor, Tensor]:
+    """Means and variances of outputs, without those of biases."""
+    spatial = weight_mu.dim() - 2
+    mean, variance = convolve(input, weight_mu, geometry), convolve(input.square(), weight_var, geometry)
+    # What is drawn from them lies in memory as the mean does.
+    return with_layout(mean, spatial, is_channels_last(input, spatial)), variance
 
 
 def _laid_out_as(gradient: Tensor, grad_output: Tensor, spatial: int) -> Tensor:

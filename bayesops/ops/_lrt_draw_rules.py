@@ -6,8 +6,7 @@ import torch
 from torch import Tensor
 
 from bayesops.ops._dispatch import batch_first, refuse_autograd, register_autocast, vmap_by_loop
-from bayesops.ops._epilogue import Epilogue, apply_epilogue
-from bayesops.ops._layout import empty_images, is_channels_last, with_layout
+from bayesops.ops._layout import empty_images, is_channels_last
 
 _operator = torch.ops.bayesops.lrt_draw.default
 
@@ -25,13 +24,10 @@ register_autocast(_operator, float16=False)  # as lrt_conv does
 
 
 def lrt_draw(mean: Tensor, std: Tensor, seed: Tensor, stream: int, *epilogue: Any) -> Tensor:
-    """Take and return what the operator ``bayesops::lrt_draw`` does, as a composite."""
-    examples, channels, *space = mean.shape
-    spatial = len(space)
-    noise = torch.ops.bayesops.random_normal(seed, [examples, *space, channels], stream).movedim(-1, seed.dim() + 1)
-    output = torch.addcmul(mean, std, noise)  # the noise is float32, and so is all that follows at least
-    output = apply_epilogue(output, Epilogue(*epilogue), spatial).to(mean.dtype)
-    return with_layout(output, spatial, is_channels_last(mean, spatial))
+    """Take and return what the operator ``bayesops::lrt_draw`` does: noise and all that follows in one pass."""
+    return torch.ops.bayesops.lrt_epilogue_fused(
+        mean, std, True, None, None, seed, stream, mean.dim() - 2, *epilogue
+    )  # fmt: skip
 
 
 torch.library.impl("bayesops::lrt_draw", "cuda", lrt_draw)

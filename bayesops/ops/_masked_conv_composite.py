@@ -2,7 +2,8 @@
 
 This is how the operators run on CUDA, where cuDNN's convolution is hard to beat and what counts is that no mask and no
 unscaled copy is ever written: `masked_weight` draws, masks and scales in one pass. It runs on any device, and the tests
-hold it on the CPU against the reference. How samples and examples become channels and groups: `_sample_folding`.
+hold it on the CPU against the reference. How samples and examples become channels and groups: `_sample_folding`; what
+follows a convolution: `_composite_epilogue`.
 """
 
 from collections.abc import Sequence
@@ -11,12 +12,13 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from bayesops.ops._composite_epilogue import finish
 from bayesops.ops._layout import is_channels_last, with_layout
-from bayesops.ops._sample_folding import Geometry, convolve, input_gradient, weight_gradients
+from bayesops.ops._sample_folding import Geometry, convolve_in_groups, input_gradient, weight_gradients
 
 
 class Options(NamedTuple):
-    """The arguments that the three operators share."""
+    """The arguments that the operators share."""
 
     p: float
     granularity: int
@@ -45,14 +47,12 @@ class Options(NamedTuple):
 def masked_conv(
     input: Tensor, weight: Tensor, bias: Tensor | None, seed: Tensor, mask: Tensor | None, *options: Any
 ) -> Tensor:
-    """Take and return what the operator ``bayesops::masked_conv`` does."""
-    o = Options(*options)
-    spatial = weight.dim() - 2
+    """Take and return what the operators ``bayesops::masked_conv`` and ``bayesops::masked_conv_fused`` do."""
+    shared = len(Options._fields)
+    o, epilogue = Options(*options[:shared]), options[shared:]
     weights = o.weights(weight, seed, mask, input.shape)
-    output = convolve(input, weights, o.geometry, per_example=o.per_example)
-    if bias is not None:
-        output = output + bias.view(-1, *[1] * spatial)
-    return with_layout(output, spatial, is_channels_last(input, spatial))
+    results = convolve_in_groups(input, weights, o.geometry, per_example=o.per_example)
+    return finish(results, bias, input, seed, epilogue)
 
 
 def masked_conv_input_grad(

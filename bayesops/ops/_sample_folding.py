@@ -29,21 +29,36 @@ class Geometry(NamedTuple):
     groups: int
 
 
-def convolve(input: Tensor, weights: Tensor, geometry: Geometry, *, per_example: bool = False) -> Tensor:
-    """Return the convolution of each sample's (and example's) images with its own weight."""
+def convolve(input: Tensor, weights: Tensor, geometry: Geometry) -> Tensor:
+    """Return the convolution of each sample's images with its own weight."""
+    spatial = len(geometry.stride)
+    results = convolve_in_groups(input, weights, geometry).flatten(2, 3)
+    sampled = spatial + 3 in (input.dim(), weights.dim())
+    return results if sampled else results.squeeze(0)
+
+
+def convolve_in_groups(
+    input: Tensor, weights: Tensor, geometry: Geometry, *, per_example: bool = False
+) -> Tensor:  # fmt: skip
+    """Convolve each sample's (and example's) images with its own weight, to ``[S or 1, N, groups, O / groups, *]``.
+
+    That is a view of what the library's convolution wrote, in whatever order it lies there: nothing is copied.
+    """
     spatial = len(geometry.stride)
     if _is_all_examples(input.shape, weights.shape, spatial, per_example):
-        return convolve(input.flatten(0, 1), weights, geometry).unflatten(0, input.shape[:2])
-    samples = weights.shape[: weights.dim() - spatial - 2 - per_example]
+        return convolve_in_groups(input.flatten(0, 1), weights, geometry).squeeze(0).unflatten(0, input.shape[:2])
+    lead = weights.shape[: weights.dim() - spatial - 2 - per_example]
+    samples, examples = lead.numel(), input.shape[-spatial - 2]
     size = output_size(
         input.shape[input.dim() - spatial :], weights.shape[weights.dim() - spatial :],
         geometry.stride, geometry.padding, geometry.dilation,
     )  # fmt: skip
-    shape = [*samples, input.shape[-spatial - 2], weights.shape[-spatial - 2], *size]
+    shape = [samples, examples, geometry.groups, weights.shape[-spatial - 2] // geometry.groups, *size]
     if 0 in shape or input.numel() == 0:
         return input.new_zeros(shape)
     if spatial == 0:
-        return _linear(input, weights, per_example)
+        rows = _linear(input, weights, per_example).unsqueeze(-2)  # all are one group
+        return rows if lead else rows.unsqueeze(0)
     folding = _Folding.of(input.shape, weights.shape, geometry, per_example)
     pads, padding = _padding(geometry.padding)
     images = folding.images(input)
@@ -53,7 +68,7 @@ def convolve(input: Tensor, weights: Tensor, geometry: Geometry, *, per_example:
         images, folding.kernels(weights), None, geometry.stride, padding, geometry.dilation, False, [0] * spatial,
         folding.all_groups,
     )  # fmt: skip
-    return folding.unfold_output(folded, shape)
+    return folding.unfold_output(folded, samples, examples)
 
 
 def input_gradient(
@@ -100,7 +115,10 @@ def _is_all_examples(input_size: Sequence[int], weights_size: Sequence[int], spa
 def _linear(input: Tensor, weights: Tensor, per_example: bool) -> Tensor:
     if per_example:
         return torch.matmul(weights, input.unsqueeze(-1)).squeeze(-1)
-    return torch.matmul(input, weights.transpose(-1, -2))
+    if weights.dim() > input.dim():  # one wide product
+        rows = input @ weights.flatten(0, 1).transpose(0, 1)
+        return rows.unflatten(1, weights.shape[:2]).transpose(0, 1)
+    return input @ weights.transpose(-1, -2)
 
 
 def _padding(padding: Sequence[int]) -> tuple[list[int] | None, list[int]]:
@@ -166,14 +184,15 @@ class _Folding(NamedTuple):
         grouped = output.unflatten(2, (self.groups, -1))  # S N g O/g *
         return grouped.permute(1, 2, 0, *range(3, grouped.dim())).flatten(1, 3)
 
-    def unfold_output(self, folded: Tensor, shape: Sequence[int]) -> Tensor:
-        if self.per_example or not self.sampled:
-            return folded.reshape(shape)
-        samples, _, channels, *_ = shape
+    def unfold_output(self, folded: Tensor, samples: int, examples: int) -> Tensor:
+        """Bring the one convolution's output into the form ``[S or 1, N, groups, O / groups, *]``, as a view."""
+        if self.per_example:
+            return folded.unflatten(1, (samples, examples, self.groups, -1)).squeeze(0)
+        if not self.sampled:
+            return folded.unflatten(1, (self.groups, -1)).unsqueeze(0)
         if self.per_sample:
-            return folded.unflatten(1, (samples, channels)).transpose(0, 1)
-        grouped = folded.unflatten(1, (self.groups, samples, channels // self.groups))  # N g S O/g *
-        return grouped.permute(2, 0, 1, *range(3, grouped.dim())).reshape(shape)
+            return folded.unflatten(1, (samples, self.groups, -1)).transpose(0, 1)
+        return folded.unflatten(1, (self.groups, samples, -1)).movedim(2, 0)
 
     def unfold_images(self, images: Tensor, shape: Sequence[int]) -> Tensor:
         if self.per_example:

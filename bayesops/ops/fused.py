@@ -6,6 +6,12 @@ spatial dimensions being that of the weight), and an `Epilogue`. It makes the sa
 reparameterisation that is the draw with its noise. An epilogue of nothing leaves the bits of the plain operator.
 `lrt_draw` is local reparameterisation where mean and standard deviation are there already.
 
+On the CPU nothing is rounded before that. On CUDA we write the masked or drawn weights, and a convolution of the
+library's own stores its results, both in the dtype of the input. In bfloat16 and float16 these are rounded first, then:
+the weights, the results of the convolution, of Flipout those of the mean and of the deviation, of local
+reparameterisation the squared input, means and variances. From there on, with bias, noise and epilogue, all is float32
+and rounded once. In float32 and float64 there is no such difference.
+
 They have no derivative: call them under `torch.no_grad`, or with nothing that requires one.
 """
 

@@ -13,22 +13,9 @@ using namespace ops;
 Tensor dropout(const Tensor input, const Tensor seed, const std::optional<Tensor> mask, double p, int64_t granularity,
                int64_t stream, bool shared_input) {
   const DropoutArguments a(input, seed, mask, p, granularity, stream, shared_input);
-  const DropoutProblem& problem = a.problem;
-  const MaskSource& source = problem.mask;
-  with_type(problem.dtype, [&](auto type) {
-    using S = decltype(type);
-    const FlatDropout<S> f{FlatMask{source.seeds, source.stream, source.law, source.given, source.given_sample_stride},
-                           problem.samples,
-                           problem.examples,
-                           problem.channels,
-                           problem.pixels,
-                           problem.shared_input,
-                           problem.channels_last,
-                           problem.whole_channels,
-                           static_cast<typename ComputeOf<S>::T>(problem.scale),
-                           static_cast<const S*>(a.input.data_ptr()),
-                           static_cast<S*>(a.out.data_ptr())};
-    launch(f, FlatDropout<S>::total(f), input);
+  with_type(a.problem.dtype, [&](auto type) {
+    const auto f = FlatDropout<decltype(type)>::of(a.problem, a.input.data_ptr(), a.out.data_ptr());
+    launch(f, f.total(f), input);
   });
   return a.out;
 }

@@ -2,23 +2,17 @@
 
 namespace bayesops::ops {
 
-namespace {
-
-std::optional<Tensor> channels_of(const char* op, const char* name, const std::optional<Tensor>& given,
-                                  const Sizes& image, const Tensor& out) {
+std::optional<Tensor> per_channel(const char* op, const char* name, const std::optional<Tensor>& given,
+                                  int64_t channels, const Tensor& like) {
   if (!given.has_value()) return std::nullopt;
-  check_parameter(op, name, *given, out, {image[1]});
+  check_parameter(op, name, *given, like, {channels});
   return torch::stable::contiguous(*given);
 }
 
-const void* data_of(const std::optional<Tensor>& t) { return t.has_value() ? t->data_ptr() : nullptr; }
-
-}  // namespace
-
 DenseEpilogue::DenseEpilogue(const char* op, const EpilogueTensors& given, const Sizes& image, bool batched,
                              const Tensor& out) {
-  dense_.scale = channels_of(op, "scale", given.scale, image, out);
-  dense_.shift = channels_of(op, "shift", given.shift, image, out);
+  dense_.scale = per_channel(op, "scale", given.scale, image[1], out);
+  dense_.shift = per_channel(op, "shift", given.shift, image[1], out);
   dense_.relu = given.relu;
   if (!given.residual.has_value()) return;
   const Tensor& residual = *given.residual;

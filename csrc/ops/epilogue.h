@@ -14,6 +14,10 @@ struct EpilogueTensors {
   bool relu = false;
 };
 
+// A parameter [channels], contiguous, of the dtype and on the device of `like`.
+std::optional<Tensor> per_channel(const char* op, const char* name, const std::optional<Tensor>& given,
+                                  int64_t channels, const Tensor& like);
+
 // As the kernels take them: checked, and the residual laid out as the output, copied where it is not.
 class DenseEpilogue {
  public:

@@ -27,24 +27,52 @@ Sizes OutputNoise::output() const {
   return all;
 }
 
-LrtEpilogueArguments::LrtEpilogueArguments(const Tensor& given_mean, const Tensor& given_variance, const Tensor& seed,
-                                           int64_t given_stream, int64_t spatial)
-    : noise("lrt_epilogue", "mean", given_mean, seed, given_stream, spatial),
-      dtype(dtype_of("lrt_epilogue", "mean", given_mean)) {
-  const char* op = "lrt_epilogue";
-  check_same_device(op, given_mean, "variance", given_variance);
-  STD_TORCH_CHECK(given_variance.scalar_type() == given_mean.scalar_type(), op,
-                  ": variance must have the dtype of mean");
-  STD_TORCH_CHECK(sizes_of(given_variance) == sizes_of(given_mean), op, ": variance must have the shape of mean, ",
-                  describe(sizes_of(given_mean)), ", not ", describe(sizes_of(given_variance)));
-  const int64_t channel = noise.statistic_channel();
-  channels_last = is_channels_last(given_mean, channel);
-  mean = dense(given_mean, channel, channels_last);
-  variance = dense(given_variance, channel, channels_last);
-  std = empty_dense(sizes_of(given_mean), channel, channels_last, given_mean);
-  out = empty_dense(noise.output(), noise.output_channel(), channels_last, given_mean);
+LrtEpilogueArguments::LrtEpilogueArguments(const char* op, const Tensor& given_mean, const Tensor& given_spread,
+                                           bool is_std, const std::optional<Tensor>& given_bias_mu,
+                                           const std::optional<Tensor>& given_bias_var, const Tensor& seed,
+                                           int64_t given_stream, int64_t spatial, const EpilogueTensors& given_epilogue)
+    : noise(op, "mean", given_mean, seed, given_stream, spatial),
+      dtype(dtype_of(op, "mean", given_mean)),
+      channels_last(is_channels_last(given_mean, noise.statistic_channel())),
+      spread_is_std(is_std),
+      mean(dense(given_mean, noise.statistic_channel(), channels_last)),
+      spread(given_spread),
+      bias_mu(per_channel(op, "bias_mu", given_bias_mu, noise.channels, given_mean)),
+      bias_var(per_channel(op, "bias_var", given_bias_var, noise.channels, given_mean)),
+      out(empty_dense(noise.output(), noise.output_channel(), channels_last, given_mean)),
+      epilogue(op, given_epilogue, noise.sizes, noise.seeds.batched, out) {
+  if (spread_is_std) {
+    check_parameter(op, "std", given_spread, given_mean, sizes_of(given_mean));
+  } else {
+    check_same_device(op, given_mean, "variance", given_spread);
+    STD_TORCH_CHECK(given_spread.scalar_type() == given_mean.scalar_type(), op,
+                    ": variance must have the dtype of mean");
+    STD_TORCH_CHECK(sizes_of(given_spread) == sizes_of(given_mean), op, ": variance must have the shape of mean, ",
+                    describe(sizes_of(given_mean)), ", not ", describe(sizes_of(given_spread)));
+  }
+  spread = dense(given_spread, noise.statistic_channel(), channels_last);
+}
+
+LrtEpilogueArguments LrtEpilogueArguments::with_std(const Tensor& mean, const Tensor& variance,
+                                                    const std::optional<Tensor>& bias_mu,
+                                                    const std::optional<Tensor>& bias_var, const Tensor& seed,
+                                                    int64_t stream, int64_t spatial) {
+  LrtEpilogueArguments a("lrt_epilogue", mean, variance, false, bias_mu, bias_var, seed, stream, spatial, {});
+  a.std = empty_dense(sizes_of(mean), a.noise.statistic_channel(), a.channels_last, mean);
   // No sample writes it, and nothing depends on it: a zero has finite gradients.
-  if (noise.samples == 0) torch::stable::zero_(std);
+  if (a.noise.samples == 0) torch::stable::zero_(*a.std);
+  return a;
+}
+
+LrtEpilogueArguments LrtEpilogueArguments::fused(const Tensor& mean, const Tensor& spread, bool spread_is_std,
+                                                 const std::optional<Tensor>& bias_mu,
+                                                 const std::optional<Tensor>& bias_var, const Tensor& seed,
+                                                 int64_t stream, int64_t spatial, const EpilogueTensors& epilogue) {
+  // With standard deviations it is lrt_draw, and says what that does on the CPU.
+  const char* op = spread_is_std ? "lrt_draw" : "lrt_epilogue_fused";
+  STD_TORCH_CHECK(!spread_is_std || (mean.dim() >= 2 && mean.dim() <= 5), op,
+                  ": mean must have 2 to 5 dimensions, not shape ", describe(sizes_of(mean)));
+  return LrtEpilogueArguments(op, mean, spread, spread_is_std, bias_mu, bias_var, seed, stream, spatial, epilogue);
 }
 
 LrtVarianceGradArguments::LrtVarianceGradArguments(const Tensor& given_grad, const Tensor& given_std,

@@ -1,8 +1,8 @@
-// The checks and shapes of the pointwise steps of local reparameterisation, lrt_epilogue and lrt_variance_grad, on
-// every device. (Those of its convolutions are in convolution.h.)
+// The checks and shapes of the pointwise steps of local reparameterisation, lrt_epilogue (and its fused form) and
+// lrt_variance_grad, on every device. (Those of its convolutions are in convolution.h.)
 #pragma once
 #include "kernels/flat/gaussian.h"
-#include "ops/tensors.h"
+#include "ops/epilogue.h"
 
 namespace bayesops::ops {
 
@@ -26,7 +26,15 @@ struct OutputNoise {
 };
 
 struct LrtEpilogueArguments {
-  LrtEpilogueArguments(const Tensor& mean, const Tensor& variance, const Tensor& seed, int64_t stream, int64_t spatial);
+  // Of lrt_epilogue.
+  static LrtEpilogueArguments with_std(const Tensor& mean, const Tensor& variance, const std::optional<Tensor>& bias_mu,
+                                       const std::optional<Tensor>& bias_var, const Tensor& seed, int64_t stream,
+                                       int64_t spatial);
+  // Of lrt_epilogue_fused: `spread` is a variance or, with `spread_is_std`, a standard deviation.
+  static LrtEpilogueArguments fused(const Tensor& mean, const Tensor& spread, bool spread_is_std,
+                                    const std::optional<Tensor>& bias_mu, const std::optional<Tensor>& bias_var,
+                                    const Tensor& seed, int64_t stream, int64_t spatial,
+                                    const EpilogueTensors& epilogue);
 
   template <class S>
   FlatLrtEpilogue<S> functor() const {
@@ -37,16 +45,28 @@ struct LrtEpilogueArguments {
             noise.shared,
             channels_last,
             static_cast<const S*>(mean.data_ptr()),
-            static_cast<const S*>(variance.data_ptr()),
+            static_cast<const S*>(spread.data_ptr()),
+            spread_is_std,
+            static_cast<const S*>(data_of(bias_mu)),
+            static_cast<const S*>(data_of(bias_var)),
+            FlatFinish<S>::of(epilogue.describe()),
             static_cast<S*>(out.data_ptr()),
-            static_cast<S*>(std.data_ptr())};
+            std.has_value() ? static_cast<S*>(std->data_ptr()) : nullptr};
   }
 
   OutputNoise noise;
   DType dtype;
-  bool channels_last;
-  Tensor mean, variance;  // dense, laid out alike
-  Tensor out, std;        // laid out as they are
+  bool channels_last, spread_is_std;
+  Tensor mean, spread;                      // dense, laid out alike
+  std::optional<Tensor> bias_mu, bias_var;  // contiguous
+  Tensor out;                               // laid out as the mean
+  DenseEpilogue epilogue;
+  std::optional<Tensor> std;  // laid out as the mean, where it is wanted
+
+ private:
+  LrtEpilogueArguments(const char* op, const Tensor& mean, const Tensor& spread, bool spread_is_std,
+                       const std::optional<Tensor>& bias_mu, const std::optional<Tensor>& bias_var, const Tensor& seed,
+                       int64_t stream, int64_t spatial, const EpilogueTensors& epilogue);
 };
 
 struct LrtVarianceGradArguments {

@@ -1,5 +1,5 @@
 // lrt_draw: draws of a locally reparameterised layer whose mean and standard deviation are already there, for
-// prediction. On CUDA it is a composite (bayesops/ops/_lrt_draw_rules.py).
+// prediction. On CUDA it is what lrt_epilogue_fused does with a standard deviation (bayesops/ops/_lrt_draw_rules.py).
 #include "kernels/isa_table.h"
 #include "ops/epilogue.h"
 #include "ops/lrt_arguments.h"

@@ -24,6 +24,4 @@ struct SampleGaussianArguments {
   Sizes sizes(bool of_weights) const;
 };
 
-inline const void* data_of(const std::optional<Tensor>& t) { return t.has_value() ? t->data_ptr() : nullptr; }
-
 }  // namespace bayesops::ops

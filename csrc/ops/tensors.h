@@ -18,6 +18,7 @@ using torch::stable::Tensor;
 using Sizes = std::vector<int64_t>;
 
 Sizes sizes_of(const Tensor& t);
+inline const void* data_of(const std::optional<Tensor>& t) { return t.has_value() ? t->data_ptr() : nullptr; }
 std::string describe(const Sizes& sizes);
 
 DType dtype_of(const char* op, const char* name, const Tensor& t);

@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from bayesops import ops, priors, random
+from bayesops import _native, ops, priors, random
 from bayesops.ops import fused
 from bayesops.ops.fused import Epilogue
 
@@ -50,6 +50,31 @@ def compile_library(tmp_path_factory):
         return library
 
     return compile_library
+
+
+@pytest.fixture(scope="session")
+def multiply_adds_are_fused():
+    """Whether the CPU's kernels round once what they multiply and add, as the device does: all but the baseline do."""
+    return _native.cpu_capability() != "baseline"
+
+
+ON_GPU = [pytest.param("cuda", marks=pytest.mark.cuda)] if torch.cuda.is_available() else []
+
+
+@pytest.fixture(params=["cpu", *ON_GPU])
+def run_there(request):
+    """Call an operator on each device that is here, with tensors of the CPU and results that are brought back.
+
+    It is for operators that on the CPU run the device's functors, one index after another.
+    """
+
+    def run_there(operator, *args):
+        results = operator(*[arg.to(request.param) if isinstance(arg, torch.Tensor) else arg for arg in args])
+        alone = isinstance(results, torch.Tensor)
+        assert all(result.device.type == request.param for result in ([results] if alone else results))
+        return results.cpu() if alone else [result.cpu() for result in results]
+
+    return run_there
 
 
 # --- every public operator --------------------------------------------------------------------------------------------
@@ -190,25 +215,3 @@ def seeded_operation(request):
 @pytest.fixture
 def operation_names():
     return OPERATIONS.keys()
-
-
-GPU = [
-    pytest.mark.cuda,
-    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU and a CUDA torch"),
-]
-
-
-@pytest.fixture(params=["cpu", pytest.param("cuda", marks=GPU)])
-def run_there(request):
-    """Call an operator on each device, with tensors of the CPU and results that are brought back.
-
-    It is for operators that on the CPU run the device's functors, one index after another.
-    """
-
-    def run_there(operator, *args):
-        results = operator(*[arg.to(request.param) if isinstance(arg, torch.Tensor) else arg for arg in args])
-        alone = isinstance(results, torch.Tensor)
-        assert all(result.device.type == request.param for result in ([results] if alone else results))
-        return results.cpu() if alone else [result.cpu() for result in results]
-
-    return run_there

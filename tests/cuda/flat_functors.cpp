@@ -1,6 +1,5 @@
 // What CUDA threads run, run by the host: each functor over its whole flat index range, one index after another.
-// test_flat_functors.py compiles this file and compares with the CPU operators. The functors are filled in as in
-// csrc/cuda/*.cu.
+// test_flat_functors.py compiles this file and compares with the CPU operators.
 #include "kernels/flat/gaussian.h"
 #include "kernels/flat/masking.h"
 #include "kernels/flat/streams.h"
@@ -28,30 +27,41 @@ struct Mask {
   const uint8_t* given;
   int64_t given_sample_stride;
 
-  FlatMask flat() const { return FlatMask{seeds, (uint32_t)stream, bernoulli_law(p), given, given_sample_stride}; }
+  // `elements` of one mask.
+  MaskSource source(Granularity granularity, int64_t elements) const {
+    MaskSource m;
+    m.granularity = granularity;
+    m.elements = elements;
+    m.seeds = seeds;
+    m.stream = (uint32_t)stream;
+    m.law = bernoulli_law(p);
+    m.given = given;
+    m.given_sample_stride = given_sample_stride;
+    return m;
+  }
 };
 
 // weight [out_channels, group_in, taps]; `elements` of one mask.
 struct Weight {
-  int64_t granularity, samples, examples, out_channels, group_in, taps, groups, elements;
+  int64_t granularity, samples, examples, per_example, out_channels, group_in, taps, groups, elements;
 };
 
 template <class S>
 void run_masked_weight(const Mask* mask, const Weight* w, const S* weight, double scale, S* out) {
-  const FlatMaskedWeight<S> f{mask->flat(),
-                              (Granularity)w->granularity,
-                              w->samples,
-                              w->examples,
-                              w->out_channels * w->group_in * w->taps,  // elements of the weight
-                              w->group_in,
-                              w->out_channels / w->groups,
-                              w->taps,
-                              w->elements,
-                              w->group_in * w->groups,  // input channels
-                              weight,
-                              (typename ComputeOf<S>::T)scale,
-                              out};
-  run(f, FlatMaskedWeight<S>::total(f));
+  ConvProblem p{};
+  p.samples = w->samples;
+  p.examples = w->examples;
+  p.per_example = w->per_example != 0;
+  p.groups = w->groups;
+  p.in_channels = w->group_in * w->groups;
+  p.out_channels = w->out_channels;
+  p.kernel[0] = p.kernel[1] = 1;
+  p.kernel[2] = w->taps;
+  p.weight = weight;
+  p.mask = mask->source((Granularity)w->granularity, w->elements);
+  p.scale = scale;
+  const auto f = FlatMaskedWeight<S>::of(p, out);
+  run(f, f.total(f));
 }
 
 struct Activations {
@@ -60,18 +70,18 @@ struct Activations {
 
 template <class S>
 void run_dropout(const Mask* mask, const Activations* a, const S* input, double scale, S* out) {
-  const FlatDropout<S> f{mask->flat(),
-                         a->samples,
-                         a->examples,
-                         a->channels,
-                         a->pixels,
-                         a->shared_input != 0,
-                         a->channels_last != 0,
-                         a->whole_channels != 0,
-                         (typename ComputeOf<S>::T)scale,
-                         input,
-                         out};
-  run(f, FlatDropout<S>::total(f));
+  DropoutProblem p{};
+  p.samples = a->samples;
+  p.examples = a->examples;
+  p.channels = a->channels;
+  p.pixels = a->pixels;
+  p.shared_input = a->shared_input != 0;
+  p.channels_last = a->channels_last != 0;
+  p.whole_channels = a->whole_channels != 0;
+  p.scale = scale;
+  p.mask = mask->source(kGranularityWeight, 0);
+  const auto f = FlatDropout<S>::of(p, input, out);
+  run(f, f.total(f));
 }
 
 template <class S>
@@ -90,8 +100,17 @@ struct Noise {
   FlatActivation activation() const { return FlatActivation{examples, channels, pixels}; }
 };
 
+// What a draw is made from, and what follows it.
+struct Draws {
+  int64_t spread_is_std;
+  const void *bias_mean, *bias_variance, *scale, *shift, *residual;
+  int64_t residual_sample_stride, relu;
+
+  Epilogue epilogue() const { return {scale, shift, residual, residual_sample_stride, relu != 0}; }
+};
+
 template <class S>
-void run_lrt_epilogue(const Noise* n, const S* mean, const S* variance, S* out, S* std) {
+void run_lrt_epilogue(const Noise* n, const Draws* d, const S* mean, const S* spread, S* out, S* std) {
   const FlatLrtEpilogue<S> f{n->seeds,
                              (uint32_t)n->stream,
                              n->samples,
@@ -99,7 +118,11 @@ void run_lrt_epilogue(const Noise* n, const S* mean, const S* variance, S* out, 
                              n->shared != 0,
                              n->channels_last != 0,
                              mean,
-                             variance,
+                             spread,
+                             d->spread_is_std != 0,
+                             static_cast<const S*>(d->bias_mean),
+                             static_cast<const S*>(d->bias_variance),
+                             FlatFinish<S>::of(d->epilogue()),
                              out,
                              std};
   run(f, FlatLrtEpilogue<S>::total(f));
@@ -169,12 +192,14 @@ void flat_gaussian_weight_float64(const int64_t* seeds, int64_t samples, int64_t
   run_gaussian_weight(seeds, samples, count, stream, mu, sigma, out);
 }
 
-void flat_lrt_epilogue_float32(const Noise* n, const float* mean, const float* variance, float* out, float* std) {
-  run_lrt_epilogue(n, mean, variance, out, std);
+void flat_lrt_epilogue_float32(const Noise* n, const Draws* d, const float* mean, const float* spread, float* out,
+                               float* std) {
+  run_lrt_epilogue(n, d, mean, spread, out, std);
 }
 
-void flat_lrt_epilogue_float64(const Noise* n, const double* mean, const double* variance, double* out, double* std) {
-  run_lrt_epilogue(n, mean, variance, out, std);
+void flat_lrt_epilogue_float64(const Noise* n, const Draws* d, const double* mean, const double* spread, double* out,
+                               double* std) {
+  run_lrt_epilogue(n, d, mean, spread, out, std);
 }
 
 void flat_variance_grad_float32(const Noise* n, const float* grad, const float* std, float* out) {

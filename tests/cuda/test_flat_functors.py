@@ -34,8 +34,8 @@ SIGNATURES = {
     "flat_dropout_float64": [c_void_p, c_void_p, c_void_p, c_double, c_void_p],
     "flat_gaussian_weight_float32": [*STREAM_ARGUMENTS, c_int64, *[c_void_p] * 3],
     "flat_gaussian_weight_float64": [*STREAM_ARGUMENTS, c_int64, *[c_void_p] * 3],
-    "flat_lrt_epilogue_float32": [c_void_p] * 5,
-    "flat_lrt_epilogue_float64": [c_void_p] * 5,
+    "flat_lrt_epilogue_float32": [c_void_p] * 6,
+    "flat_lrt_epilogue_float64": [c_void_p] * 6,
     "flat_variance_grad_float32": [c_void_p] * 4,
     "flat_variance_grad_float64": [c_void_p] * 4,
 }
@@ -54,8 +54,11 @@ class Mask(ctypes.Structure):
 class Weight(ctypes.Structure):
     _fields_ = [
         (name, c_int64)
-        for name in ("granularity", "samples", "examples", "out_channels", "group_in", "taps", "groups", "elements")
-    ]
+        for name in (
+            "granularity", "samples", "examples", "per_example", "out_channels", "group_in", "taps", "groups",
+            "elements",
+        )
+    ]  # fmt: skip
 
 
 class Activations(ctypes.Structure):
@@ -72,6 +75,15 @@ class Noise(ctypes.Structure):
             "stream", "samples", "examples", "channels", "pixels", "shared", "channels_last", "grad_channels_last"
         )
     ]  # fmt: skip
+
+
+class Draws(ctypes.Structure):
+    _fields_ = [
+        ("spread_is_std", c_int64),
+        *[(name, c_void_p) for name in ("bias_mean", "bias_variance", "scale", "shift", "residual")],
+        ("residual_sample_stride", c_int64),
+        ("relu", c_int64),
+    ]
 
 
 @pytest.fixture(scope="session")
@@ -182,7 +194,17 @@ def check_masked_weight(functors, weight, groups, seed, mask, p, granularity, re
     function(
         ctypes.byref(mask_argument(seed, p, mask, masks * elements)),
         ctypes.byref(
-            Weight(granularity, seed.numel(), masks, out_channels, group_in, math.prod(taps), groups, elements)
+            Weight(
+                granularity,
+                seed.numel(),
+                examples or 7,
+                examples > 0,
+                out_channels,
+                group_in,
+                math.prod(taps),
+                groups,
+                elements,
+            )
         ),
         weight.data_ptr(),
         1 / kept if rescale else 1.0,
@@ -316,24 +338,64 @@ def noise_of(seed, image, shared, channels_last, grad_channels_last=False):
 QUADS = {"quads": (4, 7, 5), "many quads": (72, 13), "quads, one pixel": (12, 1)}
 
 
+def drawn_by_the_cpu(seed, mean, std, epilogue):
+    """Draws ``[S or nothing, N, C, pixels]`` of moments that samples share or have each, by the CPU operator."""
+    draw = torch.ops.bayesops.lrt_draw
+    if mean.dim() < 4:
+        return draw(mean, std, seed, STREAM, *epilogue)
+    *per_channel, residual, relu = epilogue
+    return torch.stack(
+        [
+            draw(mean[s], std[s], seed[s], STREAM, *per_channel, None if residual is None else residual[s], relu)
+            for s in range(len(seed))
+        ]
+    )
+
+
+@pytest.mark.parametrize("kind", ["variance", "std", "finished"])
 @pytest.mark.parametrize("channels_last", [False, True])
 @pytest.mark.parametrize("shared", [False, True])
 @pytest.mark.parametrize("name", IMAGES | QUADS)
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
-def test_lrt_epilogue(functors, seed, dtype, name, shared, channels_last):
+def test_lrt_epilogue(functors, multiply_adds_are_fused, seed, dtype, name, shared, channels_last, kind):
+    """The bits of `lrt_draw`, which has means and deviations; here they come from variances and biases, too."""
+    if not multiply_adds_are_fused:
+        pytest.skip("the CPU operators round products here: test_epilogue_functors.py allows for that")
     shared = shared and seed.dim() == 1
     noise, eps = noise_of(seed, (IMAGES | QUADS)[name], shared, channels_last)
     size = eps.shape[-3:] if shared else eps.shape
-    mean, variance = torch.randn(size, dtype=dtype), torch.rand(size, dtype=dtype)
-    variance.view(-1)[::7], variance.view(-1)[3::7], variance.view(-1)[5::7] = 0, -1e-9, math.nan
-    # NumPy's root, rounded as IEEE 754 wants it: PyTorch's may be one bit off.
-    deviation = torch.from_numpy(np.sqrt(torch.where(variance < 0, 0, variance).numpy()))
-    out, std = Output(as_stored(mean + deviation * eps, channels_last)), Output(as_stored(deviation, channels_last))
-    means, variances = as_stored(mean, channels_last), as_stored(variance, channels_last)
+    mean, spread = torch.randn(size, dtype=dtype), torch.rand(size, dtype=dtype)
+    spread.view(-1)[::7] = 0
+    bias_mean, bias_variance, scale, shift = torch.rand(4, size[-2], dtype=dtype)
+    residual = torch.randn(eps.shape, dtype=dtype)
+    draws, epilogue, wants_std = Draws(), (None, None, None, False), kind == "variance"
+    means, deviation = mean, spread
+    if kind != "std":
+        spread.view(-1)[3::7], spread.view(-1)[5::7] = -1e-9, math.nan
+        variance = spread
+        if kind == "finished":
+            draws.bias_mean, draws.bias_variance = bias_mean.data_ptr(), bias_variance.data_ptr()
+            means, variance = mean + bias_mean[:, None], spread + bias_variance[:, None]
+        # NumPy's root, rounded as IEEE 754 wants it: PyTorch's may be one bit off.
+        deviation = torch.from_numpy(np.sqrt(torch.where(variance < 0, 0, variance).numpy()))
+    draws.spread_is_std = kind == "std"
+    residuals = as_stored(residual, channels_last)
+    if kind == "finished":
+        epilogue = (scale, shift, residual, True)
+        draws.scale, draws.shift, draws.residual = scale.data_ptr(), shift.data_ptr(), residuals.data_ptr()
+        draws.residual_sample_stride, draws.relu = eps.shape[-3:].numel(), True
+    expected = drawn_by_the_cpu(seed, means, deviation, epilogue)
+    out = Output(as_stored(expected, channels_last))
+    std = Output(as_stored(deviation, channels_last))
+    stored = as_stored(mean, channels_last), as_stored(spread, channels_last)
     function = getattr(functors, f"flat_lrt_epilogue_{str(dtype).removeprefix('torch.')}")
-    function(ctypes.byref(noise), means.data_ptr(), variances.data_ptr(), out.pointer, std.pointer)
+    function(
+        ctypes.byref(noise), ctypes.byref(draws), *[t.data_ptr() for t in stored], out.pointer,
+        std.pointer if wants_std else None,
+    )  # fmt: skip
     out.check()
-    std.check()
+    if wants_std:
+        std.check()
 
 
 @pytest.mark.parametrize("grad_channels_last", [False, True])

@@ -15,6 +15,7 @@ struct FlatMask {
   const uint8_t* given;  // bytes [samples or 1][logical elements]
   int64_t given_sample_stride;
 
+  static FlatMask of(const MaskSource& m) { return {m.seeds, m.stream, m.law, m.given, m.given_sample_stride}; }
   BAYESOPS_HD_MEMBER bool keeps(const FlatMask& m, int64_t sample, int64_t element) {
     if (m.given != nullptr) return m.given[sample * m.given_sample_stride + element] != 0;
     return bernoulli_keeps(Stream{(uint64_t)m.seeds[sample], m.stream}, m.law, (uint64_t)element);
@@ -28,53 +29,107 @@ struct FlatMask {
   }
 };
 
-// out[sample][example][weight] = weight * mask * scale. One mask an example; `examples` is 1 where the batch shares it.
-template <class S>
-struct FlatMaskedWeight {
+// The mask of a weight, for each sample and, if it is not 1, each of `examples`.
+struct FlatWeightMask {
   FlatMask mask;
   Granularity granularity;
   int64_t samples, examples, weights;           // elements of the weight
   int64_t group_in, group_out, taps, elements;  // elements of one mask
   int64_t in_channels;
+
+  static FlatWeightMask of(const ConvProblem& p) {
+    return {FlatMask::of(p.mask),
+            p.mask.granularity,
+            p.samples,
+            p.per_example ? p.examples : 1,
+            p.out_channels * p.weight_row(),
+            p.group_in(),
+            p.group_out(),
+            p.taps(),
+            p.mask.elements,
+            p.in_channels};
+  }
+  // How many neighbours an index names: as many as a Philox block switches, where it switches single weights.
+  BAYESOPS_HD_MEMBER int64_t length(const FlatWeightMask& m) { return m.granularity == kGranularityWeight ? 16 : 1; }
+  // Of the run of weights that begins with number `first` of a sample's examples * weights.
+  BAYESOPS_HD_MEMBER uint32_t bits(const FlatWeightMask& m, int64_t sample, int64_t first) {
+    const int64_t logical_count = m.examples * m.weights;
+    if (m.granularity == kGranularityWeight) {
+      const int64_t block = first / 16, shift = first % 16;
+      const uint32_t bits = FlatMask::block(m.mask, sample, block, logical_count) >> shift;
+      return shift == 0 ? bits : bits | FlatMask::block(m.mask, sample, block + 1, logical_count) << (16 - shift);
+    }
+    const int64_t example = first / m.weights, kernel = first % m.weights / m.taps;
+    const int64_t out_channel = kernel / m.group_in,
+                  in_channel = out_channel / m.group_out * m.group_in + kernel % m.group_in;
+    const int64_t element = example * m.elements;
+    if (m.granularity == kGranularityKernel) return FlatMask::keeps(m.mask, sample, element + kernel);
+    if (m.granularity == kGranularityInChannel) return FlatMask::keeps(m.mask, sample, element + in_channel);
+    if (m.granularity == kGranularityOutChannel) return FlatMask::keeps(m.mask, sample, element + out_channel);
+    return FlatMask::keeps(m.mask, sample, element + in_channel) &&
+           FlatMask::keeps(m.mask, sample, element + m.in_channels + out_channel);
+  }
+};
+
+// out[sample][example][weight] = weight * mask * scale. One mask an example; `examples` is 1 where the batch shares it.
+template <class S>
+struct FlatMaskedWeight {
+  FlatWeightMask mask;
   const S* weight;
   typename ComputeOf<S>::T scale;
   S* out;
 
-  // Indices: blocks of 16 logical elements where single weights are switched, single weights otherwise.
-  BAYESOPS_HD_MEMBER int64_t total(const FlatMaskedWeight& f) {
-    const int64_t logical = f.examples * f.weights;
-    return f.samples * (f.granularity == kGranularityWeight ? (logical + 15) / 16 : logical);
+  static FlatMaskedWeight of(const ConvProblem& p, void* out) {
+    return {FlatWeightMask::of(p), static_cast<const S*>(p.weight), static_cast<typename ComputeOf<S>::T>(p.scale),
+            static_cast<S*>(out)};
   }
-  BAYESOPS_HD_MEMBER void write(const FlatMaskedWeight& f, int64_t sample, int64_t logical, bool keep) {
-    using T = typename ComputeOf<S>::T;
-    const T w = keep ? (T)f.weight[logical % f.weights] * f.scale : T(0);
-    f.out[sample * f.examples * f.weights + logical] = (S)w;
+  BAYESOPS_HD_MEMBER int64_t per_sample(const FlatMaskedWeight& f) {
+    const int64_t length = FlatWeightMask::length(f.mask);
+    return (f.mask.examples * f.mask.weights + length - 1) / length;
   }
+  BAYESOPS_HD_MEMBER int64_t total(const FlatMaskedWeight& f) { return f.mask.samples * per_sample(f); }
   BAYESOPS_HD_MEMBER void run(const FlatMaskedWeight& f, int64_t index) {
-    const int64_t logical_count = f.examples * f.weights;
-    if (f.granularity == kGranularityWeight) {
-      const int64_t per_sample = (logical_count + 15) / 16, sample = index / per_sample, block = index % per_sample;
-      const uint32_t bits = FlatMask::block(f.mask, sample, block, logical_count);
-      for (int i = 0; i < 16 && block * 16 + i < logical_count; ++i) write(f, sample, block * 16 + i, bits >> i & 1);
-      return;
+    using T = typename ComputeOf<S>::T;
+    const int64_t count = f.mask.examples * f.mask.weights, length = FlatWeightMask::length(f.mask);
+    const int64_t sample = index / per_sample(f), first = index % per_sample(f) * length;
+    const uint32_t bits = FlatWeightMask::bits(f.mask, sample, first);
+    for (int i = 0; i < 16 && i < length && first + i < count; ++i) {
+      const T w = bits >> i & 1 ? (T)f.weight[(first + i) % f.mask.weights] * f.scale : T(0);
+      f.out[sample * count + first + i] = (S)w;
     }
-    const int64_t sample = index / logical_count, logical = index % logical_count;
-    const int64_t example = logical / f.weights, kernel = logical % f.weights / f.taps;
-    const int64_t out_channel = kernel / f.group_in,
-                  in_channel = out_channel / f.group_out * f.group_in + kernel % f.group_in;
-    const int64_t first = example * f.elements;
-    bool keep;
-    if (f.granularity == kGranularityKernel) {
-      keep = FlatMask::keeps(f.mask, sample, first + kernel);
-    } else if (f.granularity == kGranularityInChannel) {
-      keep = FlatMask::keeps(f.mask, sample, first + in_channel);
-    } else if (f.granularity == kGranularityOutChannel) {
-      keep = FlatMask::keeps(f.mask, sample, first + out_channel);
-    } else {
-      keep = FlatMask::keeps(f.mask, sample, first + in_channel) &&
-             FlatMask::keeps(f.mask, sample, first + f.in_channels + out_channel);
-    }
-    write(f, sample, logical, keep);
+  }
+};
+
+// The sum of gradients [samples][examples][weight], each times mask * scale, one after another.
+template <class S>
+struct FlatMaskedWeightGrad {
+  FlatWeightMask mask;
+  const S* gradients;
+  typename ComputeOf<S>::T scale;
+  S* out;  // [weight]
+
+  static FlatMaskedWeightGrad of(const ConvProblem& p, const void* gradients, void* out) {
+    return {FlatWeightMask::of(p), static_cast<const S*>(gradients), static_cast<typename ComputeOf<S>::T>(p.scale),
+            static_cast<S*>(out)};
+  }
+  BAYESOPS_HD_MEMBER int64_t total(const FlatMaskedWeightGrad& f) {
+    const int64_t length = FlatWeightMask::length(f.mask);
+    return (f.mask.weights + length - 1) / length;
+  }
+  BAYESOPS_HD_MEMBER void run(const FlatMaskedWeightGrad& f, int64_t index) {
+    using T = typename ComputeOf<S>::T;
+    const int64_t weights = f.mask.weights, length = FlatWeightMask::length(f.mask), first = index * length;
+    const int64_t count = weights - first < length ? weights - first : length;
+    T sums[16] = {};  // in registers: loops over them have no other end
+    for (int64_t sample = 0; sample < f.mask.samples; ++sample)
+      for (int64_t example = 0; example < f.mask.examples; ++example) {
+        const uint32_t bits = FlatWeightMask::bits(f.mask, sample, example * weights + first);
+        const S* gradients = f.gradients + (sample * f.mask.examples + example) * weights + first;
+        for (int i = 0; i < 16; ++i)
+          if (i < count && (bits >> i & 1)) sums[i] += (T)gradients[i];
+      }
+    for (int i = 0; i < 16; ++i)
+      if (i < count) f.out[first + i] = (S)(sums[i] * f.scale);
   }
 };
 
@@ -88,6 +143,19 @@ struct FlatDropout {
   const S* input;
   S* out;
 
+  static FlatDropout of(const DropoutProblem& p, const void* input, void* out) {
+    return {FlatMask::of(p.mask),
+            p.samples,
+            p.examples,
+            p.channels,
+            p.pixels,
+            p.shared_input,
+            p.channels_last,
+            p.whole_channels,
+            static_cast<typename ComputeOf<S>::T>(p.scale),
+            static_cast<const S*>(input),
+            static_cast<S*>(out)};
+  }
   BAYESOPS_HD_MEMBER int64_t total(const FlatDropout& f) {
     const int64_t logical = f.examples * f.channels * f.pixels;
     return f.samples * (f.whole_channels ? logical : (logical + 15) / 16);
