@@ -56,6 +56,8 @@ set(BAYESOPS_OPS_SOURCES
   csrc/ops/sampled_conv.cpp
   csrc/ops/softplus_variance.cpp
   csrc/ops/tensors.cpp
+  csrc/ops/weight_grad.cpp
+  csrc/ops/weight_grad_arguments.cpp
 )
 
 # CUDA kernels and registrations, and the checks that they share with the CPU: _C_cuda.
@@ -68,6 +70,7 @@ set(BAYESOPS_CUDA_SOURCES
   csrc/cuda/predictive_moments.cu
   csrc/cuda/random.cu
   csrc/cuda/sample_gaussian.cu
+  csrc/cuda/weight_grad.cu
   csrc/ops/conv_epilogue_arguments.cpp
   csrc/ops/convolution.cpp
   csrc/ops/dropout_arguments.cpp
@@ -78,6 +81,7 @@ set(BAYESOPS_CUDA_SOURCES
   csrc/ops/predictive_moments_arguments.cpp
   csrc/ops/sample_gaussian_arguments.cpp
   csrc/ops/tensors.cpp
+  csrc/ops/weight_grad_arguments.cpp
 )
 
 # The pybind11 module: _native.

@@ -9,7 +9,8 @@ hold it on the CPU against the reference.
 - Local reparameterisation: a convolution of means and one of variances; `lrt_epilogue` draws from both, and its fused
   form does what follows as well.
 
-What follows a convolution is one pass (`_composite_epilogue`, `lrt_epilogue_fused`). The forward functions serve the
+The gradients of all samples' weights are summed, with their noise, by `gaussian_weight_grad` in one pass. What follows
+a convolution is one pass, too (`_composite_epilogue`, `lrt_epilogue_fused`). The forward functions serve the
 operators whose names end in ``_fused``, too: those have the parts of an `Epilogue` as their last arguments.
 """
 
@@ -52,7 +53,7 @@ def sampled_conv_weight_grad(
 ) -> tuple[Tensor, Tensor]:
     """Take and return what the operator ``bayesops::sampled_conv_weight_grad`` does."""
     gradients = weight_gradients(grad_output, input, [*seed.shape, *weight_size], Geometry(*geometry))
-    return gradients.sum_to_size(weight_size).contiguous(), _sigma_gradient(gradients, seed, weight_size, stream)
+    return torch.ops.bayesops.gaussian_weight_grad(gradients, seed, stream)
 
 
 # --- Flipout ----------------------------------------------------------------------------------------------------------
@@ -96,7 +97,7 @@ def flipout_conv_weight_grad(
     gradients = weight_gradients(
         grad_output * flip_output, input * flip_input, [*seed.shape, *weight_size], Geometry(*geometry)
     )
-    return grad_mu.contiguous(), _sigma_gradient(gradients, seed, weight_size, stream)
+    return grad_mu.contiguous(), torch.ops.bayesops.gaussian_weight_grad(gradients, seed, stream)[1]
 
 
 # --- local reparameterisation -----------------------------------------------------------------------------------------
@@ -166,12 +167,6 @@ def _laid_out_as(gradient: Tensor, grad_output: Tensor, spatial: int) -> Tensor:
 def _as_shared(grad_output: Tensor, input_size: Sequence[int]) -> Tensor:
     """Sum an output's gradient over samples that share the input."""
     return grad_output.sum(0) if grad_output.dim() > len(input_size) else grad_output
-
-
-def _sigma_gradient(gradients: Tensor, seed: Tensor, weight_size: Sequence[int], stream: int) -> Tensor:
-    """Sum the samples' gradients, each times its noise; the noise is float32, and so are the terms at least."""
-    noise = torch.ops.bayesops.random_normal(seed, weight_size, stream)
-    return (gradients * noise).sum_to_size(weight_size).to(gradients.dtype).contiguous()
 
 
 def _signs(

@@ -1,9 +1,9 @@
 """The masked convolution as a composite: all masked weights written once, then one convolution of the library's own.
 
 This is how the operators run on CUDA, where cuDNN's convolution is hard to beat and what counts is that no mask and no
-unscaled copy is ever written: `masked_weight` draws, masks and scales in one pass. It runs on any device, and the tests
-hold it on the CPU against the reference. How samples and examples become channels and groups: `_sample_folding`; what
-follows a convolution: `_composite_epilogue`.
+unscaled copy is ever written: `masked_weight` draws, masks and scales in one pass, and `masked_weight_grad` draws again
+as it sums. It runs on any device, and the tests hold it on the CPU against the reference. How samples and examples
+become channels and groups: `_sample_folding`; what follows a convolution: `_composite_epilogue`.
 """
 
 from collections.abc import Sequence
@@ -34,9 +34,13 @@ class Options(NamedTuple):
     def geometry(self) -> Geometry:
         return Geometry(self.stride, self.padding, self.dilation, self.groups)
 
+    def num_examples(self, input_size: Sequence[int], weight_dims: int) -> int:
+        """Masks of each sample, or 0: one for all examples."""
+        return input_size[-weight_dims] if self.per_example else 0
+
     def weights(self, weight: Tensor, seed: Tensor, mask: Tensor | None, input_size: Sequence[int]) -> Tensor:
         """Masked weights ``[S or nothing, N if per example, *weight.shape]``."""
-        num_examples = input_size[-weight.dim()] if self.per_example else 0
+        num_examples = self.num_examples(input_size, weight.dim())
         if self.per_example and num_examples == 0:  # which the operator takes for one mask for all examples
             return weight.new_empty([*seed.shape, 0, *weight.shape])
         return torch.ops.bayesops.masked_weight(
@@ -72,7 +76,13 @@ def masked_conv_weight_grad(
 ) -> Tensor:
     """Take and return what the operator ``bayesops::masked_conv_weight_grad`` does."""
     o = Options(*options)
-    # The mask of each term is what the operator makes of a weight of ones.
-    masks = o.weights(input.new_ones(weight_size), seed, mask, input.shape)
-    gradients = weight_gradients(grad_output, input, masks.shape, o.geometry, per_example=o.per_example)
-    return (gradients * masks).reshape(-1, *weight_size).sum(0).contiguous()
+    num_examples = o.num_examples(input.shape, len(weight_size))
+    if o.per_example and num_examples == 0:  # which the operator takes for one mask for all examples
+        return input.new_zeros(weight_size)
+    examples = [num_examples] if o.per_example else []
+    gradients = weight_gradients(
+        grad_output, input, [*seed.shape, *examples, *weight_size], o.geometry, per_example=o.per_example
+    )
+    return torch.ops.bayesops.masked_weight_grad(
+        gradients, seed, mask, o.p, o.granularity, o.rescale, num_examples, o.groups, o.stream
+    )

@@ -120,8 +120,6 @@ void DenseWeight::describe(ConvProblem& problem) const {
   problem.weight_channels_last = channels_last;
 }
 
-namespace {
-
 // The mask of a weight does not depend on where the convolution goes: an input that the kernel fits exactly will do.
 Convolution convolution_of_weight(const char* op, const Sizes& weight, const Tensor& seed,
                                   const std::optional<Tensor>& mask, double p, int64_t granularity, bool rescale,
@@ -134,8 +132,6 @@ Convolution convolution_of_weight(const char* op, const Sizes& weight, const Ten
                      ConvArguments{p, granularity, rescale, num_examples > 0, stream, Sizes(axes, 1),
                                    Sizes(2 * axes, 0), Sizes(axes, 1), groups});
 }
-
-}  // namespace
 
 MaskedWeight::MaskedWeight(const char* op, const Tensor& original, const Tensor& seed,
                            const std::optional<Tensor>& mask, double p, int64_t granularity, bool rescale,

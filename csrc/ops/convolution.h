@@ -72,8 +72,12 @@ struct DenseWeight {
   bool channels_last;
 };
 
-// Arguments and result of masked_weight: the masked weights themselves, [(S,) (N,) weight...]; `num_examples` 0 means
-// one mask for all examples.
+// Of a weight whose mask alone is of interest; `num_examples` 0 means one mask for all examples.
+Convolution convolution_of_weight(const char* op, const Sizes& weight, const Tensor& seed,
+                                  const std::optional<Tensor>& mask, double p, int64_t granularity, bool rescale,
+                                  int64_t num_examples, int64_t groups, int64_t stream);
+
+// Arguments and result of masked_weight: the masked weights themselves, [(S,) (N,) weight...].
 struct MaskedWeight {
   MaskedWeight(const char* op, const Tensor& weight, const Tensor& seed, const std::optional<Tensor>& mask, double p,
                int64_t granularity, bool rescale, int64_t num_examples, int64_t groups, int64_t stream);

@@ -1,0 +1,52 @@
+#include "ops/weight_grad_arguments.h"
+
+namespace bayesops::ops {
+
+namespace {
+
+// Sizes of the weight, whose gradients come with `lead` in front.
+Sizes weight_of(const char* op, const Tensor& gradients, const Sizes& lead) {
+  const Sizes sizes = sizes_of(gradients);
+  STD_TORCH_CHECK(sizes.size() >= lead.size() && Sizes(sizes.begin(), sizes.begin() + lead.size()) == lead, op,
+                  ": gradients must have shape ", describe(lead), " and that of the weight, not ", describe(sizes));
+  return Sizes(sizes.begin() + lead.size(), sizes.end());
+}
+
+Sizes lead_of(const char* op, const Tensor& seed, int64_t num_examples) {
+  const Seeds seeds = read_seeds(op, seed);
+  Sizes lead;
+  if (seeds.batched) lead.push_back(seeds.count);
+  if (num_examples > 0) lead.push_back(num_examples);
+  return lead;
+}
+
+}  // namespace
+
+GaussianWeightGradArguments::GaussianWeightGradArguments(const Tensor& given, const Tensor& seed, int64_t given_stream)
+    : seeds(read_seeds("gaussian_weight_grad", seed)),
+      stream(static_cast<uint32_t>(given_stream)),
+      dtype(dtype_of("gaussian_weight_grad", "gradients", given)),
+      gradients(torch::stable::contiguous(given)) {
+  const char* op = "gaussian_weight_grad";
+  check_stream(op, given_stream);
+  check_same_device(op, given, "seed", seed);
+  const Sizes weight = weight_of(op, given, lead_of(op, seed, 0));
+  out = empty(weight, given.scalar_type(), given);
+  sigma = empty(weight, given.scalar_type(), given);
+}
+
+MaskedWeightGradArguments::MaskedWeightGradArguments(const Tensor& given, const Tensor& seed,
+                                                     const std::optional<Tensor>& mask, double p, int64_t granularity,
+                                                     bool rescale, int64_t num_examples, int64_t groups, int64_t stream)
+    : dtype(dtype_of("masked_weight_grad", "gradients", given)),
+      conv(convolution_of_weight(
+          "masked_weight_grad",
+          weight_of("masked_weight_grad", given, lead_of("masked_weight_grad", seed, num_examples)), seed, mask, p,
+          granularity, rescale, num_examples, groups, stream)),
+      gradients(torch::stable::contiguous(given)) {
+  const char* op = "masked_weight_grad";
+  check_same_device(op, given, "seed", seed);
+  out = empty(weight_of(op, given, lead_of(op, seed, num_examples)), given.scalar_type(), given);
+}
+
+}  // namespace bayesops::ops

@@ -1,0 +1,131 @@
+"""Sums of the gradients of all samples' weights: the same bits as PyTorch's operations, one sample after another.
+
+The operators run on the CPU, too: there they are the functors of csrc/kernels/flat, one index after another, with the
+arguments that CUDA's threads have. A GPU runs the same tests.
+"""
+
+import pytest
+import torch
+
+native = torch.ops.bayesops
+SEEDS = torch.tensor([3, -8, 2**62 + 5])
+STREAM = 2**32 - 3
+DTYPES = [torch.float32, torch.float64, torch.bfloat16]
+# Weights of more and fewer elements than a Philox block has, and that end within one; groups.
+WEIGHTS = {
+    "linear": ((19, 37), 1),
+    "linear-one": ((1, 1), 1),
+    "2d": ((8, 2, 3, 3), 1),
+    "2d-groups": ((9, 4, 3, 2), 3),
+    "3d": ((4, 3, 3, 1, 3), 2),
+}
+BASES = {
+    0: lambda out, group_in, taps, groups: (out, group_in, *taps),
+    1: lambda out, group_in, taps, groups: (out, group_in),
+    2: lambda out, group_in, taps, groups: (group_in * groups,),
+    3: lambda out, group_in, taps, groups: (out,),
+    4: lambda out, group_in, taps, groups: (group_in * groups + out,),
+}
+
+
+@pytest.fixture(params=[SEEDS[0], SEEDS], ids=["one-draw", "seeds"])
+def seed(request):
+    return request.param
+
+
+@pytest.fixture(params=WEIGHTS, ids=str)
+def weight(request):
+    return WEIGHTS[request.param]
+
+
+@pytest.fixture(params=DTYPES, ids=str)
+def dtype(request):
+    return request.param
+
+
+def in_order(terms, size, dtype):
+    """The sum of ``[..., *size]``, one term after another in the computing type, which is theirs."""
+    total = torch.zeros(size, dtype=terms.dtype)
+    for term in terms.reshape(-1, *size):
+        total = total + term
+    return total.to(dtype)
+
+
+def computing(t):
+    return t.to(torch.promote_types(t.dtype, torch.float32))
+
+
+def test_gaussian(run_there, seed, weight, dtype):
+    size, _ = weight
+    gradients = torch.randn(*seed.shape, *size).to(dtype)
+    noise = native.random_normal(seed, size, STREAM).to(computing(gradients).dtype)
+    mu, sigma = run_there(native.gaussian_weight_grad, gradients, seed, STREAM)
+    assert torch.equal(mu, in_order(computing(gradients), size, dtype))
+    assert torch.equal(sigma, in_order(computing(gradients) * noise, size, dtype))
+    assert mu.is_contiguous()
+    assert sigma.is_contiguous()
+
+
+@pytest.mark.parametrize("given", ["drawn", "given", "given-for-all"])
+@pytest.mark.parametrize("examples", [0, 3])
+@pytest.mark.parametrize("granularity", BASES)
+def test_masked(run_there, seed, weight, dtype, granularity, examples, given):
+    size, groups = weight
+    lead = [*seed.shape, *([examples] if examples else [])]
+    gradients = torch.randn(*lead, *size).to(dtype)
+    p, mask = 0.3, None
+    if given != "drawn":
+        base = BASES[granularity](size[0], size[1], size[2:], groups)
+        mask = torch.rand(*(lead if given == "given" else lead[seed.dim() :]), *base) < 0.6
+    options = (p, granularity, False, examples, groups, STREAM)
+    ones = torch.ones(size, dtype=computing(gradients).dtype)
+    total = in_order(computing(gradients) * native.masked_weight(ones, seed, mask, *options), size, ones.dtype)
+    for rescale in (False, True):
+        scale = 1 / (1 - p) ** (2 if granularity == 4 else 1) if rescale else 1.0
+        options = (p, granularity, rescale, examples, groups, STREAM)
+        ours = run_there(native.masked_weight_grad, gradients, seed, mask, *options)
+        assert torch.equal(ours, (total * torch.tensor(scale, dtype=ones.dtype)).to(dtype))
+        assert ours.is_contiguous()
+
+
+def test_gradients_in_any_layout(run_there):
+    gradients = torch.randn(2, 3, 5, 4, 3).movedim(-1, 0)  # [S, O, I, *], one weight after another nowhere
+    assert not gradients.is_contiguous()
+    for operator, options in (
+        (native.gaussian_weight_grad, (SEEDS, STREAM)),
+        (native.masked_weight_grad, (SEEDS, None, 0.3, 0, True, 0, 1, STREAM)),
+    ):
+        ours, expected = (run_there(operator, g, *options) for g in (gradients, gradients.contiguous()))
+        for one, other in zip(ours, expected, strict=True):
+            assert torch.equal(one, other)
+
+
+def test_no_samples(run_there):
+    mu, sigma = run_there(native.gaussian_weight_grad, torch.ones(0, 2, 3), SEEDS[:0], STREAM)
+    masked = run_there(native.masked_weight_grad, torch.ones(0, 2, 3), SEEDS[:0], None, 0.3, 0, True, 0, 1, STREAM)
+    for gradient in (mu, sigma, masked):
+        assert torch.equal(gradient, torch.zeros(2, 3))
+
+
+X = torch.ones(3, 4, 2)
+BAD = {
+    "seed": (X, SEEDS.float(), "seed must be an int64 tensor"),
+    "samples": (X, SEEDS[:2], r"gradients must have shape \[2\] and that of the weight, not \[3, 4, 2\]"),
+    "dtype": (X.int(), SEEDS, "gradients must be float32"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_errors(case):
+    gradients, seed, message = BAD[case]
+    with pytest.raises(RuntimeError, match=f"gaussian_weight_grad: {message}"):
+        native.gaussian_weight_grad(gradients, seed, 0)
+    with pytest.raises(RuntimeError, match=f"masked_weight_grad: {message}"):
+        native.masked_weight_grad(gradients, seed, None, 0.3, 0, True, 0, 1, 0)
+
+
+def test_examples_are_counted():
+    with pytest.raises(
+        RuntimeError, match=r"masked_weight_grad: gradients must have shape \[3, 5\] and that of the weig"
+    ):
+        native.masked_weight_grad(X, SEEDS, None, 0.3, 0, True, 5, 1, 0)
