@@ -12,24 +12,6 @@ namespace {
 
 using namespace ops;
 
-// The weight of each place's target.
-template <class T>
-struct FlatTargetWeight {
-  LogitNoiseProblem problem;
-  double* out;
-
-  BAYESOPS_HD_MEMBER void run(const FlatTargetWeight& f, int64_t index) {
-    const LogitNoiseProblem& p = f.problem;
-    const int64_t target = p.target[index];
-    double weight = 0;
-    if (target != p.ignore_index)
-      weight = target < 0 || target >= p.classes ? __builtin_nan("")
-               : p.weight == nullptr             ? 1.0
-                                                 : (double)static_cast<const T*>(p.weight)[target];
-    f.out[index] = weight;
-  }
-};
-
 Tensor total_of(const Tensor& places) {
   const int64_t dims = places.dim();
   Sizes all(dims);
@@ -47,7 +29,7 @@ Tensor run(LogitNoiseArguments& a, const Tensor& like) {
     using S = decltype(type);
     if (a.reduction == kReductionMean) {
       Tensor weights = empty(sizes_of(losses), ScalarType::Double, like);
-      launch(FlatTargetWeight<typename ComputeOf<S>::T>{p, static_cast<double*>(weights.data_ptr())}, places, like);
+      launch(FlatTargetWeight<S>{p, static_cast<double*>(weights.data_ptr())}, places, like);
       total = total_of(weights);
       p.total = static_cast<const double*>(total.data_ptr());
     }
@@ -60,7 +42,9 @@ Tensor run(LogitNoiseArguments& a, const Tensor& like) {
     launch(FlatLogitNoise<S, kGradients>{p}, places, like);
   });
   if (a.reduction == kReductionNone) return losses;
-  return total_of(losses);
+  Tensor loss = total_of(losses);
+  if (a.reduction == kReductionMean && places == 0) torch::stable::fill_(loss, __builtin_nan(""));
+  return loss;
 }
 
 Tensor logit_noise_cross_entropy(const Tensor logits, const Tensor log_var, const Tensor target, const Tensor seed,

@@ -35,9 +35,9 @@ struct Problem {
   }
 };
 
-template <class F>
-void run_all(const LogitNoiseProblem& p) {
-  const F f{p};
+template <class F, class... Rest>
+void run_all(const LogitNoiseProblem& p, Rest... rest) {
+  const F f{p, rest...};
   for (int64_t index = F::total(f); index-- > 0;) F::run(f, index);
 }
 
@@ -59,6 +59,12 @@ void run_float32(const Problem* problem, void* const* data, int64_t most) {
 void run_float64(const Problem* problem, void* const* data, int64_t most) {
   const LogitNoiseProblem p = problem->with(kFloat64, data);
   p.grad_logits.data != nullptr ? run_as<double, true>(p, most) : run_as<double, false>(p, most);
+}
+void target_weights_float32(const Problem* problem, void* const* data, double* out) {
+  run_all<FlatTargetWeight<float>>(problem->with(kFloat32, data), out);
+}
+void target_weights_float64(const Problem* problem, void* const* data, double* out) {
+  run_all<FlatTargetWeight<double>>(problem->with(kFloat64, data), out);
 }
 
 }  // extern "C"

@@ -10,7 +10,10 @@ import torch
 from bayesops import random
 from bayesops.reference.logit_noise_cross_entropy import logit_noise_cross_entropy
 
-SIGNATURES = {"run_float32": [c_void_p, c_void_p, c_int64], "run_float64": [c_void_p, c_void_p, c_int64]}
+SIGNATURES = {
+    "run_float32": [c_void_p, c_void_p, c_int64], "run_float64": [c_void_p, c_void_p, c_int64],
+    "target_weights_float32": [c_void_p] * 3, "target_weights_float64": [c_void_p] * 3,
+}  # fmt: skip
 SEEDS, STREAM, IGNORED = random.sample_seeds(5, 7), 3, -100
 
 
@@ -100,3 +103,27 @@ def test_extremes(functors, most, dtype):
     for gradient in gradients:
         assert gradient[[0, 3]].isfinite().all()
         assert not gradient[5].any()
+
+
+@pytest.mark.parametrize("most", [0, 12])
+def test_the_mean_of_nothing_is_nan(functors, most):
+    """As in torch and on the CPU, where all targets are ignored; the gradients are zero."""
+    logits, target = torch.randn(2, 3, 4), torch.full((2, 4), IGNORED)
+    losses, *gradients = run(
+        functors, logits, torch.zeros_like(logits), target, total=torch.zeros((), dtype=torch.float64), most=most
+    )
+    assert losses.isnan().all()
+    assert not any(gradient.any() for gradient in gradients)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+@pytest.mark.parametrize("weighted", [False, True])
+def test_targets_count_by_their_weight(functors, weighted, dtype):
+    target = torch.tensor([[0, 2, IGNORED], [1, 1, 5]])
+    weight = torch.tensor([0.25, 3, 0], dtype=dtype) if weighted else None
+    problem, found = Problem(1, 2, 3, 3, STREAM, IGNORED, 0), torch.zeros(2, 3, dtype=torch.float64)
+    data = (c_void_p * 9)(None, None, target.data_ptr(), None, None if weight is None else weight.data_ptr())
+    call = functors.target_weights_float32 if dtype == torch.float32 else functors.target_weights_float64
+    call(ctypes.byref(problem), data, found.data_ptr())
+    expected = [[0.25, 0, 0], [3, 3, math.nan]] if weighted else [[1, 1, 0], [1, 1, math.nan]]
+    assert torch.equal(found.nan_to_num(-1), torch.tensor(expected, dtype=torch.float64).nan_to_num(-1))

@@ -29,6 +29,26 @@ struct NormalCursor {
   }
 };
 
+// What a mean over the places counts each of them for: the weight of its target, 0 where that is ignored.
+template <class S>
+struct FlatTargetWeight {
+  LogitNoiseProblem problem;
+  double* out;
+
+  BAYESOPS_HD_MEMBER int64_t total(const FlatTargetWeight& f) { return LogitNoiseProblem::places(f.problem); }
+  BAYESOPS_HD_MEMBER void run(const FlatTargetWeight& f, int64_t index) {
+    using T = typename ComputeOf<S>::T;
+    const LogitNoiseProblem& p = f.problem;
+    const int64_t target = p.target[index];
+    double weight = 0;
+    if (target != p.ignore_index)
+      weight = target < 0 || target >= p.classes ? __builtin_nan("")
+               : p.weight == nullptr             ? 1.0
+                                                 : (double)static_cast<const T*>(p.weight)[target];
+    f.out[index] = weight;
+  }
+};
+
 // With kMost classes or fewer, all that belongs to a place is in registers. 0: any number of classes; each pass over
 // them draws the noise anew, and the sums of the gradients are formed where these will be.
 template <class S, bool kGradients, int kMost = 0>
@@ -76,9 +96,12 @@ struct FlatLogitNoise {
       }
       loss *= place.scale;
       if (kGradients) bring_out(p, place, sums);
-    } else if (kGradients) {
-      for (int64_t c = 0; c < p.classes; ++c) write(p, place, c, 0, 0);
-      if (p.grad_log_var.class_stride == 0) *place.grad_log_var = 0;
+    } else {
+      if (p.total != nullptr && *p.total == 0.0) loss = (T)__builtin_nan("");  // the mean of nothing, as in torch
+      if (kGradients) {
+        for (int64_t c = 0; c < p.classes; ++c) write(p, place, c, 0, 0);
+        if (p.grad_log_var.class_stride == 0) *place.grad_log_var = 0;
+      }
     }
     if (p.losses != nullptr) static_cast<T*>(p.losses)[index] = loss;
     return loss;
