@@ -219,3 +219,11 @@ def test_sample_seeds_errors():
         bo.random.sample_seeds(0, -1)
     with pytest.raises(ValueError, match=r"argument 'seed' must be an int or a tensor of shape \[\]"):
         bo.random.sample_seeds(torch.arange(3), 1)
+
+
+def test_a_device_is_also_known_without_its_number(device):
+    seed = torch.tensor(3, device=device)
+    for name in {device, f"{device}:0"}:
+        drawn = bo.random.normal(seed, [4], device=name)
+        assert drawn.device == seed.device
+        assert torch.equal(drawn, bo.random.normal(seed, [4]))

@@ -111,9 +111,13 @@ def signs(
 
 
 def _device(seed: object, device: torch.device | str | None) -> torch.device:
-    if device is not None:
-        return torch.device(device)
-    return seed.device if isinstance(seed, Tensor) else torch.device("cpu")
+    if device is None:
+        return seed.device if isinstance(seed, Tensor) else torch.device("cpu")
+    wanted = torch.device(device)
+    # "cuda" is where a seed on "cuda:0" is.
+    if isinstance(seed, Tensor) and seed.device.type == wanted.type and None in (seed.device.index, wanted.index):
+        return seed.device
+    return wanted
 
 
 def _sizes(operator: str, shape: Sequence[int]) -> list[int]:
