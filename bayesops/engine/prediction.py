@@ -103,9 +103,8 @@ def concatenated(parts: Sequence[Prediction], same_count: bool) -> Prediction:
 
     counts: int | Tensor = first.num_samples
     if not same_count:
-        counts = torch.cat(
-            [part.mean.new_full((len(part.mean),), part.num_samples, dtype=torch.int64) for part in parts]
-        )
+        device = first.mean.device
+        counts = torch.cat([torch.full((len(part.mean),), int(part.num_samples), device=device) for part in parts])
     plans = list(dict.fromkeys(part.plan for part in parts))
     mean, variance = join("mean"), join("variance")
     assert mean is not None
