@@ -61,7 +61,7 @@ def test_every_tensor_is_made_on_a_device_that_is_named():
 
 # --- on the device ----------------------------------------------------------------------------------------------------
 
-# Of the largest value of a result. A composite rounds to 16 bits what its convolutions answer, too, the CPU's kernels once.
+# Of the largest value of a result. Composites round what their convolutions answer to 16 bits, too, CPU kernels once.
 TOLERANCES = {torch.float64: 1e-10, torch.float32: 1e-5, torch.bfloat16: 0.05, torch.float16: 0.02}
 
 
