@@ -18,6 +18,7 @@ on two cores. What has been trained is kept in the folder, and not trained again
 
 import argparse
 import json
+import math
 import os
 import sys
 import time
@@ -88,7 +89,7 @@ def foreign(options, count, size, channels):
 def share(images, amount):
     """Return the first images of each quarter of the sequence: neighbours are alike, every fourth shows nearly all."""
     quarters = torch.arange(len(images)).chunk(4)
-    chosen = torch.cat([quarter[: round(amount * len(quarter))] for quarter in quarters])
+    chosen = torch.cat([quarter[: math.ceil(amount * len(quarter))] for quarter in quarters])
     return TensorDataset(*(part[chosen] for part in images.tensors))
 
 

@@ -33,12 +33,11 @@ def test_every_public_operator_is_run_on_the_device(operation_names):
     assert public <= operation_names
 
 
-# Where no device is meant: only the shape is read; before the first draw; numbers of draws, which are the CPU's.
+# Where no device is meant: only the shape is read; before the first draw.
 WITHOUT_DEVICE = {
     "ops/masked_conv.py: torch.zeros((), dtype=torch.int64)",
     "engine/moments.py: torch.empty(0)",
     "engine/plan.py: torch.empty(0)",
-    "engine/prediction.py: torch.full((len(part.mean),), int(part.num_samples))",
 }
 FACTORIES = {
     "arange", "as_tensor", "asarray", "empty", "empty_strided", "eye", "from_numpy", "full", "linspace", "logspace",
