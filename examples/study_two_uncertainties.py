@@ -38,6 +38,7 @@ PARTS = ("segmentation", "amount", "regression")
 NETWORKS = ("plain", "aleatoric", "epistemic", "both")
 AMOUNTS = {"a quarter": 0.25, "half": 0.5, "all": 1.0}
 IGNORED = -100
+DROPOUT = 0.5  # of Bayesian SegNet (Kendall, Badrinarayanan and Cipolla, 2015), whose inner scales have it as well
 
 
 def folder():
@@ -128,7 +129,7 @@ def segmenter(kind, images, options, label=""):
     aleatoric, epistemic = kind in ("aleatoric", "both"), kind in ("epistemic", "both")
     torch.manual_seed(options.seed)
     network = bo.models.EncoderDecoder(
-        3, 11, widths=options.widths, p=0.2 if epistemic else 0.0, log_var="each" if aleatoric else None
+        3, 11, widths=options.widths, p=DROPOUT if epistemic else 0.0, log_var="each" if aleatoric else None
     )
     # Classes are not weighted by how rare they are: rare ones would gain, but probabilities would not be calibrated.
     if aleatoric:
@@ -226,13 +227,14 @@ def by_amount(train, test, fit, score, options, regression=False):
             "foreign": {key: values.mean().item() for key, values in outside.items()},
             "auroc": {key: bo.metrics.ood_detection(known[name][key], outside[key]).auroc.item() for key in outside},
         }  # fmt: skip
-    kinds = ("aleatoric", "epistemic")
-    middle = {key: torch.tensor([figures[name]["known"][key] for name in AMOUNTS]) for key in kinds}
-    error = {key: torch.stack([of[key].std() / len(of[key]) ** 0.5 for of in known.values()]) for key in kinds}
+    middle, error = {}, {}
+    for kind in ("aleatoric", "epistemic"):
+        found = [of[kind if regression else f"{kind}, nats"] for of in known.values()]
+        middle[kind] = torch.stack([values.mean() for values in found]) / found[0].mean()
+        error[kind] = torch.stack([values.std() / len(values) ** 0.5 for values in found]) / found[0].mean()
     picture = bo.plot.sweep(
-        list(AMOUNTS.values()), {key: middle[key] / middle[key][0] for key in middle},
-        {key: error[key] / middle[key][0] for key in middle},
-        xlabel="share of the training images", ylabel="mean variance, of that with a quarter",
+        list(AMOUNTS.values()), middle, error, xlabel="share of the training images",
+        ylabel=f"mean {'variance' if regression else 'nats'}, of that with a quarter",
     )  # fmt: skip
     return figures, picture
 
@@ -260,7 +262,8 @@ def regression(options):
 
     def fit(part, label):
         torch.manual_seed(options.seed)
-        network = bo.models.EncoderDecoder(train.tensors[0].shape[1], 1, widths=options.widths, p=0.2, log_var="each")
+        channels = train.tensors[0].shape[1]
+        network = bo.models.EncoderDecoder(channels, 1, widths=options.widths, p=DROPOUT, log_var="each")
         nn.init.constant_(network.answer.bias, centre)
 
         def loss(output, target):
@@ -360,7 +363,8 @@ def main(arguments=None):
         show(console, part, figures)
         for name, axes in pictures:
             figure = getattr(axes, "flat", [axes])[0].figure
-            figure.savefig(options.out / f"{NAME}_{name}.png", dpi=130, metadata={"Software": None})
+            dots = 80 if name.endswith("maps") else 130  # maps are photographs: large files, and no finer for more dots
+            figure.savefig(options.out / f"{NAME}_{name}.png", dpi=dots, metadata={"Software": None})
         console.print(f"{part}: {results[part]['seconds']:.0f} s; figures and pictures are in {options.out}")
 
 
