@@ -1,9 +1,18 @@
-"""The rival convolutions where every sample has a batch of its own, ``[T, N, C, H, W]``; masks as in `convolutions`."""
+"""The rival convolutions where every sample has a batch of its own, ``[T, N, C, H, W]``; masks as in `convolutions`.
+
+Ours has two ways on a device (`bayesops.ops._sample_convolution`), between which it chooses by shape: both are here.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any
+from unittest import mock
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from bayesops.ops import _sample_convolution
 from benchmarks.convolutions import masked
 from benchmarks.side_by_side import Rival
 
@@ -38,3 +47,16 @@ def compiled_loop(inputs: Tensor, weight: Tensor, p: float, padding: int) -> Riv
         return F.conv2d(batch, masked(weight, p), padding=padding)
 
     return Rival("looped, body compiled", lambda: [body(batch, weight) for batch in inputs], optional=True)
+
+
+def ours_each_way(call: Callable[[], Any]) -> list[Rival]:
+    """Our operator with all samples as groups of one convolution, and with a convolution for each."""
+
+    def from_work(least: float) -> Callable[[], Any]:
+        def run() -> Any:
+            with mock.patch.object(_sample_convolution, "ALONE_FROM", least):
+                return call()
+
+        return run
+
+    return [Rival("ours, in groups", from_work(math.inf)), Rival("ours, each alone", from_work(0))]

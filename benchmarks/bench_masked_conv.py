@@ -124,6 +124,7 @@ def test_samples(
     on_device(
         (Shape(1, 128, 128, 7), TF32),
         (Shape(1, 64, 64, 56), TF32),
+        (Shape(8, 64, 64, 32), BF16),
         (Shape(64, 64, 64, 32), BF16),
         (Shape(64, 256, 256, 8), BF16),
         (Shape(64, 512, 512, 4), BF16),
@@ -141,14 +142,19 @@ def test_samples_of_batches(
     inputs = images.unflatten(0, (samples, shape.examples))
     seeds = random.sample_seeds(0, samples, device=place.device)
     rival = inputs, w, p, shape.padding
+
+    def ours() -> Tensor:
+        return ops.masked_conv2d(inputs, w, p=p, seed=seeds, padding=shape.padding)
+
     side_by_side(
         Case(
             group=groups.SAMPLES.title,
             name=f"T = {samples}, {shape.label}{form.label}",
             threads=threads,
             parameters=vars(shape) | form.parameters | {"samples": samples, "p": p},
-            ours=lambda: ops.masked_conv2d(inputs, w, p=p, seed=seeds, padding=shape.padding),
+            ours=ours,
             rivals=[
+                *batched.ours_each_way(ours),
                 Rival("T plain", lambda: [F.conv2d(batch, w, padding=shape.padding) for batch in inputs]),
                 Rival("one plain batch", lambda: F.conv2d(images, w, padding=shape.padding)),
                 Rival("looped", lambda: batched.looped(*rival)),

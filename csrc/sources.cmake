@@ -47,6 +47,8 @@ set(BAYESOPS_OPS_SOURCES
   csrc/ops/lrt_conv.cpp
   csrc/ops/lrt_draw.cpp
   csrc/ops/masked_conv.cpp
+  csrc/ops/masked_weight.cpp
+  csrc/ops/masked_weight_arguments.cpp
   csrc/ops/max_pool.cpp
   csrc/ops/predictive_moments.cpp
   csrc/ops/predictive_moments_arguments.cpp
@@ -78,6 +80,7 @@ set(BAYESOPS_CUDA_SOURCES
   csrc/ops/gaussian_weight_arguments.cpp
   csrc/ops/logit_noise_cross_entropy_arguments.cpp
   csrc/ops/lrt_arguments.cpp
+  csrc/ops/masked_weight_arguments.cpp
   csrc/ops/predictive_moments_arguments.cpp
   csrc/ops/sample_gaussian_arguments.cpp
   csrc/ops/tensors.cpp

@@ -3,7 +3,7 @@
 This is how the operators run on CUDA, as those of `_masked_conv_composite` do. It runs on any device, and the tests
 hold it on the CPU against the reference.
 
-- Weight sampling: `gaussian_weight` writes all samples' weights, and they make one convolution (`_sample_folding`).
+- Weight sampling: `gaussian_weight` writes all samples' weights, for one convolution or some (`_sample_convolution`).
 - Flipout: the convolution with the mean, once where the samples share the input, and that of the flipped input with
   sigma * eps, its output flipped. Of gradients, too, the mean's part is taken once, from the sum over the samples.
 - Local reparameterisation: a convolution of means and one of variances; `lrt_epilogue` draws from both, and its fused
@@ -23,7 +23,7 @@ from torch import Tensor
 from bayesops.ops._composite_epilogue import finish
 from bayesops.ops._epilogue import Epilogue
 from bayesops.ops._layout import is_channels_last, with_layout
-from bayesops.ops._sample_folding import Geometry, convolve, convolve_in_groups, input_gradient, weight_gradients
+from bayesops.ops._sample_convolution import Geometry, convolve, convolve_in_groups, input_gradient, weight_gradients
 
 # --- weight sampling --------------------------------------------------------------------------------------------------
 
@@ -34,7 +34,7 @@ def sampled_conv(
 ) -> Tensor:  # fmt: skip
     """Take and return what the operators ``bayesops::sampled_conv`` and ``bayesops::sampled_conv_fused`` do."""
     geometry, epilogue = _split(options)
-    weights = torch.ops.bayesops.gaussian_weight(weight_mu, weight_sigma, seed, stream)
+    weights = _drawn(weight_mu, weight_sigma, seed, stream, input)
     return finish(convolve_in_groups(input, weights, geometry), bias, input, seed, epilogue)
 
 
@@ -43,7 +43,7 @@ def sampled_conv_input_grad(
     *geometry: Any,
 ) -> Tensor:  # fmt: skip
     """Take and return what the operator ``bayesops::sampled_conv_input_grad`` does."""
-    weights = torch.ops.bayesops.gaussian_weight(weight_mu, weight_sigma, seed, stream)
+    weights = _drawn(weight_mu, weight_sigma, seed, stream, grad_output)
     gradient = input_gradient(grad_output, weights, input_size, Geometry(*geometry))
     return _laid_out_as(gradient, grad_output, weight_mu.dim() - 2)
 
@@ -66,10 +66,10 @@ def flipout_conv(
     """Take and return what the operators ``bayesops::flipout_conv`` and ``bayesops::flipout_conv_fused`` do."""
     geometry, epilogue = _split(options)
     flip_input, flip_output = _signs(input, input.shape, weight_mu.shape, seed, stream)
-    deviation = torch.ops.bayesops.gaussian_weight(None, weight_sigma, seed, stream)
-    mean = convolve_in_groups(input, weight_mu, geometry)
+    deviation = _drawn(None, weight_sigma, seed, stream, input)
+    (mean,) = convolve_in_groups(input, weight_mu, geometry)
     results = convolve_in_groups(input * flip_input, deviation, geometry)
-    signs = flip_output.reshape(*results.shape[:2], weight_mu.shape[0])
+    signs = flip_output.reshape(seed.numel(), input.shape[-weight_mu.dim()], weight_mu.shape[0])
     return finish(results, bias, input, seed, epilogue, base=mean, signs=signs)
 
 
@@ -80,7 +80,7 @@ def flipout_conv_input_grad(
     """Take and return what the operator ``bayesops::flipout_conv_input_grad`` does."""
     spatial = weight_mu.dim() - 2
     flip_input, flip_output = _signs(grad_output, input_size, weight_mu.shape, seed, stream)
-    deviation = torch.ops.bayesops.gaussian_weight(None, weight_sigma, seed, stream)
+    deviation = _drawn(None, weight_sigma, seed, stream, grad_output)
     flipped_size = [*seed.shape, *input_size[-spatial - 2 :]]  # flipped, no sample's input is another's
     of_flipped = input_gradient(grad_output * flip_output, deviation, flipped_size, Geometry(*geometry))
     of_mean = input_gradient(_as_shared(grad_output, input_size), weight_mu, input_size, Geometry(*geometry))
@@ -148,6 +148,12 @@ def lrt_conv_weight_grad(
 def _split(options: Sequence[Any]) -> tuple[Geometry, Sequence[Any]]:
     """Geometry, and the parts of an epilogue if there are any."""
     return Geometry(*options[:4]), options[4:]
+
+
+def _drawn(mu: Tensor | None, sigma: Tensor, seed: Tensor, stream: int, images: Tensor) -> Tensor:
+    """Weights ``[S or nothing, *sigma.shape]``, channels-last if those images are."""
+    last = is_channels_last(images, sigma.dim() - 2)
+    return torch.ops.bayesops.gaussian_weight(mu, sigma, seed, stream, last)
 
 
 def _moments(input: Tensor, weight_mu: Tensor, weight_var: Tensor, geometry: Geometry) -> tuple[Tensor, Tensor]:

@@ -2,8 +2,8 @@
 
 This is how the operators run on CUDA, where cuDNN's convolution is hard to beat and what counts is that no mask and no
 unscaled copy is ever written: `masked_weight` draws, masks and scales in one pass, and `masked_weight_grad` draws again
-as it sums. It runs on any device, and the tests hold it on the CPU against the reference. How samples and examples
-become channels and groups: `_sample_folding`; what follows a convolution: `_composite_epilogue`.
+as it sums. It runs on any device, and the tests hold it on the CPU against the reference. Which convolutions there are:
+`_sample_convolution`; what follows them: `_composite_epilogue`.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from torch import Tensor
 
 from bayesops.ops._composite_epilogue import finish
 from bayesops.ops._layout import is_channels_last, with_layout
-from bayesops.ops._sample_folding import Geometry, convolve_in_groups, input_gradient, weight_gradients
+from bayesops.ops._sample_convolution import Geometry, convolve_in_groups, input_gradient, weight_gradients
 
 
 class Options(NamedTuple):
@@ -38,13 +38,16 @@ class Options(NamedTuple):
         """Masks of each sample, or 0: one for all examples."""
         return input_size[-weight_dims] if self.per_example else 0
 
-    def weights(self, weight: Tensor, seed: Tensor, mask: Tensor | None, input_size: Sequence[int]) -> Tensor:
-        """Masked weights ``[S or nothing, N if per example, *weight.shape]``."""
+    def weights(
+        self, weight: Tensor, seed: Tensor, mask: Tensor | None, input_size: Sequence[int], images: Tensor
+    ) -> Tensor:
+        """Masked weights ``[S or nothing, N if per example, *weight.shape]``, channels-last if those images are."""
         num_examples = self.num_examples(input_size, weight.dim())
         if self.per_example and num_examples == 0:  # which the operator takes for one mask for all examples
             return weight.new_empty([*seed.shape, 0, *weight.shape])
         return torch.ops.bayesops.masked_weight(
             weight, seed, mask, self.p, self.granularity, self.rescale, num_examples, self.groups, self.stream,
+            is_channels_last(images, weight.dim() - 2),
         )  # fmt: skip
 
 
@@ -54,7 +57,7 @@ def masked_conv(
     """Take and return what the operators ``bayesops::masked_conv`` and ``bayesops::masked_conv_fused`` do."""
     shared = len(Options._fields)
     o, epilogue = Options(*options[:shared]), options[shared:]
-    weights = o.weights(weight, seed, mask, input.shape)
+    weights = o.weights(weight, seed, mask, input.shape, input)
     results = convolve_in_groups(input, weights, o.geometry, per_example=o.per_example)
     return finish(results, bias, input, seed, epilogue)
 
@@ -65,7 +68,7 @@ def masked_conv_input_grad(
     """Take and return what the operator ``bayesops::masked_conv_input_grad`` does."""
     o = Options(*options)
     spatial = weight.dim() - 2
-    weights = o.weights(weight, seed, mask, input_size)
+    weights = o.weights(weight, seed, mask, input_size, grad_output)
     gradient = input_gradient(grad_output, weights, input_size, o.geometry, per_example=o.per_example)
     summed = gradient.dim() < grad_output.dim()
     return with_layout(gradient, spatial, not summed and is_channels_last(grad_output, spatial))

@@ -1,4 +1,5 @@
-// add_predictive_moments on the device: a thread a place.
+// add_predictive_moments on the device: a thread a place, with all classes in registers if they are not too many; or,
+// where places are few, a thread for each draw and then one for each class.
 #include "cuda/launch.cuh"
 #include "cuda/types.cuh"
 #include "kernels/flat/predictive_moments.h"
@@ -15,8 +16,25 @@ void add_predictive_moments(const Tensor samples, bool softmax, int64_t count, c
   const PredictiveMomentsProblem problem =
       predictive_moments_problem(samples, softmax, count, mean, deviations, expected_entropy);
   with_type(problem.dtype, [&](auto type) {
-    using F = FlatPredictiveMoments<decltype(type)>;
-    launch(F{problem}, F::total(problem), samples);
+    using S = decltype(type);
+    using First = FlatNormalisers<S>;
+    using Second = FlatMomentsOfClasses<S>;
+    if (!First::pays(problem)) {
+      const auto launch_places = [&](const auto& f) { launch(f, f.total(problem), samples); };
+      if (problem.classes == 1) return launch_places(FlatMomentsInRegisters<S, 1>{problem});
+      // Doubles are there for checks: they do without the quick forms.
+      constexpr bool quick = sizeof(S) < sizeof(double);
+      if constexpr (quick) {
+        if (problem.classes <= 12) return launch_places(FlatMomentsInRegisters<S, 12>{problem});
+        if (problem.classes <= 24) return launch_places(FlatMomentsInRegisters<S, 24>{problem});
+      }
+      return launch_places(FlatPredictiveMoments<S>{problem});
+    }
+    const int64_t bytes = First::total(problem) * static_cast<int64_t>(sizeof(typename First::Normaliser));
+    Tensor room = empty({bytes}, ScalarType::Byte, samples);
+    auto* normalisers = static_cast<typename First::Normaliser*>(room.data_ptr());
+    launch(First{problem, normalisers}, First::total(problem), samples);
+    launch(Second{problem, normalisers}, Second::total(problem), samples);
   });
 }
 

@@ -38,7 +38,8 @@ ConvEpilogueArguments::Operand of_channels(const Tensor& given, int64_t sample, 
 ConvEpilogueArguments::ConvEpilogueArguments(const Tensor& given, const std::optional<Tensor>& given_bias,
                                              const std::optional<Tensor>& given_base,
                                              const std::optional<Tensor>& given_signs,
-                                             const EpilogueTensors& given_epilogue, int64_t spatial, bool last)
+                                             const EpilogueTensors& given_epilogue, int64_t spatial, bool last,
+                                             const std::optional<Tensor>& given_out)
     : dtype(dtype_of(kOp, "result", given)) {
   const Sizes sizes = sizes_of(given);
   STD_TORCH_CHECK(spatial >= 0 && spatial <= 3 && given.dim() == kFirstAxis + spatial, kOp,
@@ -74,7 +75,13 @@ ConvEpilogueArguments::ConvEpilogueArguments(const Tensor& given, const std::opt
   }
   Sizes all = image;
   all.insert(all.begin(), samples);
-  out = empty_dense(all, 2, last, given);
+  if (given_out.has_value()) {
+    check_parameter(kOp, "out", *given_out, given, all);
+    STD_TORCH_CHECK(is_dense(*given_out, 2, last), kOp, ": out must be dense, ", last ? "channels last" : "contiguous");
+    out = *given_out;
+  } else {
+    out = empty_dense(all, 2, last, given);
+  }
   epilogue.emplace(kOp, given_epilogue, image, true, out);
 }
 

@@ -9,22 +9,14 @@ namespace bayesops::ops {
 struct ConvEpilogueArguments {
   ConvEpilogueArguments(const Tensor& result, const std::optional<Tensor>& bias, const std::optional<Tensor>& base,
                         const std::optional<Tensor>& signs, const EpilogueTensors& epilogue, int64_t spatial,
-                        bool channels_last);
+                        bool channels_last, const std::optional<Tensor>& out = std::nullopt);
 
-  template <class S>
-  FlatEpilogue<S> functor() const {
-    return {samples,
-            examples,
-            groups,
-            channels,
-            pixels,
-            channels_last,
-            result.place,
-            signs.place,
-            bias.place,
-            base.place,
-            FlatFinish<S>::of(epilogue->describe()),
-            static_cast<S*>(out.data_ptr())};
+  template <class S, class Run>
+  void visit(const Run& run) const {
+    run(FlatEpilogue<S>{samples, examples, groups, channels, pixels, channels_last,
+                        FlatEpilogue<S>::runs_of(channels_last ? channels : pixels), result.place, signs.place,
+                        bias.place, base.place, FlatFinish<S>::of(epilogue->describe()),
+                        static_cast<S*>(out.data_ptr())});
   }
 
   struct Operand {

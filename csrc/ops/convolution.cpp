@@ -106,12 +106,9 @@ void check_parameter(const char* op, const char* name, const Tensor& t, const Te
                   describe(sizes_of(t)));
 }
 
-DenseWeight::DenseWeight(const Tensor& weight) : tensor(weight), channels_last(false) {
-  const Sizes sizes = sizes_of(weight), last = dense_strides(sizes, 1, true);
-  bool dense = weight.dim() > 2 && sizes[1] > 1 && weight.stride(1) == 1;
-  for (size_t i = 0; i < sizes.size(); ++i)
-    dense = dense && (sizes[i] <= 1 || weight.stride(static_cast<int64_t>(i)) == last[i]);
-  channels_last = dense && !weight.is_contiguous();
+DenseWeight::DenseWeight(const Tensor& weight, int64_t channel) : tensor(weight), channels_last(false) {
+  channels_last = weight.dim() > channel + 1 && weight.size(channel) > 1 && is_dense(weight, channel, true) &&
+                  !weight.is_contiguous();
   if (!channels_last) tensor = torch::stable::contiguous(weight);
 }
 
@@ -131,20 +128,6 @@ Convolution convolution_of_weight(const char* op, const Sizes& weight, const Ten
   return Convolution(op, weight, input, seed, mask,
                      ConvArguments{p, granularity, rescale, num_examples > 0, stream, Sizes(axes, 1),
                                    Sizes(2 * axes, 0), Sizes(axes, 1), groups});
-}
-
-MaskedWeight::MaskedWeight(const char* op, const Tensor& original, const Tensor& seed,
-                           const std::optional<Tensor>& mask, double p, int64_t granularity, bool rescale,
-                           int64_t num_examples, int64_t groups, int64_t stream)
-    : weight(torch::stable::contiguous(original)),
-      conv(convolution_of_weight(op, sizes_of(original), seed, mask, p, granularity, rescale, num_examples, groups,
-                                 stream)) {
-  check_same_device(op, seed, "weight", original);
-  Sizes sizes = sizes_of(original);
-  if (num_examples > 0) sizes.insert(sizes.begin(), num_examples);
-  out = empty(conv.batched() ? conv.with_samples(sizes) : sizes, original.scalar_type(), original);
-  conv.problem().dtype = dtype_of(op, "weight", original);
-  conv.problem().weight = weight.data_ptr();
 }
 
 }  // namespace bayesops::ops

@@ -62,10 +62,10 @@ class Convolution {
   ConvProblem problem_{};
 };
 
-// A weight as the kernels take it: contiguous, or channels last as `channels_last` modules keep it. Anything else is
-// copied.
+// A weight as the kernels take it, or one for each sample: contiguous, or channels last as `channels_last` modules keep
+// it. Anything else is copied. `channel` is the dimension of the input channels.
 struct DenseWeight {
-  explicit DenseWeight(const Tensor& weight);
+  explicit DenseWeight(const Tensor& weight, int64_t channel = 1);
   void describe(ConvProblem& problem) const;
 
   Tensor tensor;
@@ -76,15 +76,5 @@ struct DenseWeight {
 Convolution convolution_of_weight(const char* op, const Sizes& weight, const Tensor& seed,
                                   const std::optional<Tensor>& mask, double p, int64_t granularity, bool rescale,
                                   int64_t num_examples, int64_t groups, int64_t stream);
-
-// Arguments and result of masked_weight: the masked weights themselves, [(S,) (N,) weight...].
-struct MaskedWeight {
-  MaskedWeight(const char* op, const Tensor& weight, const Tensor& seed, const std::optional<Tensor>& mask, double p,
-               int64_t granularity, bool rescale, int64_t num_examples, int64_t groups, int64_t stream);
-
-  Tensor weight;  // contiguous
-  Convolution conv;
-  Tensor out;
-};
 
 }  // namespace bayesops::ops

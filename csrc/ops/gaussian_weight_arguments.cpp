@@ -3,12 +3,15 @@
 namespace bayesops::ops {
 
 GaussianWeightArguments::GaussianWeightArguments(const std::optional<Tensor>& given_mu, const Tensor& given_sigma,
-                                                 const Tensor& seed, int64_t given_stream)
+                                                 const Tensor& seed, int64_t given_stream, bool channels_last)
     : seeds(read_seeds("gaussian_weight", seed)),
       stream(static_cast<uint32_t>(given_stream)),
       dtype(dtype_of("gaussian_weight", "sigma", given_sigma)),
-      sigma(torch::stable::contiguous(given_sigma)) {
+      layout(layout_of(sizes_of(given_sigma), channels_last)),
+      sigma(given_sigma) {
   const char* op = "gaussian_weight";
+  channels_last = channels_last && given_sigma.dim() > 2;
+  sigma = dense(given_sigma, 1, channels_last);
   check_stream(op, given_stream);
   check_same_device(op, given_sigma, "seed", seed);
   if (given_mu.has_value()) {
@@ -16,11 +19,11 @@ GaussianWeightArguments::GaussianWeightArguments(const std::optional<Tensor>& gi
     STD_TORCH_CHECK(given_mu->scalar_type() == given_sigma.scalar_type(), op, ": mu must have the dtype of sigma");
     STD_TORCH_CHECK(sizes_of(*given_mu) == sizes_of(given_sigma), op, ": mu must have the shape of sigma, ",
                     describe(sizes_of(given_sigma)), ", not ", describe(sizes_of(*given_mu)));
-    mu = torch::stable::contiguous(*given_mu);
+    mu = dense(*given_mu, 1, channels_last);
   }
   Sizes sizes = sizes_of(given_sigma);
   if (seeds.batched) sizes.insert(sizes.begin(), seeds.count);
-  out = empty(sizes, given_sigma.scalar_type(), given_sigma);
+  out = empty_dense(sizes, seeds.batched ? 2 : 1, channels_last, given_sigma);
 }
 
 }  // namespace bayesops::ops

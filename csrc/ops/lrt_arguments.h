@@ -36,22 +36,14 @@ struct LrtEpilogueArguments {
                                     const Tensor& seed, int64_t stream, int64_t spatial,
                                     const EpilogueTensors& epilogue);
 
-  template <class S>
-  FlatLrtEpilogue<S> functor() const {
-    return {noise.seeds.data,
-            noise.stream,
-            noise.samples,
-            FlatActivation{noise.examples, noise.channels, noise.pixels},
-            noise.shared,
-            channels_last,
-            static_cast<const S*>(mean.data_ptr()),
-            static_cast<const S*>(spread.data_ptr()),
-            spread_is_std,
-            static_cast<const S*>(data_of(bias_mu)),
-            static_cast<const S*>(data_of(bias_var)),
-            FlatFinish<S>::of(epilogue.describe()),
-            static_cast<S*>(out.data_ptr()),
-            std.has_value() ? static_cast<S*>(std->data_ptr()) : nullptr};
+  template <class S, class Run>
+  void visit(const Run& run) const {
+    run(FlatLrtEpilogue<S>{
+        noise.seeds.data, noise.stream, noise.samples, FlatActivation<4>{noise.examples, noise.channels, noise.pixels},
+        noise.shared, channels_last, static_cast<const S*>(mean.data_ptr()), static_cast<const S*>(spread.data_ptr()),
+        spread_is_std, static_cast<const S*>(data_of(bias_mu)), static_cast<const S*>(data_of(bias_var)),
+        FlatFinish<S>::of(epilogue.describe()), static_cast<S*>(out.data_ptr()),
+        std.has_value() ? static_cast<S*>(std->data_ptr()) : nullptr});
   }
 
   OutputNoise noise;
@@ -73,18 +65,12 @@ struct LrtVarianceGradArguments {
   LrtVarianceGradArguments(const Tensor& grad_output, const Tensor& std, const Tensor& seed, int64_t stream,
                            int64_t spatial);
 
-  template <class S>
-  FlatVarianceGrad<S> functor() const {
-    return {noise.seeds.data,
-            noise.stream,
-            noise.samples,
-            FlatActivation{noise.examples, noise.channels, noise.pixels},
-            noise.shared,
-            grad_channels_last,
-            std_channels_last,
-            static_cast<const S*>(grad_output.data_ptr()),
-            static_cast<const S*>(std.data_ptr()),
-            static_cast<S*>(out.data_ptr())};
+  template <class S, class Run>
+  void visit(const Run& run) const {
+    run(FlatVarianceGrad<S>{noise.seeds.data, noise.stream, noise.samples,
+                            FlatActivation<4>{noise.examples, noise.channels, noise.pixels}, noise.shared,
+                            grad_channels_last, std_channels_last, static_cast<const S*>(grad_output.data_ptr()),
+                            static_cast<const S*>(std.data_ptr()), static_cast<S*>(out.data_ptr())});
   }
 
   OutputNoise noise;

@@ -1,5 +1,5 @@
-// masked_conv, its form with an epilogue and its two gradients, and masked_weight: a convolution whose kernel is masked
-// by Bernoulli draws.
+// masked_conv, its form with an epilogue and its two gradients: a convolution whose kernel is masked by Bernoulli
+// draws.
 #include "kernels/isa_table.h"
 #include "ops/epilogue.h"
 #include "ops/pool.h"
@@ -100,15 +100,6 @@ Tensor masked_conv_weight_grad(const Tensor grad_output, const Tensor input, con
   return dtype == kBFloat16 ? torch::stable::to(grad, ScalarType::BFloat16) : grad;
 }
 
-// The masked weights themselves: [(S,) (N,) weight...]; num_examples 0 means one mask for all examples.
-Tensor masked_weight(const Tensor weight, const Tensor seed, const std::optional<Tensor> mask, double p,
-                     int64_t granularity, bool rescale, int64_t num_examples, int64_t groups, int64_t stream) {
-  const char* op = "masked_weight";
-  MaskedWeight problem(op, weight, seed, mask, p, granularity, rescale, num_examples, groups, stream);
-  if (problem.out.numel() > 0) kernels().conv.masked_weight(problem.conv.problem(), problem.out.data_ptr(), pool());
-  return problem.out;
-}
-
 }  // namespace
 
 #define BAYESOPS_CONV_ARGUMENTS                                                                               \
@@ -126,9 +117,6 @@ STABLE_TORCH_LIBRARY_FRAGMENT(bayesops, m) {
   m.def(
       "masked_conv_weight_grad(Tensor grad_output, Tensor input, Tensor seed, Tensor? mask, SymInt[] "
       "weight_size, " BAYESOPS_CONV_ARGUMENTS ") -> Tensor");
-  m.def(
-      "masked_weight(Tensor weight, Tensor seed, Tensor? mask, float p, int granularity, bool rescale, SymInt "
-      "num_examples, int groups, int stream) -> Tensor");
 }
 
 STABLE_TORCH_LIBRARY_IMPL(bayesops, CPU, m) {
@@ -136,7 +124,6 @@ STABLE_TORCH_LIBRARY_IMPL(bayesops, CPU, m) {
   m.impl("masked_conv_fused", TORCH_BOX(&masked_conv_fused));
   m.impl("masked_conv_input_grad", TORCH_BOX(&masked_conv_input_grad));
   m.impl("masked_conv_weight_grad", TORCH_BOX(&masked_conv_weight_grad));
-  m.impl("masked_weight", TORCH_BOX(&masked_weight));
 }
 
 }  // namespace bayesops::ops

@@ -8,18 +8,24 @@
 
 namespace bayesops::ops {
 
-// Runs the functor that `arguments` are for their dtype.
-template <class Arguments>
-void run_flat(const Arguments& arguments) {
-  const auto run = [](const auto& f) {
+struct FlatOnHost {
+  // Runs the functor that `arguments` choose for their dtype.
+  template <class Arguments>
+  static void run(const Arguments& arguments) {
+    const auto all = [](const auto& f) { run_all(f); };
+    if (arguments.dtype == kFloat64) return arguments.template visit<double>(all);
+    if (arguments.dtype == kBFloat16) return arguments.template visit<torch::headeronly::BFloat16>(all);
+    arguments.template visit<float>(all);
+  }
+
+ private:
+  template <class F>
+  static void run_all(const F& f) {
     constexpr int64_t kGrain = 1 << 12;  // indices a job
     parallel_for(pool(), f.total(f), kGrain, [&](int64_t begin, int64_t end) {
       for (int64_t index = begin; index < end; ++index) f.run(f, index);
     });
-  };
-  if (arguments.dtype == kFloat64) return run(arguments.template functor<double>());
-  if (arguments.dtype == kBFloat16) return run(arguments.template functor<torch::headeronly::BFloat16>());
-  run(arguments.template functor<float>());
-}
+  }
+};
 
 }  // namespace bayesops::ops

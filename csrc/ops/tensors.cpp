@@ -70,13 +70,17 @@ Tensor empty_dense(const Sizes& sizes, int64_t channel, bool channels_last, cons
   return empty_strided(sizes, dense_strides(sizes, channel, channels_last), like.scalar_type(), like);
 }
 
-Tensor dense(const Tensor& t, int64_t channel, bool channels_last) {
+bool is_dense(const Tensor& t, int64_t channel, bool channels_last) {
   const Sizes sizes = sizes_of(t), strides = dense_strides(sizes, channel, channels_last);
   bool same = true;
   for (size_t i = 0; i < sizes.size(); ++i)
     same = same && (sizes[i] <= 1 || t.stride(static_cast<int64_t>(i)) == strides[i]);
-  if (same) return t;
-  Tensor copy = empty_strided(sizes, strides, t.scalar_type(), t);
+  return same;
+}
+
+Tensor dense(const Tensor& t, int64_t channel, bool channels_last) {
+  if (is_dense(t, channel, channels_last)) return t;
+  Tensor copy = empty_dense(sizes_of(t), channel, channels_last, t);
   torch::stable::copy_(copy, t);
   return copy;
 }

@@ -31,7 +31,9 @@ Tensor empty(const Sizes& sizes, ScalarType dtype, const Tensor& like);
 Sizes dense_strides(const Sizes& sizes, int64_t channel, bool channels_last);
 // A tensor of `like`'s dtype with these strides.
 Tensor empty_dense(const Sizes& sizes, int64_t channel, bool channels_last, const Tensor& like);
-// The tensor itself where it has these strides already, a copy otherwise.
+// Whether a tensor has these strides; those of dimensions of size 1 do not count.
+bool is_dense(const Tensor& t, int64_t channel, bool channels_last);
+// The tensor itself where it has them already, a copy otherwise.
 Tensor dense(const Tensor& t, int64_t channel, bool channels_last);
 
 // True when a result should be channels last because its input is: several channels, several pixels, and neighbouring

@@ -26,7 +26,7 @@ GaussianWeightGradArguments::GaussianWeightGradArguments(const Tensor& given, co
     : seeds(read_seeds("gaussian_weight_grad", seed)),
       stream(static_cast<uint32_t>(given_stream)),
       dtype(dtype_of("gaussian_weight_grad", "gradients", given)),
-      gradients(torch::stable::contiguous(given)) {
+      gradients(given, seeds.batched ? 2 : 1) {
   const char* op = "gaussian_weight_grad";
   check_stream(op, given_stream);
   check_same_device(op, given, "seed", seed);
@@ -43,7 +43,7 @@ MaskedWeightGradArguments::MaskedWeightGradArguments(const Tensor& given, const 
           "masked_weight_grad",
           weight_of("masked_weight_grad", given, lead_of("masked_weight_grad", seed, num_examples)), seed, mask, p,
           granularity, rescale, num_examples, groups, stream)),
-      gradients(torch::stable::contiguous(given)) {
+      gradients(given, conv.batched() + (num_examples > 0) + 1) {
   const char* op = "masked_weight_grad";
   check_same_device(op, given, "seed", seed);
   out = empty(weight_of(op, given, lead_of(op, seed, num_examples)), given.scalar_type(), given);

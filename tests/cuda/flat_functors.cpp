@@ -43,7 +43,7 @@ struct Mask {
 
 // weight [out_channels, group_in, taps]; `elements` of one mask.
 struct Weight {
-  int64_t granularity, samples, examples, per_example, out_channels, group_in, taps, groups, elements;
+  int64_t granularity, samples, examples, per_example, out_channels, group_in, taps, groups, elements, channels_last;
 };
 
 template <class S>
@@ -60,6 +60,11 @@ void run_masked_weight(const Mask* mask, const Weight* w, const S* weight, doubl
   p.weight = weight;
   p.mask = mask->source((Granularity)w->granularity, w->elements);
   p.scale = scale;
+  const auto layout = FlatWeightLayout::of(w->out_channels, w->group_in, w->taps, w->channels_last != 0);
+  if (layout.channels_last) {
+    const auto f = FlatMaskedWeightTiles<S>::of(p, layout, out);
+    return run(f, f.total(f));
+  }
   const auto f = FlatMaskedWeight<S>::of(p, out);
   run(f, f.total(f));
 }
@@ -84,11 +89,21 @@ void run_dropout(const Mask* mask, const Activations* a, const S* input, double 
   run(f, f.total(f));
 }
 
+struct Layout {
+  int64_t out_channels, in_channels, taps, channels_last;
+};
+
 template <class S>
-void run_gaussian_weight(const int64_t* seeds, int64_t samples, int64_t count, int64_t stream, const S* mu,
+void run_gaussian_weight(const int64_t* seeds, int64_t samples, int64_t stream, const Layout* l, const S* mu,
                          const S* sigma, S* out) {
-  const FlatGaussianWeight<S> f{seeds, (uint32_t)stream, FlatBlocks{samples, count, 4}, mu, sigma, out};
-  run(f, FlatGaussianWeight<S>::total(f));
+  const auto layout = FlatWeightLayout::of(l->out_channels, l->in_channels, l->taps, l->channels_last != 0);
+  if (layout.channels_last) {
+    const auto f = FlatGaussianWeightTiles<S>::of(seeds, (uint32_t)stream, samples, layout, mu, sigma, out);
+    return run(f, f.total(f));
+  }
+  const FlatBlocks blocks{samples, FlatWeightLayout::elements(layout), 4};
+  const FlatGaussianWeight<S> f{seeds, (uint32_t)stream, blocks, mu, sigma, out};
+  run(f, f.total(f));
 }
 
 // An output [N, O, *] of each sample, and a mean or standard deviation that the samples may share. The layout of the
@@ -97,7 +112,7 @@ struct Noise {
   const int64_t* seeds;
   int64_t stream, samples, examples, channels, pixels, shared, channels_last, grad_channels_last;
 
-  FlatActivation activation() const { return FlatActivation{examples, channels, pixels}; }
+  FlatActivation<4> activation() const { return FlatActivation<4>{examples, channels, pixels}; }
 };
 
 // What a draw is made from, and what follows it.
@@ -147,6 +162,15 @@ void run_variance_grad(const Noise* n, const S* grad, const S* std, S* out) {
 
 extern "C" {
 
+// Quotients and remainders of indices.
+void flat_divide(const int64_t* indices, int64_t count, int64_t size, int64_t* quotients, int64_t* remainders) {
+  const FlatExtent extent = size;
+  for (int64_t i = 0; i < count; ++i) {
+    quotients[i] = indices[i] / extent;
+    remainders[i] = indices[i] % extent;
+  }
+}
+
 void flat_bernoulli(const int64_t* seeds, int64_t samples, int64_t count, double p, int64_t stream, bool* out) {
   const FlatBernoulli f{seeds, (uint32_t)stream, bernoulli_law(p), FlatBlocks{samples, count, 16}, out};
   run(f, FlatBlocks::total(f.blocks));
@@ -182,14 +206,14 @@ void flat_dropout_float64(const Mask* mask, const Activations* a, const double* 
   run_dropout(mask, a, input, scale, out);
 }
 
-void flat_gaussian_weight_float32(const int64_t* seeds, int64_t samples, int64_t count, int64_t stream, const float* mu,
-                                  const float* sigma, float* out) {
-  run_gaussian_weight(seeds, samples, count, stream, mu, sigma, out);
+void flat_gaussian_weight_float32(const int64_t* seeds, int64_t samples, int64_t stream, const Layout* layout,
+                                  const float* mu, const float* sigma, float* out) {
+  run_gaussian_weight(seeds, samples, stream, layout, mu, sigma, out);
 }
 
-void flat_gaussian_weight_float64(const int64_t* seeds, int64_t samples, int64_t count, int64_t stream,
+void flat_gaussian_weight_float64(const int64_t* seeds, int64_t samples, int64_t stream, const Layout* layout,
                                   const double* mu, const double* sigma, double* out) {
-  run_gaussian_weight(seeds, samples, count, stream, mu, sigma, out);
+  run_gaussian_weight(seeds, samples, stream, layout, mu, sigma, out);
 }
 
 void flat_lrt_epilogue_float32(const Noise* n, const Draws* d, const float* mean, const float* spread, float* out,

@@ -2,6 +2,8 @@
 // file.
 #include "kernels/flat/predictive_moments.h"
 
+#include <vector>
+
 namespace {
 
 using namespace bayesops;
@@ -33,18 +35,33 @@ struct Problem {
   }
 };
 
+template <class F>
+void run_all(const F& f) {
+  for (int64_t index = F::total(f.problem); index-- > 0;) F::run(f, index);
+}
+
+// What threads are: places, with classes in registers or not, or what is done in two steps.
+enum Way : int64_t { kPlaces, kPlacesInRegisters, kTwoSteps };
+
 template <class S>
-void run_all(const PredictiveMomentsProblem& p) {
-  using F = FlatPredictiveMoments<S>;
-  const F f{p};
-  for (int64_t index = F::total(p); index-- > 0;) F::run(f, index);
+void run_as(const PredictiveMomentsProblem& p, int64_t way) {
+  if (way == kPlaces) return run_all(FlatPredictiveMoments<S>{p});
+  if (way == kPlacesInRegisters)
+    return p.classes == 1 ? run_all(FlatMomentsInRegisters<S, 1>{p}) : run_all(FlatMomentsInRegisters<S, 12>{p});
+  std::vector<typename FlatNormalisers<S>::Normaliser> room((size_t)FlatNormalisers<S>::total(p));
+  run_all(FlatNormalisers<S>{p, room.data()});
+  run_all(FlatMomentsOfClasses<S>{p, room.data()});
 }
 
 }  // namespace
 
 extern "C" {
 
-void add_float32(const Problem* problem, void* const* data) { run_all<float>(problem->with(kFloat32, data)); }
-void add_float64(const Problem* problem, void* const* data) { run_all<double>(problem->with(kFloat64, data)); }
+void add_float32(const Problem* problem, void* const* data, int64_t way) {
+  run_as<float>(problem->with(kFloat32, data), way);
+}
+void add_float64(const Problem* problem, void* const* data, int64_t way) {
+  run_as<double>(problem->with(kFloat64, data), way);
+}
 
 }  // extern "C"

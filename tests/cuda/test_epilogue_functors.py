@@ -7,7 +7,7 @@ index after another, with the arguments that CUDA's threads have. A GPU runs the
 import pytest
 import torch
 
-from bayesops.ops import _gaussian_composite
+from bayesops.ops import _gaussian_composite, _sample_convolution
 from bayesops.ops._fused_conv_rules import fused_composite
 from bayesops.ops._layout import is_channels_last
 
@@ -156,15 +156,17 @@ def test_signs_and_base(run_there, image, dtype, shared_base):
 
 
 @pytest.mark.parametrize("channels_last", [False, True])
-@pytest.mark.parametrize("sharing", ["one-draw", "shared-input", "input-per-sample"])
+@pytest.mark.parametrize("sharing", ["one-draw", "shared-input", "input-per-sample", "each sample alone"])
 @pytest.mark.parametrize("case", ["masked_conv", "masked_conv, no bias", "sampled_conv", "flipout_conv", "lrt_conv"])
 @pytest.mark.parametrize("dtype", DTYPES[:2], ids=str)
-def test_composites(assert_same, image, dtype, case, sharing, channels_last):
+def test_composites(assert_same, image, dtype, case, sharing, channels_last, monkeypatch):
     """All that CUDA runs, of convolutions that are exact, with and without an epilogue."""
+    if sharing == "each sample alone":
+        monkeypatch.setattr(_sample_convolution, "ALONE_FROM", 0)
     family = case.split(",")[0]
     (channels, *space), groups = image
     spatial = len(space)
-    lead = (len(SEEDS), EXAMPLES) if sharing == "input-per-sample" else (EXAMPLES,)
+    lead = (EXAMPLES,) if sharing in ("one-draw", "shared-input") else (len(SEEDS), EXAMPLES)
     seed = SEEDS[0] if sharing == "one-draw" else SEEDS
     input = lay_out(torch.randn(*lead, channels, *space, dtype=dtype), spatial, channels_last)
     weight, bias = identity(channels, groups, spatial, dtype), torch.rand(channels, dtype=dtype)
@@ -265,3 +267,29 @@ def test_errors(case):
         native.conv_epilogue(*arguments, False, None, None, None, False)
     with pytest.raises(RuntimeError, match=r"conv_epilogue: scale must have shape \[6\], not \[3\]"):
         native.conv_epilogue(X, None, None, None, 1, False, torch.ones(3), None, None, False)
+
+
+@pytest.mark.parametrize("channels_last", [False, True])
+def test_into_a_part_of_an_output(image, dtype, channels_last):
+    (channels, *space), groups = image
+    spatial = len(space)
+    results = torch.randn(len(SEEDS), EXAMPLES, *image[0]).to(dtype).unflatten(2, (groups, -1))
+    epilogue = all_parts(channels, (1, EXAMPLES, *image[0]), dtype)
+    expected = native.conv_epilogue(results[1:2], None, None, None, spatial, channels_last, *epilogue)
+    output = lay_out(torch.full((len(SEEDS), EXAMPLES, *image[0]), torch.nan, dtype=dtype), spatial, channels_last)
+    native.conv_epilogue_into(output[1:2], results[1:2], None, None, None, spatial, channels_last, *epilogue)
+    assert torch.equal(output[1:2], expected)
+    assert output[::2].isnan().all()
+
+
+def test_where_a_part_must_lie():
+    room = torch.empty(3, 2, 6, 4)
+    for out, message in (
+        (room[:2], r"out must have shape \[3, 2, 6, 4\], not \[2, 2, 6, 4\]"),
+        (room.double(), "out must have the dtype of the input"),
+        (room.transpose(2, 3).contiguous().transpose(2, 3), "out must be dense, contiguous"),
+    ):
+        with pytest.raises(RuntimeError, match=f"conv_epilogue: {message}"):
+            native.conv_epilogue_into(out, X, None, None, None, 1, False, None, None, None, False)
+    with pytest.raises(RuntimeError, match="conv_epilogue: out must be dense, channels last"):
+        native.conv_epilogue_into(room, X, None, None, None, 1, True, None, None, None, False)

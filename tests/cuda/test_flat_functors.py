@@ -21,8 +21,10 @@ STREAM = 2**32 - 3
 PROBABILITIES = [0.0, 1e-3, 0.5, 0.7]
 DTYPES = [torch.float32, torch.float64]
 
+GAUSSIAN_WEIGHT = [c_void_p, c_int64, c_int64, *[c_void_p] * 4]
 STREAM_ARGUMENTS = [c_void_p, c_int64, c_int64]
 SIGNATURES = {
+    "flat_divide": [c_void_p, c_int64, c_int64, c_void_p, c_void_p],
     "flat_bernoulli": [*STREAM_ARGUMENTS, c_double, c_int64, c_void_p],
     "flat_normal": [*STREAM_ARGUMENTS, c_int64, c_void_p],
     "flat_signs": [*STREAM_ARGUMENTS, c_int64, c_void_p],
@@ -32,8 +34,8 @@ SIGNATURES = {
     "flat_masked_weight_float64": [c_void_p, c_void_p, c_void_p, c_double, c_void_p],
     "flat_dropout_float32": [c_void_p, c_void_p, c_void_p, c_double, c_void_p],
     "flat_dropout_float64": [c_void_p, c_void_p, c_void_p, c_double, c_void_p],
-    "flat_gaussian_weight_float32": [*STREAM_ARGUMENTS, c_int64, *[c_void_p] * 3],
-    "flat_gaussian_weight_float64": [*STREAM_ARGUMENTS, c_int64, *[c_void_p] * 3],
+    "flat_gaussian_weight_float32": GAUSSIAN_WEIGHT,
+    "flat_gaussian_weight_float64": GAUSSIAN_WEIGHT,
     "flat_lrt_epilogue_float32": [c_void_p] * 6,
     "flat_lrt_epilogue_float64": [c_void_p] * 6,
     "flat_variance_grad_float32": [c_void_p] * 4,
@@ -56,9 +58,13 @@ class Weight(ctypes.Structure):
         (name, c_int64)
         for name in (
             "granularity", "samples", "examples", "per_example", "out_channels", "group_in", "taps", "groups",
-            "elements",
+            "elements", "channels_last",
         )
     ]  # fmt: skip
+
+
+class Layout(ctypes.Structure):
+    _fields_ = [(name, c_int64) for name in ("out_channels", "in_channels", "taps", "channels_last")]
 
 
 class Activations(ctypes.Structure):
@@ -133,6 +139,19 @@ def mask_argument(seed, p, mask, elements):
     return Mask(seed.data_ptr(), STREAM, p, mask.data_ptr(), elements if mask.numel() > elements else 0)
 
 
+def test_division(functors):
+    """Of indices below 2^31, which multiplications do, and above."""
+    ends = [2**bit + more for bit in range(2, 62) for more in (-1, 0, 1)]
+    indices = np.array([0, 1, 2, *ends, *np.random.default_rng(0).integers(0, 2**31, 2000)], dtype=np.int64)
+    for size in (1, 2, 3, 5, 7, 9, 10, 11, 25, 27, 49, 641, 1000, 65537, 99991, 10**7 + 19, *ends):
+        near = np.arange(1, 40, dtype=np.int64) * size if size < 2**50 else np.array([size], dtype=np.int64)
+        some = np.concatenate([indices, near, near - 1, near + 1])
+        quotients, remainders = np.empty_like(some), np.empty_like(some)
+        functors.flat_divide(some.ctypes.data, len(some), size, quotients.ctypes.data, remainders.ctypes.data)
+        assert (quotients == some // size).all()
+        assert (remainders == some % size).all()
+
+
 COUNTS = [(), (1,), (3,), (15,), (16,), (17,), (31, 33), (5003,), (2, 0, 3)]
 
 
@@ -169,6 +188,7 @@ WEIGHTS = {
     "2d-groups": ((9, 4, 3, 2), 3),
     "2d-depthwise": ((40, 1, 3, 3), 20),
     "2d-large": ((35, 17, 3, 3), 1),
+    "2d-many-taps": ((3, 9, 5, 5), 1),
     "3d-groups": ((6, 2, 2, 3, 3), 3),
     "3d": ((4, 3, 3, 1, 3), 1),
 }
@@ -181,36 +201,34 @@ BASES = {
 }
 
 
+def channels_to_the_end(weights, weight_dims):
+    """Weights ``[..., O, I, *]`` as they lie in memory with channels last."""
+    return weights.movedim(weights.dim() - weight_dims + 1, -1).contiguous()
+
+
 def check_masked_weight(functors, weight, groups, seed, mask, p, granularity, rescale, examples):
     """`examples` is 0 where all share one mask."""
     out_channels, group_in, *taps = weight.shape
     elements = math.prod(BASES[granularity](out_channels, group_in, taps, groups))
     kept = (1 - p) ** (2 if granularity == 4 else 1)
-    out = Output(
-        torch.ops.bayesops.masked_weight(weight, seed, mask, p, granularity, rescale, examples, groups, STREAM)
-    )
-    masks = max(examples, 1)
+    expected = torch.ops.bayesops.masked_weight(
+        weight, seed, mask, p, granularity, rescale, examples, groups, STREAM
+    )  # fmt: skip
     function = getattr(functors, f"flat_masked_weight_{str(weight.dtype).removeprefix('torch.')}")
-    function(
-        ctypes.byref(mask_argument(seed, p, mask, masks * elements)),
-        ctypes.byref(
-            Weight(
-                granularity,
-                seed.numel(),
-                examples or 7,
-                examples > 0,
-                out_channels,
-                group_in,
-                math.prod(taps),
-                groups,
-                elements,
-            )
-        ),
-        weight.data_ptr(),
-        1 / kept if rescale else 1.0,
-        out.pointer,
-    )
-    out.check()
+    for channels_last in (False, True):
+        stored, out = weight, Output(expected)
+        if channels_last:
+            stored, out = (channels_to_the_end(t, weight.dim()) for t in (weight, expected))
+            out = Output(out)
+        shape = Weight(
+            granularity, seed.numel(), examples or 7, examples > 0, out_channels, group_in, math.prod(taps), groups,
+            elements, channels_last,
+        )  # fmt: skip
+        function(
+            ctypes.byref(mask_argument(seed, p, mask, max(examples, 1) * elements)), ctypes.byref(shape),
+            stored.data_ptr(), 1 / kept if rescale else 1.0, out.pointer,
+        )  # fmt: skip
+        out.check()
 
 
 @pytest.mark.parametrize("examples", [0, 3])
@@ -301,24 +319,38 @@ def test_dropout_with_a_given_mask(functors, seed, name, whole_channels, shared_
     check_dropout(functors, image, torch.float32, seed, mask, 0.25, whole_channels, shared_input, channels_last)
 
 
+def check_gaussian_weight(functors, seed, mu, sigma, with_mu, layout):
+    """Memory of a weight goes as `layout` says, and so do `mu` and `sigma`."""
+    deviation = torch.ops.bayesops.random_normal(seed, sigma.shape, STREAM).to(sigma.dtype) * sigma
+    expected = mu + deviation if with_mu else deviation
+    stored = [mu, sigma, expected]
+    if layout.channels_last:
+        stored = [channels_to_the_end(t, sigma.dim()) for t in stored]
+    mu, sigma, expected = stored
+    out = Output(expected)
+    function = getattr(functors, f"flat_gaussian_weight_{str(sigma.dtype).removeprefix('torch.')}")
+    function(
+        seed.data_ptr(), seed.numel(), STREAM, ctypes.byref(layout), mu.data_ptr() if with_mu else None,
+        sigma.data_ptr(), out.pointer,
+    )  # fmt: skip
+    out.check()
+
+
 @pytest.mark.parametrize("with_mu", [False, True])
 @pytest.mark.parametrize("shape", COUNTS, ids=str)
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 def test_gaussian_weight(functors, seed, dtype, shape, with_mu):
     mu, sigma = torch.randn(shape, dtype=dtype), torch.rand(shape, dtype=dtype)
-    deviation = sigma * torch.ops.bayesops.random_normal(seed, shape, STREAM).to(dtype)
-    out = Output(mu + deviation if with_mu else deviation)
-    function = getattr(functors, f"flat_gaussian_weight_{str(dtype).removeprefix('torch.')}")
-    function(
-        seed.data_ptr(),
-        seed.numel(),
-        math.prod(shape),
-        STREAM,
-        mu.data_ptr() if with_mu else None,
-        sigma.data_ptr(),
-        out.pointer,
-    )
-    out.check()
+    check_gaussian_weight(functors, seed, mu, sigma, with_mu, Layout(math.prod(shape), 1, 1, False))
+
+
+@pytest.mark.parametrize("with_mu", [False, True])
+@pytest.mark.parametrize("name", WEIGHTS)
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_gaussian_weight_with_channels_last(functors, seed, dtype, name, with_mu):
+    shape, _ = WEIGHTS[name]
+    mu, sigma = torch.randn(shape, dtype=dtype), torch.rand(shape, dtype=dtype)
+    check_gaussian_weight(functors, seed, mu, sigma, with_mu, Layout(*shape[:2], math.prod(shape[2:]), True))
 
 
 def as_stored(images, channels_last):

@@ -55,9 +55,16 @@ def computing(t):
     return t.to(torch.promote_types(t.dtype, torch.float32))
 
 
-def test_gaussian(run_there, seed, weight, dtype):
+def lay_out(gradients, lead, channels_last):
+    """Gradients ``[*lead, O, I, *]``, contiguous, or with channels last in each weight."""
+    channel = len(lead) + 1
+    return gradients.movedim(channel, -1).contiguous().movedim(-1, channel) if channels_last else gradients
+
+
+@pytest.mark.parametrize("channels_last", [False, True])
+def test_gaussian(run_there, seed, weight, dtype, channels_last):
     size, _ = weight
-    gradients = torch.randn(*seed.shape, *size).to(dtype)
+    gradients = lay_out(torch.randn(*seed.shape, *size).to(dtype), seed.shape, channels_last)
     noise = native.random_normal(seed, size, STREAM).to(computing(gradients).dtype)
     mu, sigma = run_there(native.gaussian_weight_grad, gradients, seed, STREAM)
     assert torch.equal(mu, in_order(computing(gradients), size, dtype))
@@ -69,10 +76,11 @@ def test_gaussian(run_there, seed, weight, dtype):
 @pytest.mark.parametrize("given", ["drawn", "given", "given-for-all"])
 @pytest.mark.parametrize("examples", [0, 3])
 @pytest.mark.parametrize("granularity", BASES)
-def test_masked(run_there, seed, weight, dtype, granularity, examples, given):
+@pytest.mark.parametrize("channels_last", [False, True])
+def test_masked(run_there, seed, weight, dtype, channels_last, granularity, examples, given):
     size, groups = weight
     lead = [*seed.shape, *([examples] if examples else [])]
-    gradients = torch.randn(*lead, *size).to(dtype)
+    gradients = lay_out(torch.randn(*lead, *size).to(dtype), lead, channels_last)
     p, mask = 0.3, None
     if given != "drawn":
         base = BASES[granularity](size[0], size[1], size[2:], groups)

@@ -5,6 +5,7 @@ import torch
 
 from bayesops import random
 from bayesops.ops import _gaussian_composite as composite
+from bayesops.ops import _sample_convolution
 from bayesops.ops._arguments import padding_pairs, per_dim
 from bayesops.ops._layout import is_channels_last
 from bayesops.reference.flipout_conv import flipout_conv
@@ -18,8 +19,10 @@ STREAM = 5
 REFERENCES = {"sampled_conv": sampled_conv, "flipout_conv": flipout_conv}
 
 
-@pytest.fixture(params=["one-draw", "shared-input", "input-per-sample"])
-def sharing(request):
+@pytest.fixture(params=["one-draw", "shared-input", "input-per-sample", "each sample alone"])
+def sharing(request, monkeypatch):
+    if request.param == "each sample alone":
+        monkeypatch.setattr(_sample_convolution, "ALONE_FROM", 0)
     return request.param
 
 
@@ -30,7 +33,7 @@ def seed(sharing):
 
 @pytest.fixture
 def lead(sharing):
-    return (3, 2) if sharing == "input-per-sample" else (2,)
+    return (2,) if sharing in ("one-draw", "shared-input") else (3, 2)
 
 
 def native_options(problem):

@@ -47,6 +47,18 @@ def test_weights_in_any_memory_format():
     assert expected.is_contiguous()
 
 
+@pytest.mark.parametrize(
+    "shape", [(7, 3), (5, 2, 3), (6, 3, 1, 2), (0, 4, 3, 3), (70, 5, 3, 3), (3, 8, 5, 5), (6, 9, 2, 3, 1)]
+)
+def test_weights_with_channels_last(seed, dtype, shape):
+    mu, sigma = torch.randn(shape).to(dtype), torch.rand(shape).to(dtype)
+    expected = gaussian_weight(mu, sigma, seed, STREAM)
+    weights = gaussian_weight(mu, sigma, seed, STREAM, True)
+    assert torch.equal(weights, expected)
+    assert weights.movedim(seed.dim() + 1, -1).is_contiguous()
+    assert torch.equal(gaussian_weight(None, sigma, seed, STREAM, True), gaussian_weight(None, sigma, seed, STREAM))
+
+
 @pytest.mark.parametrize("image", [(7,), (4, 9), (5, 3, 2), (8, 3, 3), (2, 2, 3, 2), (3, 0, 2)], ids=str)
 @pytest.mark.parametrize("shared", [False, True])
 @pytest.mark.parametrize("formats", [("contiguous",) * 2, ("channels_last",) * 2, ("channels_last", "contiguous")])

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from bayesops.ops import _masked_conv_composite as composite
+from bayesops.ops import _sample_convolution
 from bayesops.ops._arguments import padding_pairs, per_dim
 
 pytestmark = pytest.mark.cpu_only  # where it is held against the compiled operators; on CUDA it is the operator
@@ -18,10 +19,13 @@ def _strides(tensor):
 
 @pytest.mark.parametrize("per_example", [False, True])
 @pytest.mark.parametrize("granularity", range(5))
-@pytest.mark.parametrize("sharing", ["one-draw", "shared-input", "input-per-sample"])
-def test_same_as_the_compiled_operators(problem, sharing, granularity, per_example):
+@pytest.mark.parametrize("sharing", ["one-draw", "shared-input", "input-per-sample", "each sample alone"])
+def test_same_as_the_compiled_operators(problem, sharing, granularity, per_example, monkeypatch):
+    if sharing == "each sample alone":
+        monkeypatch.setattr(_sample_convolution, "ALONE_FROM", 0)
     seed = SEEDS[0] if sharing == "one-draw" else SEEDS
-    input, weight, bias = problem.tensors(torch.float64, (3, 2) if sharing == "input-per-sample" else (2,))
+    lead = (2,) if sharing in ("one-draw", "shared-input") else (3, 2)
+    input, weight, bias = problem.tensors(torch.float64, lead)
     dims = problem.spatial
     stride = per_dim("", "", problem.options.get("stride", 1), dims, 1)
     dilation = per_dim("", "", problem.options.get("dilation", 1), dims, 1)
@@ -68,5 +72,9 @@ def test_masked_weight(granularity, num_examples):
         if granularity == 2:
             mask = mask.unflatten(-1, (2, 1, 2)).expand(*mask.shape[:-1], 2, 3, 2).flatten(-3, -2)[..., None, None]
         expected = weight * mask / 0.7
-        ours = torch.ops.bayesops.masked_weight(weight, seed, None, 0.3, granularity, True, num_examples, 2, 5)
+        options = (0.3, granularity, True, num_examples, 2, 5)
+        ours = torch.ops.bayesops.masked_weight(weight, seed, None, *options)
         torch.testing.assert_close(ours, expected)
+        channels_last = torch.ops.bayesops.masked_weight(weight, seed, None, *options, True)
+        assert torch.equal(channels_last, ours)
+        assert channels_last.movedim(-3, -1).is_contiguous()

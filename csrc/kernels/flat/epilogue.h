@@ -4,6 +4,8 @@
 #pragma once
 #include "kernels/conv/problem.h"
 #include "kernels/flat/compute_type.h"
+#include "kernels/flat/extent.h"
+#include "kernels/flat/run.h"
 
 namespace bayesops {
 
@@ -24,14 +26,24 @@ struct FlatFinish {
             e.given(),
             e.relu};
   }
-  // `at`: where the result stands within its sample.
-  BAYESOPS_HD_MEMBER T apply(const FlatFinish& f, T value, int64_t sample, int64_t channel, int64_t at) {
-    if (!f.given) return value;
-    const T scale = f.scale != nullptr ? (T)f.scale[channel] : T(1);
-    const T shift = f.shift != nullptr ? (T)f.shift[channel] : T(0);
-    const T other = f.residual != nullptr ? (T)f.residual[sample * f.residual_sample_stride + at] : T(0);
-    const T result = exact_multiply_add(value, scale, shift) + other;
-    return f.relu && result < T(0) ? T(0) : result;  // a NaN stays one
+  // Of a run of results: the first is of `channel` and stands at `at` within its sample; from one to the next there are
+  // `channel_step` channels, 0 or 1, and `step` elements.
+  template <int kCount>
+  BAYESOPS_HD_MEMBER void apply(const FlatFinish& f, int64_t sample, int64_t channel, int64_t channel_step, int64_t at,
+                                int64_t step, int64_t count, T (&values)[kCount]) {
+    if (!f.given) return;
+    T scale[kCount], shift[kCount], other[kCount];
+    for (int i = 0; i < kCount; ++i) {
+      scale[i] = 1;
+      shift[i] = other[i] = 0;
+    }
+    if (f.scale != nullptr) read_run(f.scale + channel, channel_step, count, scale);
+    if (f.shift != nullptr) read_run(f.shift + channel, channel_step, count, shift);
+    if (f.residual != nullptr) read_run(f.residual + sample * f.residual_sample_stride + at, step, count, other);
+    for (int i = 0; i < kCount; ++i) {
+      const T result = exact_multiply_add(values[i], scale[i], shift[i]) + other[i];
+      values[i] = f.relu && result < T(0) ? T(0) : result;  // a NaN stays one
+    }
   }
 };
 
@@ -46,44 +58,51 @@ struct FlatOperand {
   const void* data = nullptr;  // null: there is none
   int64_t sample = 0, example = 0, group = 0, channel = 0, pixel = 0;
 
-  template <class S>
-  BAYESOPS_HD_MEMBER S read(const FlatOperand& o, const FlatPlace& p) {
-    return static_cast<const S*>(o.data)[p.sample * o.sample + p.example * o.example + p.group * o.group +
-                                         p.channel * o.channel + p.pixel * o.pixel];
+  // A run that begins at `p` and goes on through channels, or through pixels.
+  template <class S, class T, int kCount>
+  BAYESOPS_HD_MEMBER void read(const FlatOperand& o, const FlatPlace& p, bool channels, int64_t count,
+                               T (&to)[kCount]) {
+    const int64_t at =
+        p.sample * o.sample + p.example * o.example + p.group * o.group + p.channel * o.channel + p.pixel * o.pixel;
+    read_run(static_cast<const S*>(o.data) + at, channels ? o.channel : o.pixel, count, to);
   }
 };
 
 // out[samples][examples, groups * channels, pixels] = finish(result * sign + bias + base), dense, channels last or
-// before the pixels. An index names up to four neighbours in memory.
+// before the pixels. Results stand in rows, each of which all channels of a group, or all pixels, make; an index names
+// a run of neighbours within a row.
 template <class S>
 struct FlatEpilogue {
-  int64_t samples, examples, groups, channels, pixels;  // channels of one group
+  static constexpr int kRun = kWidest<S>;
+
+  int64_t samples;
+  FlatExtent examples, groups, channels, pixels;  // channels of one group
   bool channels_last;
+  FlatExtent runs;         // of a row
   FlatOperand result;      // what the convolution made, folded as it likes
   FlatOperand sign, bias;  // 1 or -1; null: 1 and 0
   FlatOperand base;        // another convolution's result; null: 0
   FlatFinish<S> finish;
   S* out;
 
-  static constexpr int64_t kRun = 4;
-  // Results stand in rows, each of which all channels of a group, or all pixels, make.
-  BAYESOPS_HD_MEMBER int64_t row(const FlatEpilogue& f) { return f.channels_last ? f.channels : f.pixels; }
-  BAYESOPS_HD_MEMBER int64_t runs(const FlatEpilogue& f) { return (row(f) + kRun - 1) / kRun; }
+  static FlatExtent runs_of(int64_t row) { return (row + kRun - 1) / kRun; }
   BAYESOPS_HD_MEMBER int64_t total(const FlatEpilogue& f) {
-    return f.samples * f.examples * f.groups * (f.channels_last ? f.pixels : f.channels) * runs(f);
+    return f.samples * f.examples * f.groups * (f.channels_last ? f.pixels : f.channels) * f.runs;
   }
-  BAYESOPS_HD_MEMBER FlatPlace place(const FlatEpilogue& f, int64_t row) {
+  BAYESOPS_HD_MEMBER FlatPlace place(const FlatEpilogue& f, int64_t row, int64_t first) {
     FlatPlace p{};
     if (f.channels_last) {
       p.group = row % f.groups;
-      row /= f.groups;
+      row = row / f.groups;
       p.pixel = row % f.pixels;
-      row /= f.pixels;
+      row = row / f.pixels;
+      p.channel = first;
     } else {
       p.channel = row % f.channels;
-      row /= f.channels;
+      row = row / f.channels;
       p.group = row % f.groups;
-      row /= f.groups;
+      row = row / f.groups;
+      p.pixel = first;
     }
     p.example = row % f.examples;
     p.sample = row / f.examples;
@@ -92,23 +111,28 @@ struct FlatEpilogue {
 
   BAYESOPS_HD_MEMBER void run(const FlatEpilogue& f, int64_t index) {
     using T = typename ComputeOf<S>::T;
-    const int64_t length = row(f), number = index / runs(f), first = index % runs(f) * kRun;
+    const bool last = f.channels_last;
+    const int64_t row = index / f.runs, first = index % f.runs * kRun;
+    const int64_t length = last ? f.channels : f.pixels, count = length - first, to = row * length + first;
     const int64_t per_sample = f.examples * f.groups * f.channels * f.pixels;
-    FlatPlace p = place(f, number);
-    for (int64_t i = first; i < first + kRun && i < length; ++i) {
-      if (f.channels_last) {
-        p.channel = i;
-      } else {
-        p.pixel = i;
-      }
-      T value = (T)FlatOperand::read<S>(f.result, p);
-      if (f.sign.data != nullptr) value *= (T)FlatOperand::read<S>(f.sign, p);
-      if (f.bias.data != nullptr) value += (T)FlatOperand::read<S>(f.bias, p);
-      if (f.base.data != nullptr) value += (T)FlatOperand::read<S>(f.base, p);
-      const int64_t to = number * length + i;
-      f.out[to] = (S)FlatFinish<S>::apply(f.finish, value, p.sample, p.group * f.channels + p.channel,
-                                          to - p.sample * per_sample);
+    const FlatPlace p = place(f, row, first);
+    T values[kRun] = {}, other[kRun] = {};
+    FlatOperand::read<S>(f.result, p, last, count, values);
+    if (f.sign.data != nullptr) {
+      FlatOperand::read<S>(f.sign, p, last, count, other);
+      for (int i = 0; i < kRun; ++i) values[i] *= other[i];
     }
+    if (f.bias.data != nullptr) {
+      FlatOperand::read<S>(f.bias, p, last, count, other);
+      for (int i = 0; i < kRun; ++i) values[i] += other[i];
+    }
+    if (f.base.data != nullptr) {
+      FlatOperand::read<S>(f.base, p, last, count, other);
+      for (int i = 0; i < kRun; ++i) values[i] += other[i];
+    }
+    FlatFinish<S>::apply(f.finish, p.sample, p.group * f.channels + p.channel, last ? 1 : 0, to - p.sample * per_sample,
+                         1, count, values);
+    write_run(values, 1, count, f.out + to);
   }
 };
 

@@ -1,11 +1,27 @@
 // Gaussian weights and local reparameterisation as functors over a flat index: what a CUDA thread does, callable on the
-// host as well. Index i names a block of four consecutive elements of a stream, so that a thread draws a Philox block
-// once.
+// host as well. Index i mostly names a block of four consecutive elements of a stream, so that a thread draws a Philox
+// block once.
 #pragma once
+#include "kernels/flat/activation.h"
 #include "kernels/flat/epilogue.h"
 #include "kernels/flat/streams.h"
+#include "kernels/flat/weight_layout.h"
 
 namespace bayesops {
+
+// mu + sigma * eps, of neighbours in memory; mu null: zeros.
+template <class S, int kCount>
+BAYESOPS_HD void write_gaussian(const S* mu, const S* sigma, const float (&z)[kCount], int64_t count, S* out) {
+  using T = typename ComputeOf<S>::T;
+  T weights[kCount] = {}, mean[kCount] = {};
+  read_run(sigma, 1, count, weights);
+  unrolled<kCount>(kCount, [&](int i) { weights[i] *= (T)z[i]; });
+  if (mu != nullptr) {
+    read_run(mu, 1, count, mean);
+    unrolled<kCount>(kCount, [&](int i) { weights[i] = mean[i] + weights[i]; });
+  }
+  write_run(weights, 1, count, out);
+}
 
 // out[sample][element] = mu + sigma * eps.
 template <class S>
@@ -19,82 +35,93 @@ struct FlatGaussianWeight {
 
   BAYESOPS_HD_MEMBER int64_t total(const FlatGaussianWeight& f) { return FlatBlocks::total(f.blocks); }
   BAYESOPS_HD_MEMBER void run(const FlatGaussianWeight& f, int64_t index) {
-    using T = typename ComputeOf<S>::T;
-    const int64_t per_sample = FlatBlocks::per_sample(f.blocks), sample = index / per_sample,
-                  block = index % per_sample;
+    const int64_t sample = index / f.blocks.per_sample, block = index % f.blocks.per_sample, first = block * 4;
     const NormalBlock normals = normal_block(Stream{(uint64_t)f.seeds[sample], f.stream}, (uint64_t)block);
-    for (int i = 0; i < 4 && block * 4 + i < f.blocks.count; ++i) {
-      const int64_t element = block * 4 + i;
-      T w = (T)f.sigma[element] * (T)normals.z[i];
-      if (f.mu != nullptr) w = (T)f.mu[element] + w;
-      f.out[sample * f.blocks.count + element] = (S)w;
+    write_gaussian(f.mu == nullptr ? nullptr : f.mu + first, f.sigma + first, normals.z, f.blocks.count - first,
+                   f.out + sample * f.blocks.count + first);
+  }
+};
+
+// The same where channels are last in memory, of mu and sigma, too: an index names a tile.
+template <class S>
+struct FlatGaussianWeightTiles {
+  static constexpr int kWide = 4;
+  using Tile = FlatWeightTile<kWide>;
+
+  const int64_t* seeds;
+  uint32_t stream;
+  int64_t samples;
+  FlatWeightLayout layout;
+  FlatExtent tiles, of_sample;  // tiles: of an output channel
+  const S* mu;                  // null: zeros
+  const S* sigma;
+  S* out;
+
+  static FlatGaussianWeightTiles of(const int64_t* seeds, uint32_t stream, int64_t samples,
+                                    const FlatWeightLayout& layout, const void* mu, const void* sigma, void* out) {
+    const FlatExtent tiles = Tile::a_row(layout.in_channels);
+    return {seeds,
+            stream,
+            samples,
+            layout,
+            tiles,
+            layout.out_channels * tiles,
+            static_cast<const S*>(mu),
+            static_cast<const S*>(sigma),
+            static_cast<S*>(out)};
+  }
+  BAYESOPS_HD_MEMBER int64_t total(const FlatGaussianWeightTiles& f) { return f.samples * f.of_sample; }
+  BAYESOPS_HD_MEMBER void run(const FlatGaussianWeightTiles& f, int64_t index) {
+    const FlatWeightLayout& layout = f.layout;
+    const int64_t sample = index / f.of_sample;
+    const Tile tile = Tile::of(layout, f.tiles, index % f.of_sample);
+    const Stream stream{(uint64_t)f.seeds[sample], f.stream};
+    S* out = f.out + sample * FlatWeightLayout::elements(layout);
+    NormalCursor cursor = NormalCursor::at(stream, (uint64_t)Tile::element(tile, layout, 0, 0));
+    for (int64_t tap = 0; tap < layout.taps; tap += Tile::kTaps) {
+      const int taps = (int)(layout.taps - tap < Tile::kTaps ? layout.taps - tap : Tile::kTaps);
+      float z[Tile::kTaps][kWide] = {};
+      for (int c = 0; c < tile.count; ++c)
+        for (int i = 0; i < taps; ++i)
+          z[i][c] = NormalCursor::draw(cursor, (uint64_t)Tile::element(tile, layout, c, tap + i));
+      for (int i = 0; i < taps; ++i) {
+        const int64_t at = FlatWeightLayout::offset(layout, tile.out_channel, tap + i) + tile.first_channel;
+        write_gaussian(f.mu == nullptr ? nullptr : f.mu + at, f.sigma + at, z[i], tile.count, out + at);
+      }
     }
   }
 };
 
-// The sums over samples of gradients [samples][element], and of these times eps, one after another.
+// The sums over samples of gradients [samples][element], and of these times eps, one after another. `layout` is that of
+// the gradients; the sums lie as their numbers go.
 template <class S>
 struct FlatGaussianWeightGrad {
+  static constexpr int kRun = 4;
+
   const int64_t* seeds;
   uint32_t stream;
-  FlatBlocks blocks;  // of 4
+  int64_t samples;
+  FlatWeightLayout layout;
   const S* gradients;
   S *mu, *sigma;
 
-  BAYESOPS_HD_MEMBER int64_t total(const FlatGaussianWeightGrad& f) { return FlatBlocks::per_sample(f.blocks); }
+  BAYESOPS_HD_MEMBER int64_t total(const FlatGaussianWeightGrad& f) {
+    return (FlatWeightLayout::elements(f.layout) + kRun - 1) / kRun;
+  }
   BAYESOPS_HD_MEMBER void run(const FlatGaussianWeightGrad& f, int64_t index) {
     using T = typename ComputeOf<S>::T;
-    const int64_t all = f.blocks.count, first = index * 4, count = all - first < 4 ? all - first : 4;
-    T of_mu[4] = {0, 0, 0, 0}, of_sigma[4] = {0, 0, 0, 0};
-    for (int64_t sample = 0; sample < f.blocks.samples; ++sample) {
+    const int64_t all = FlatWeightLayout::elements(f.layout), first = index * kRun, count = all - first;
+    T of_mu[kRun] = {}, of_sigma[kRun] = {}, gradient[kRun] = {};
+    for (int64_t sample = 0; sample < f.samples; ++sample) {
       const NormalBlock normals = normal_block(Stream{(uint64_t)f.seeds[sample], f.stream}, (uint64_t)index);
-      for (int i = 0; i < 4 && i < count; ++i) {
-        const T gradient = (T)f.gradients[sample * all + first + i];
-        of_mu[i] += gradient;
-        of_sigma[i] += gradient * (T)normals.z[i];
+      FlatWeightLayout::read(f.layout, f.gradients + sample * all, first, count, gradient);
+      for (int i = 0; i < kRun; ++i) {
+        of_mu[i] += gradient[i];
+        of_sigma[i] += gradient[i] * (T)normals.z[i];
       }
     }
-    for (int i = 0; i < 4 && i < count; ++i) {
-      f.mu[first + i] = (S)of_mu[i];
-      f.sigma[first + i] = (S)of_sigma[i];
-    }
-  }
-};
-
-// An activation's elements in the order of its noise: (example, pixel, channel), channels fastest.
-struct FlatActivation {
-  int64_t examples, channels, pixels;
-
-  BAYESOPS_HD_MEMBER int64_t count(const FlatActivation& a) { return a.examples * a.channels * a.pixels; }
-  BAYESOPS_HD_MEMBER int64_t blocks(const FlatActivation& a) { return (count(a) + 3) / 4; }
-  // The block that is number `index` to be worked on. Threads of neighbouring indices should meet in memory: where
-  // channels come first, they take the same four channels of neighbouring pixels, if no block is across two pixels.
-  BAYESOPS_HD_MEMBER int64_t block(const FlatActivation& a, bool channels_last, int64_t index) {
-    if (channels_last || a.channels % 4 != 0) return index;
-    const int64_t quads = a.channels / 4, pixel = index % a.pixels, quad = index / a.pixels % quads;
-    return (index / a.pixels / quads * a.pixels + pixel) * quads + quad;
-  }
-};
-
-// One of them. A block's elements are stepped through, so that what divisions find out is found out once.
-struct FlatElement {
-  int64_t example, pixel, channel;
-
-  BAYESOPS_HD_MEMBER FlatElement of(const FlatActivation& a, int64_t number) {
-    const int64_t row = number / a.channels;
-    return {row / a.pixels, row % a.pixels, number % a.channels};
-  }
-  BAYESOPS_HD_MEMBER void step(FlatElement& e, const FlatActivation& a) {
-    if (++e.channel < a.channels) return;
-    e.channel = 0;
-    if (++e.pixel < a.pixels) return;
-    e.pixel = 0;
-    ++e.example;
-  }
-  // Where it lies in memory.
-  BAYESOPS_HD_MEMBER int64_t offset(const FlatElement& e, const FlatActivation& a, bool channels_last) {
-    return channels_last ? (e.example * a.pixels + e.pixel) * a.channels + e.channel
-                         : (e.example * a.channels + e.channel) * a.pixels + e.pixel;
+    write_run(of_mu, 1, count, f.mu + first);
+    write_run(of_sigma, 1, count, f.sigma + first);
   }
 };
 
@@ -106,7 +133,7 @@ struct FlatLrtEpilogue {
   const int64_t* seeds;
   uint32_t stream;
   int64_t samples;
-  FlatActivation shape;
+  FlatActivation<4> shape;
   bool shared;  // all samples have one mean and spread
   bool channels_last;
   const S *mean, *spread;
@@ -115,25 +142,46 @@ struct FlatLrtEpilogue {
   FlatFinish<S> finish;
   S *out, *std;  // std null: nobody wants it
 
-  BAYESOPS_HD_MEMBER int64_t total(const FlatLrtEpilogue& f) { return f.samples * FlatActivation::blocks(f.shape); }
+  BAYESOPS_HD_MEMBER int64_t total(const FlatLrtEpilogue& f) { return f.samples * f.shape.blocks; }
   BAYESOPS_HD_MEMBER void run(const FlatLrtEpilogue& f, int64_t index) {
-    using T = typename ComputeOf<S>::T;
-    const int64_t count = FlatActivation::count(f.shape), per_sample = FlatActivation::blocks(f.shape);
-    const int64_t sample = index / per_sample,
-                  block = FlatActivation::block(f.shape, f.channels_last, index % per_sample);
+    const int64_t sample = index / f.shape.blocks,
+                  block = FlatActivation<4>::block(f.shape, f.channels_last, index % f.shape.blocks);
     const NormalBlock normals = normal_block(Stream{(uint64_t)f.seeds[sample], f.stream}, (uint64_t)block);
     FlatElement element = FlatElement::of(f.shape, block * 4);
-    for (int i = 0; i < 4 && block * 4 + i < count; ++i, FlatElement::step(element, f.shape)) {
-      const int64_t at = FlatElement::offset(element, f.shape, f.channels_last);
-      const int64_t from = (f.shared ? 0 : sample * count) + at;
-      T mean = (T)f.mean[from], std = (T)f.spread[from];
-      if (f.bias_mean != nullptr) mean += (T)f.bias_mean[element.channel];
-      if (f.bias_variance != nullptr) std += (T)f.bias_variance[element.channel];
-      if (!f.spread_is_std) std = std < T(0) ? T(0) : root(std);
-      const T draw = exact_multiply_add(std, (T)normals.z[i], mean);
-      f.out[sample * count + at] = (S)FlatFinish<S>::apply(f.finish, draw, sample, element.channel, at);
-      if (f.std != nullptr && (!f.shared || sample == 0)) f.std[from] = (S)std;
+    if (FlatActivation<4>::in_runs(f.shape)) return draw(f, sample, element, normals.z);
+    for (int i = 0; i < 4 && block * 4 + i < f.shape.count; ++i, FlatElement::step(element, f.shape)) {
+      const float z[1] = {normals.z[i]};
+      draw(f, sample, element, z);
     }
+  }
+
+ private:
+  // Of a run of channels of one pixel.
+  template <int kCount>
+  BAYESOPS_HD_MEMBER void draw(const FlatLrtEpilogue& f, int64_t sample, const FlatElement& first,
+                               const float (&z)[kCount]) {
+    using T = typename ComputeOf<S>::T;
+    const int64_t count = f.shape.count, step = f.channels_last ? 1 : (int64_t)f.shape.pixels;
+    const int64_t at = FlatElement::offset(first, f.shape, f.channels_last),
+                  from = (f.shared ? 0 : sample * count) + at;
+    T draws[kCount], std[kCount], bias[kCount];
+    read_run(f.mean + from, step, kCount, draws);
+    read_run(f.spread + from, step, kCount, std);
+    if (f.bias_mean != nullptr) {
+      read_run(f.bias_mean + first.channel, 1, kCount, bias);
+      for (int i = 0; i < kCount; ++i) draws[i] += bias[i];
+    }
+    if (f.bias_variance != nullptr) {
+      read_run(f.bias_variance + first.channel, 1, kCount, bias);
+      for (int i = 0; i < kCount; ++i) std[i] += bias[i];
+    }
+    for (int i = 0; i < kCount; ++i) {
+      if (!f.spread_is_std) std[i] = std[i] < T(0) ? T(0) : root(std[i]);
+      draws[i] = exact_multiply_add(std[i], (T)z[i], draws[i]);
+    }
+    FlatFinish<S>::apply(f.finish, sample, first.channel, 1, at, step, kCount, draws);
+    write_run(draws, step, kCount, f.out + sample * count + at);
+    if (f.std != nullptr && (!f.shared || sample == 0)) write_run(std, step, kCount, f.std + from);
   }
 };
 
@@ -143,36 +191,27 @@ struct FlatVarianceGrad {
   const int64_t* seeds;
   uint32_t stream;
   int64_t samples;
-  FlatActivation shape;
+  FlatActivation<4> shape;
   bool shared;
   bool grad_channels_last, std_channels_last;
   const S *grad, *std;
   S* out;  // laid out as std
 
-  BAYESOPS_HD_MEMBER int64_t total(const FlatVarianceGrad& f) {
-    return (f.shared ? 1 : f.samples) * FlatActivation::blocks(f.shape);
-  }
+  BAYESOPS_HD_MEMBER int64_t total(const FlatVarianceGrad& f) { return (f.shared ? 1 : f.samples) * f.shape.blocks; }
   BAYESOPS_HD_MEMBER void run(const FlatVarianceGrad& f, int64_t index) {
     using T = typename ComputeOf<S>::T;
-    const int64_t count = FlatActivation::count(f.shape), per_sample = FlatActivation::blocks(f.shape);
-    const int64_t block = FlatActivation::block(f.shape, f.std_channels_last, index % per_sample);
-    const int64_t first = f.shared ? 0 : index / per_sample, end = f.shared ? f.samples : first + 1;
-    const FlatElement start = FlatElement::of(f.shape, block * 4);
-    T sums[4] = {0, 0, 0, 0};
+    const int64_t block = FlatActivation<4>::block(f.shape, f.std_channels_last, index % f.shape.blocks);
+    const int64_t first = f.shared ? 0 : index / f.shape.blocks, end = f.shared ? f.samples : first + 1;
+    const int64_t from = f.shared ? 0 : first * f.shape.count;
+    T sums[4] = {}, values[4] = {};
     for (int64_t sample = first; sample < end; ++sample) {
       const NormalBlock normals = normal_block(Stream{(uint64_t)f.seeds[sample], f.stream}, (uint64_t)block);
-      FlatElement element = start;
-      for (int i = 0; i < 4 && block * 4 + i < count; ++i, FlatElement::step(element, f.shape)) {
-        const int64_t at = FlatElement::offset(element, f.shape, f.grad_channels_last);
-        sums[i] += (T)f.grad[sample * count + at] * (T)normals.z[i];
-      }
+      read_block(f.shape, f.grad_channels_last, block, f.grad + sample * f.shape.count, values);
+      for (int i = 0; i < 4; ++i) sums[i] += values[i] * (T)normals.z[i];
     }
-    FlatElement element = start;
-    for (int i = 0; i < 4 && block * 4 + i < count; ++i, FlatElement::step(element, f.shape)) {
-      const int64_t at = (f.shared ? 0 : first * count) + FlatElement::offset(element, f.shape, f.std_channels_last);
-      const T std = (T)f.std[at];
-      f.out[at] = (S)(std == T(0) ? T(0) : sums[i] / (T(2) * std));
-    }
+    read_block(f.shape, f.std_channels_last, block, f.std + from, values);
+    for (int i = 0; i < 4; ++i) values[i] = values[i] == T(0) ? T(0) : sums[i] / (T(2) * values[i]);
+    write_block(f.shape, f.std_channels_last, block, values, f.out + from);
   }
 };
 

@@ -4,30 +4,7 @@
 #include "kernels/flat/streams.h"
 #include "kernels/pointwise/logit_noise_cross_entropy.h"
 
-#if defined(__CUDA_ARCH__)
-#define BAYESOPS_UNROLL _Pragma("unroll")
-#else
-#define BAYESOPS_UNROLL _Pragma("GCC unroll 32")
-#endif
-
 namespace bayesops {
-
-// Normals of a stream, mostly one after another: a block of four is drawn when the first of them is asked for.
-struct NormalCursor {
-  Stream stream;
-  uint64_t block;
-  NormalBlock drawn;
-
-  BAYESOPS_HD_MEMBER NormalCursor at(Stream stream, uint64_t element) {
-    return NormalCursor{stream, element >> 2, normal_block(stream, element >> 2)};
-  }
-  BAYESOPS_HD_MEMBER float draw(NormalCursor& cursor, uint64_t element) {
-    if (element >> 2 != cursor.block) cursor = at(cursor.stream, element);
-    const float low = element & 1 ? cursor.drawn.z[1] : cursor.drawn.z[0];
-    const float high = element & 1 ? cursor.drawn.z[3] : cursor.drawn.z[2];
-    return element & 2 ? high : low;
-  }
-};
 
 // What a mean over the places counts each of them for: the weight of its target, 0 where that is ignored.
 template <class S>

@@ -1,8 +1,10 @@
 // Masked weights and dropout as functors over a flat index: what a CUDA thread does, callable on the host as well.
 #pragma once
 #include "kernels/conv/problem.h"
+#include "kernels/flat/activation.h"
 #include "kernels/flat/compute_type.h"
 #include "kernels/flat/streams.h"
+#include "kernels/flat/weight_layout.h"
 #include "kernels/pointwise/dropout.h"
 
 namespace bayesops {
@@ -29,170 +31,277 @@ struct FlatMask {
   }
 };
 
+// Elements of a mask, mostly one after another: a block of 16 is drawn when the first of them is asked for.
+struct FlatMaskCursor {
+  int64_t block = -1;
+  uint32_t bits = 0;
+
+  BAYESOPS_HD_MEMBER bool keeps(FlatMaskCursor& cursor, const FlatMask& m, int64_t sample, int64_t element) {
+    if (m.given != nullptr) return FlatMask::keeps(m, sample, element);
+    if (element >> 4 != cursor.block) {
+      cursor.block = element >> 4;
+      cursor.bits = bernoulli_block(Stream{(uint64_t)m.seeds[sample], m.stream}, m.law, (uint64_t)cursor.block);
+    }
+    return cursor.bits >> (element & 15) & 1;
+  }
+};
+
+// What is kept, scaled; zeros otherwise.
+template <class T, int kCount>
+BAYESOPS_HD void apply_mask(uint32_t bits, T scale, T (&values)[kCount]) {
+  unrolled<kCount>(kCount, [&](int i) { values[i] = bits >> i & 1 ? values[i] * scale : T(0); });
+}
+
 // The mask of a weight, for each sample and, if it is not 1, each of `examples`.
 struct FlatWeightMask {
+  static constexpr int kRun = 16;  // neighbours whose bits are found together: as many as a Philox block has
+
   FlatMask mask;
   Granularity granularity;
-  int64_t samples, examples, weights;           // elements of the weight
-  int64_t group_in, group_out, taps, elements;  // elements of one mask
+  int64_t samples, examples, elements;  // elements of one mask
   int64_t in_channels;
+  FlatExtent weights, kernels;  // of one example
+  FlatExtent taps, group_in, group_out;
 
   static FlatWeightMask of(const ConvProblem& p) {
     return {FlatMask::of(p.mask),
             p.mask.granularity,
             p.samples,
             p.per_example ? p.examples : 1,
-            p.out_channels * p.weight_row(),
-            p.group_in(),
-            p.group_out(),
-            p.taps(),
             p.mask.elements,
-            p.in_channels};
+            p.in_channels,
+            p.out_channels * p.weight_row(),
+            p.out_channels * p.group_in(),
+            p.taps(),
+            p.group_in(),
+            p.group_out()};
   }
-  // How many neighbours an index names: as many as a Philox block switches, where it switches single weights.
-  BAYESOPS_HD_MEMBER int64_t length(const FlatWeightMask& m) { return m.granularity == kGranularityWeight ? 16 : 1; }
-  // Of the run of weights that begins with number `first` of a sample's examples * weights.
-  BAYESOPS_HD_MEMBER uint32_t bits(const FlatWeightMask& m, int64_t sample, int64_t first) {
-    const int64_t logical_count = m.examples * m.weights;
-    if (m.granularity == kGranularityWeight) {
-      const int64_t block = first / 16, shift = first % 16;
-      const uint32_t bits = FlatMask::block(m.mask, sample, block, logical_count) >> shift;
-      return shift == 0 ? bits : bits | FlatMask::block(m.mask, sample, block + 1, logical_count) << (16 - shift);
-    }
-    const int64_t example = first / m.weights, kernel = first % m.weights / m.taps;
-    const int64_t out_channel = kernel / m.group_in,
-                  in_channel = out_channel / m.group_out * m.group_in + kernel % m.group_in;
-    const int64_t element = example * m.elements;
-    if (m.granularity == kGranularityKernel) return FlatMask::keeps(m.mask, sample, element + kernel);
+  // Where all taps are switched together; `in` is counted within the group.
+  BAYESOPS_HD_MEMBER bool keeps_kernel(const FlatWeightMask& m, int64_t sample, int64_t example, int64_t out_channel,
+                                       int64_t in) {
+    const int64_t in_channel = out_channel / m.group_out * m.group_in + in, element = example * m.elements;
+    if (m.granularity == kGranularityKernel)
+      return FlatMask::keeps(m.mask, sample, element + out_channel * m.group_in + in);
     if (m.granularity == kGranularityInChannel) return FlatMask::keeps(m.mask, sample, element + in_channel);
     if (m.granularity == kGranularityOutChannel) return FlatMask::keeps(m.mask, sample, element + out_channel);
     return FlatMask::keeps(m.mask, sample, element + in_channel) &&
            FlatMask::keeps(m.mask, sample, element + m.in_channels + out_channel);
+  }
+  // Of the run of weights that begins with number `first` of a sample's examples * weights; at its end there may be
+  // less.
+  BAYESOPS_HD_MEMBER uint32_t bits(const FlatWeightMask& m, int64_t sample, int64_t first) {
+    if (m.granularity == kGranularityWeight) {
+      const int64_t block = first / kRun, shift = first % kRun, count = m.examples * m.weights;
+      const uint32_t bits = FlatMask::block(m.mask, sample, block, count) >> shift;
+      return shift == 0 ? bits : bits | FlatMask::block(m.mask, sample, block + 1, count) << (kRun - shift);
+    }
+    int64_t number = first / m.taps, tap = first % m.taps;  // of the kernel, over all examples; in it
+    uint32_t bits = 0;
+    for (int i = 0; i < kRun && number < m.examples * m.kernels; tap = 0, ++number) {
+      const int64_t kernel = number % m.kernels;
+      const bool keep = keeps_kernel(m, sample, number / m.kernels, kernel / m.group_in, kernel % m.group_in);
+      for (; i < kRun && tap < m.taps; ++i, ++tap) bits |= (uint32_t)keep << i;
+    }
+    return bits;
   }
 };
 
 // out[sample][example][weight] = weight * mask * scale. One mask an example; `examples` is 1 where the batch shares it.
 template <class S>
 struct FlatMaskedWeight {
+  using T = typename ComputeOf<S>::T;
+  static constexpr int kRun = FlatWeightMask::kRun;
+
   FlatWeightMask mask;
+  FlatExtent runs;  // of a sample
   const S* weight;
-  typename ComputeOf<S>::T scale;
+  T scale;
   S* out;
 
   static FlatMaskedWeight of(const ConvProblem& p, void* out) {
-    return {FlatWeightMask::of(p), static_cast<const S*>(p.weight), static_cast<typename ComputeOf<S>::T>(p.scale),
+    const FlatWeightMask mask = FlatWeightMask::of(p);
+    return {mask, (mask.examples * mask.weights + kRun - 1) / kRun, static_cast<const S*>(p.weight),
+            static_cast<T>(p.scale), static_cast<S*>(out)};
+  }
+  BAYESOPS_HD_MEMBER int64_t total(const FlatMaskedWeight& f) { return f.mask.samples * f.runs; }
+  BAYESOPS_HD_MEMBER void run(const FlatMaskedWeight& f, int64_t index) {
+    const int64_t sample = index / f.runs, first = index % f.runs * kRun;
+    const int64_t all = f.mask.examples * f.mask.weights, count = all - first, weight = first % f.mask.weights;
+    const uint32_t bits = FlatWeightMask::bits(f.mask, sample, first);
+    T values[kRun] = {};
+    if (weight + kRun <= f.mask.weights) {
+      read_run(f.weight + weight, 1, kRun, values);
+    } else {  // on into the next example, or to the end
+      unrolled<kRun>(count, [&](int i) { values[i] = (T)f.weight[(weight + i) % f.mask.weights]; });
+    }
+    apply_mask(bits, f.scale, values);
+    write_run(values, 1, count, f.out + sample * all + first);
+  }
+};
+
+// The same with weights whose channels are last in memory: an index names a tile.
+template <class S>
+struct FlatMaskedWeightTiles {
+  using T = typename ComputeOf<S>::T;
+  static constexpr int kWide = 8;
+  using Tile = FlatWeightTile<kWide>;
+
+  FlatWeightMask mask;
+  FlatWeightLayout layout;
+  FlatExtent tiles, of_example, of_sample;  // tiles: of an output channel
+  const S* weight;
+  T scale;
+  S* out;
+
+  static FlatMaskedWeightTiles of(const ConvProblem& p, const FlatWeightLayout& layout, void* out) {
+    const FlatWeightMask mask = FlatWeightMask::of(p);
+    const FlatExtent tiles = Tile::a_row(p.group_in());
+    const int64_t of_example = p.out_channels * tiles;
+    return {mask,
+            layout,
+            tiles,
+            of_example,
+            mask.examples * of_example,
+            static_cast<const S*>(p.weight),
+            static_cast<T>(p.scale),
             static_cast<S*>(out)};
   }
-  BAYESOPS_HD_MEMBER int64_t per_sample(const FlatMaskedWeight& f) {
-    const int64_t length = FlatWeightMask::length(f.mask);
-    return (f.mask.examples * f.mask.weights + length - 1) / length;
-  }
-  BAYESOPS_HD_MEMBER int64_t total(const FlatMaskedWeight& f) { return f.mask.samples * per_sample(f); }
-  BAYESOPS_HD_MEMBER void run(const FlatMaskedWeight& f, int64_t index) {
-    using T = typename ComputeOf<S>::T;
-    const int64_t count = f.mask.examples * f.mask.weights, length = FlatWeightMask::length(f.mask);
-    const int64_t sample = index / per_sample(f), first = index % per_sample(f) * length;
-    const uint32_t bits = FlatWeightMask::bits(f.mask, sample, first);
-    for (int i = 0; i < 16 && i < length && first + i < count; ++i) {
-      const T w = bits >> i & 1 ? (T)f.weight[(first + i) % f.mask.weights] * f.scale : T(0);
-      f.out[sample * count + first + i] = (S)w;
+  BAYESOPS_HD_MEMBER int64_t total(const FlatMaskedWeightTiles& f) { return f.mask.samples * f.of_sample; }
+  BAYESOPS_HD_MEMBER void run(const FlatMaskedWeightTiles& f, int64_t index) {
+    const FlatWeightLayout& layout = f.layout;
+    const int64_t sample = index / f.of_sample, example = index % f.of_sample / f.of_example;
+    const Tile tile = Tile::of(layout, f.tiles, index % f.of_sample % f.of_example);
+    const int64_t weights = f.mask.weights, first = example * weights;
+    const bool single = f.mask.granularity == kGranularityWeight;
+    S* out = f.out + sample * f.mask.examples * weights + first;
+    FlatMaskCursor cursor;
+    for (int64_t tap = 0; tap < layout.taps; tap += Tile::kTaps) {
+      const int taps = (int)(layout.taps - tap < Tile::kTaps ? layout.taps - tap : Tile::kTaps);
+      uint32_t bits[Tile::kTaps];  // of each tap, one for each channel
+      for (int i = 0; i < taps; ++i) bits[i] = 0;
+      for (int c = 0; c < tile.count; ++c) {
+        bool keep =
+            !single && FlatWeightMask::keeps_kernel(f.mask, sample, example, tile.out_channel, tile.first_channel + c);
+        for (int i = 0; i < taps; ++i) {
+          const int64_t element = first + Tile::element(tile, layout, c, tap + i);
+          if (single) keep = FlatMaskCursor::keeps(cursor, f.mask.mask, sample, element);
+          bits[i] |= (uint32_t)keep << c;
+        }
+      }
+      for (int i = 0; i < taps; ++i) {
+        const int64_t at = FlatWeightLayout::offset(layout, tile.out_channel, tap + i) + tile.first_channel;
+        T values[kWide] = {};
+        read_run(f.weight + at, 1, tile.count, values);
+        apply_mask(bits[i], f.scale, values);
+        write_run(values, 1, tile.count, out + at);
+      }
     }
   }
 };
 
-// The sum of gradients [samples][examples][weight], each times mask * scale, one after another.
+// The sum of gradients [samples][examples][weight], each times mask * scale, one after another. `layout` is that of the
+// gradients; the sum lies as its numbers go.
 template <class S>
 struct FlatMaskedWeightGrad {
+  using T = typename ComputeOf<S>::T;
+  static constexpr int kRun = FlatWeightMask::kRun;
+
   FlatWeightMask mask;
+  FlatWeightLayout layout;
   const S* gradients;
-  typename ComputeOf<S>::T scale;
+  T scale;
   S* out;  // [weight]
 
-  static FlatMaskedWeightGrad of(const ConvProblem& p, const void* gradients, void* out) {
-    return {FlatWeightMask::of(p), static_cast<const S*>(gradients), static_cast<typename ComputeOf<S>::T>(p.scale),
-            static_cast<S*>(out)};
+  static FlatMaskedWeightGrad of(const ConvProblem& p, bool channels_last, const void* gradients, void* out) {
+    return {FlatWeightMask::of(p), FlatWeightLayout::of(p.out_channels, p.group_in(), p.taps(), channels_last),
+            static_cast<const S*>(gradients), static_cast<T>(p.scale), static_cast<S*>(out)};
   }
-  BAYESOPS_HD_MEMBER int64_t total(const FlatMaskedWeightGrad& f) {
-    const int64_t length = FlatWeightMask::length(f.mask);
-    return (f.mask.weights + length - 1) / length;
-  }
+  BAYESOPS_HD_MEMBER int64_t total(const FlatMaskedWeightGrad& f) { return (f.mask.weights + kRun - 1) / kRun; }
   BAYESOPS_HD_MEMBER void run(const FlatMaskedWeightGrad& f, int64_t index) {
-    using T = typename ComputeOf<S>::T;
-    const int64_t weights = f.mask.weights, length = FlatWeightMask::length(f.mask), first = index * length;
-    const int64_t count = weights - first < length ? weights - first : length;
-    T sums[16] = {};  // in registers: loops over them have no other end
+    const int64_t weights = f.mask.weights, first = index * kRun, count = weights - first;
+    T sums[kRun] = {}, gradient[kRun] = {};
     for (int64_t sample = 0; sample < f.mask.samples; ++sample)
       for (int64_t example = 0; example < f.mask.examples; ++example) {
         const uint32_t bits = FlatWeightMask::bits(f.mask, sample, example * weights + first);
-        const S* gradients = f.gradients + (sample * f.mask.examples + example) * weights + first;
-        for (int i = 0; i < 16; ++i)
-          if (i < count && (bits >> i & 1)) sums[i] += (T)gradients[i];
+        const int64_t before = (sample * f.mask.examples + example) * weights;
+        FlatWeightLayout::read(f.layout, f.gradients + before, first, count, gradient);
+        unrolled<kRun>(kRun, [&](int i) { sums[i] += bits >> i & 1 ? gradient[i] : T(0); });
       }
-    for (int i = 0; i < 16; ++i)
-      if (i < count) f.out[first + i] = (S)(sums[i] * f.scale);
+    unrolled<kRun>(kRun, [&](int i) { sums[i] *= f.scale; });
+    write_run(sums, 1, count, f.out + first);
   }
 };
 
 // Dropout of [samples][examples][channels, pixels in either order].
 template <class S>
 struct FlatDropout {
+  using T = typename ComputeOf<S>::T;
+  static constexpr int kRun = 16;  // as many as a Philox block has
+
   FlatMask mask;
-  int64_t samples, examples, channels, pixels;
+  int64_t samples;
+  FlatActivation<kRun> shape;
   bool shared_input, channels_last, whole_channels;
-  typename ComputeOf<S>::T scale;
+  T scale;
   const S* input;
   S* out;
 
   static FlatDropout of(const DropoutProblem& p, const void* input, void* out) {
     return {FlatMask::of(p.mask),
             p.samples,
-            p.examples,
-            p.channels,
-            p.pixels,
+            FlatActivation<kRun>(p.examples, p.channels, p.pixels),
             p.shared_input,
             p.channels_last,
             p.whole_channels,
-            static_cast<typename ComputeOf<S>::T>(p.scale),
+            static_cast<T>(p.scale),
             static_cast<const S*>(input),
             static_cast<S*>(out)};
   }
-  BAYESOPS_HD_MEMBER int64_t total(const FlatDropout& f) {
-    const int64_t logical = f.examples * f.channels * f.pixels;
-    return f.samples * (f.whole_channels ? logical : (logical + 15) / 16);
-  }
-  // `logical` counts (example, pixel, channel), channels fastest.
-  BAYESOPS_HD_MEMBER int64_t offset(const FlatDropout& f, int64_t logical) {
-    if (f.channels_last) return logical;
-    const int64_t channel = logical % f.channels, pixel = logical / f.channels % f.pixels;
-    return (logical / f.channels / f.pixels * f.channels + channel) * f.pixels + pixel;
-  }
-  BAYESOPS_HD_MEMBER void write(const FlatDropout& f, int64_t sample, int64_t logical, bool keep) {
-    using T = typename ComputeOf<S>::T;
-    const int64_t at = offset(f, logical), size = f.examples * f.channels * f.pixels;
-    const S x = f.input[(f.shared_input ? 0 : sample * size) + at];
-    f.out[sample * size + at] = keep ? (S)((T)x * f.scale) : (S)T(0);
-  }
+  BAYESOPS_HD_MEMBER int64_t total(const FlatDropout& f) { return f.samples * f.shape.blocks; }
   BAYESOPS_HD_MEMBER void run(const FlatDropout& f, int64_t index) {
-    const int64_t count = f.examples * f.channels * f.pixels;
-    if (f.whole_channels) {
-      const int64_t sample = index / count, logical = index % count;
-      const int64_t example = logical / f.channels / f.pixels;
-      write(f, sample, logical, FlatMask::keeps(f.mask, sample, example * f.channels + logical % f.channels));
-      return;
+    const int64_t sample = index / f.shape.blocks, place = index % f.shape.blocks;
+    const S* input = f.input + (f.shared_input ? 0 : sample * f.shape.count);
+    S* out = f.out + sample * f.shape.count;
+    f.whole_channels ? run_channels(f, sample, place, input, out) : run_elements(f, sample, place, input, out);
+  }
+
+ private:
+  // A run in memory, of one channel or of some.
+  BAYESOPS_HD_MEMBER void run_channels(const FlatDropout& f, int64_t sample, int64_t place, const S* input, S* out) {
+    const int64_t first = place * kRun, left = f.shape.count - first;
+    const FlatExtent row = f.channels_last ? f.shape.channels : f.shape.pixels;
+    int64_t number = first / row, at = first % row;  // of the row; in it
+    T values[kRun] = {};
+    read_run(input + first, 1, left, values);
+    FlatMaskCursor cursor;
+    uint32_t bits = 0;
+    for (int i = 0; i < kRun && i < left; ++i) {
+      // Where channels come first, a row is a channel of an example.
+      const int64_t element = f.channels_last ? number / f.shape.pixels * f.shape.channels + at : number;
+      bits |= (uint32_t)FlatMaskCursor::keeps(cursor, f.mask, sample, element) << i;
+      if (++at < row) continue;
+      at = 0;
+      ++number;
     }
-    const int64_t per_sample = (count + 15) / 16, sample = index / per_sample, block = index % per_sample;
-    const uint32_t drawn = f.mask.given == nullptr ? FlatMask::block(f.mask, sample, block, count) : 0;
-    for (int i = 0; i < 16 && block * 16 + i < count; ++i) {
-      const int64_t logical = block * 16 + i;
-      bool keep = drawn >> i & 1;
-      if (f.mask.given != nullptr) {
-        // A given mask is in torch's order, channels before pixels.
-        const int64_t channel = logical % f.channels, pixel = logical / f.channels % f.pixels;
-        keep = FlatMask::keeps(f.mask, sample,
-                               (logical / f.channels / f.pixels * f.channels + channel) * f.pixels + pixel);
-      }
-      write(f, sample, logical, keep);
+    apply_mask(bits, f.scale, values);
+    write_run(values, 1, left, out + first);
+  }
+
+  BAYESOPS_HD_MEMBER void run_elements(const FlatDropout& f, int64_t sample, int64_t place, const S* input, S* out) {
+    const int64_t block = FlatActivation<kRun>::block(f.shape, f.channels_last, place), first = block * kRun;
+    uint32_t bits = 0;
+    if (f.mask.given == nullptr) {
+      bits = FlatMask::block(f.mask, sample, block, f.shape.count);
+    } else {
+      // A given mask is in torch's order, channels before pixels.
+      FlatElement element = FlatElement::of(f.shape, first);
+      for (int i = 0; i < kRun && first + i < f.shape.count; ++i, FlatElement::step(element, f.shape))
+        bits |= (uint32_t)FlatMask::keeps(f.mask, sample, FlatElement::offset(element, f.shape, false)) << i;
     }
+    T values[kRun] = {};
+    read_block(f.shape, f.channels_last, block, input, values);
+    apply_mask(bits, f.scale, values);
+    write_block(f.shape, f.channels_last, block, values, out);
   }
 };
 

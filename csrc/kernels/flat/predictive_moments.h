@@ -1,6 +1,7 @@
-// Moments of predictive draws as a functor over the places: what a CUDA thread does, callable on the host as well.
+// Moments of predictive draws as functors: what CUDA threads do, callable on the host as well.
 #pragma once
 #include "kernels/flat/compute_type.h"
+#include "kernels/flat/run.h"
 #include "kernels/pointwise/predictive_moments.h"
 
 namespace bayesops {
@@ -8,89 +9,232 @@ namespace bayesops {
 // Draws are taken a few at a time, whose largest logits and sums of exponentials are kept; the moments of a class are
 // then formed in registers (Welford, 1962) and merged with those before (Chan, Golub and LeVeque, 1979).
 template <class S>
-struct FlatPredictiveMoments {
+struct PredictiveMomentsSteps {
   using T = typename ComputeOf<S>::T;
   using Math = typename ElementaryOf<T>::Math;
   static constexpr int kDraws = 8;
 
-  PredictiveMomentsProblem problem;
-
-  // What probabilities are formed from, for each of a few draws.
-  struct Normalisers {
-    T highest[kDraws], inverse[kDraws];
+  // Where a place is in each of the tensors.
+  struct Offsets {
+    int64_t samples, mean, deviations, entropy;
+  };
+  // What the probabilities of a draw are formed from, and its entropy.
+  struct Normaliser {
+    T highest, inverse, entropy;
   };
 
-  BAYESOPS_HD_MEMBER int64_t total(const PredictiveMomentsProblem& p) { return p.places; }
-  BAYESOPS_HD_MEMBER void run(const FlatPredictiveMoments& f, int64_t index) {
-    const PredictiveMomentsProblem& p = f.problem;
-    int64_t from = 0, mean = 0, deviations = 0, entropy = 0;
+  BAYESOPS_HD_MEMBER Offsets offsets(const PredictiveMomentsProblem& p, int64_t place) {
+    Offsets o{0, 0, 0, 0};
     for (int axis = p.axes - 1; axis >= 0; --axis) {
-      const int64_t at = index % p.size[axis];
-      index /= p.size[axis];
-      from += at * p.samples.axis_stride[axis];
-      mean += at * p.mean.axis_stride[axis];
-      deviations += at * p.deviations.axis_stride[axis];
-      entropy += at * p.entropy.axis_stride[axis];
+      const int64_t at = place % p.size[axis];
+      place /= p.size[axis];
+      o.samples += at * p.samples.axis_stride[axis];
+      o.mean += at * p.mean.axis_stride[axis];
+      o.deviations += at * p.deviations.axis_stride[axis];
+      o.entropy += at * p.entropy.axis_stride[axis];
     }
-    for (int64_t first = 0; first < p.draws; first += kDraws) {
-      const int draws = p.draws - first < kDraws ? (int)(p.draws - first) : kDraws;
-      const S* x = static_cast<const S*>(p.samples.data) + from + first * p.draw_stride;
-      Normalisers n;
-      if (p.softmax) {
-        T* to = p.entropy.data == nullptr ? nullptr : static_cast<T*>(p.entropy.data) + entropy;
-        normalise(p, x, draws, p.count + first, n, to);
-      }
-      merge(p, x, draws, p.count + first, n, static_cast<T*>(p.mean.data) + mean,
-            static_cast<T*>(p.deviations.data) + deviations);
+    return o;
+  }
+
+  // Of one draw, whose logits begin at `x`.
+  BAYESOPS_HD_MEMBER Normaliser normaliser(const PredictiveMomentsProblem& p, const S* x) {
+    T highest = (T)x[0];
+    for (int64_t c = 1; c < p.classes; ++c) highest = Math::at_least((T)x[c * p.samples.class_stride], highest);
+    T sum = 0, product = 0;
+    for (int64_t c = 0; c < p.classes; ++c) add_logit(x[c * p.samples.class_stride], highest, sum, product);
+    return normaliser(highest, sum, product);
+  }
+  BAYESOPS_HD_MEMBER Normaliser normaliser(T highest, T sum, T product) {
+    const T inverse = T(1) / sum;
+    return {highest, inverse, Math::log(sum) - product * inverse};
+  }
+  // Returns the exponential.
+  BAYESOPS_HD_MEMBER T add_logit(S x, T highest, T& sum, T& product) {
+    const T under = below(x, highest), e = Math::exp(under);
+    sum += e;
+    product = Math::fma(e, under, product);
+    return e;
+  }
+
+  // Merges the entropies of a few draws, after `count` others.
+  BAYESOPS_HD_MEMBER void merge_entropies(const Normaliser (&n)[kDraws], int draws, int64_t count, T* entropy) {
+    const T before = count == 0 ? T(0) : *entropy;
+    T further = 0;
+    for (int draw = 0; draw < draws; ++draw) further += n[draw].entropy - before;
+    *entropy = before + further / (T)(count + draws);
+  }
+
+  // A few draws of one class, after `count` others. Everything is measured from a number next to the draws, so that a
+  // mean far from 0 costs no digits. Of the first probabilities it is 0: their mean may well be far less than any one
+  // of them.
+  struct Few {
+    T origin, mean, deviations;
+  };
+  BAYESOPS_HD_MEMBER Few begin(int64_t count, const T* mean) { return {count == 0 ? T(0) : *mean, 0, 0}; }
+  BAYESOPS_HD_MEMBER void add(Few& few, int draw, T value) {
+    const T away = value - few.origin, gap = away - few.mean;
+    few.mean = Math::fma(gap, T(1) / (T)(draw + 1), few.mean);
+    few.deviations = Math::fma(gap, away - few.mean, few.deviations);
+  }
+  BAYESOPS_HD_MEMBER void merge(const Few& few, int draws, int64_t count, T* mean, T* deviations) {
+    const double part = (double)draws / (double)(count + draws);
+    const T share = (T)part, cross = (T)((double)count * part);
+    *mean = Math::fma(few.mean, share, few.origin);
+    *deviations = count == 0 ? few.deviations : *deviations + few.deviations + few.mean * few.mean * cross;
+  }
+
+  // Of a few draws, the first of them at `x`.
+  BAYESOPS_HD_MEMBER void merge(const PredictiveMomentsProblem& p, const S* x, const Normaliser (&n)[kDraws], int draws,
+                                int64_t count, T* mean, T* deviations) {
+    Few few = begin(count, mean);
+    for (int draw = 0; draw < draws; ++draw) {
+      const S at = x[draw * p.draw_stride];
+      if (count == 0 && draw == 0 && !p.softmax) few.origin = (T)at;
+      add(few, draw, p.softmax ? Math::exp(below(at, n[draw].highest)) * n[draw].inverse : (T)at);
     }
+    merge(few, draws, count, mean, deviations);
   }
 
  private:
   // Never less than what exp makes 0 of, so that 0 log 0 is 0.
-  BAYESOPS_HD_MEMBER T below(const S* x, T highest) {
-    return Math::at_least((T)*x - highest, Math::constant(sizeof(T) == sizeof(double) ? -750.0f : -150.0f));
+  BAYESOPS_HD_MEMBER T below(S x, T highest) {
+    return Math::at_least((T)x - highest, Math::constant(sizeof(T) == sizeof(double) ? -750.0f : -150.0f));
   }
+};
 
-  BAYESOPS_HD_MEMBER void normalise(const PredictiveMomentsProblem& p, const S* x, int draws, int64_t count,
-                                    Normalisers& n, T* entropy) {
-    const T before = entropy == nullptr || count == 0 ? T(0) : *entropy;
-    T further = 0;
-    for (int draw = 0; draw < draws; ++draw, x += p.draw_stride) {
-      T highest = (T)x[0];
-      for (int64_t c = 1; c < p.classes; ++c) highest = Math::at_least((T)x[c * p.samples.class_stride], highest);
-      T sum = 0, product = 0;
-      for (int64_t c = 0; c < p.classes; ++c) {
-        const T under = below(x + c * p.samples.class_stride, highest), e = Math::exp(under);
-        sum += e;
-        product = Math::fma(e, under, product);
+// An index is a place: the draws are gone through once, and what they are normalised by stays in registers.
+template <class S>
+struct FlatPredictiveMoments {
+  using Steps = PredictiveMomentsSteps<S>;
+  using T = typename Steps::T;
+
+  PredictiveMomentsProblem problem;
+
+  BAYESOPS_HD_MEMBER int64_t total(const PredictiveMomentsProblem& p) { return p.places; }
+  BAYESOPS_HD_MEMBER void run(const FlatPredictiveMoments& f, int64_t index) {
+    const PredictiveMomentsProblem& p = f.problem;
+    const typename Steps::Offsets o = Steps::offsets(p, index);
+    for (int64_t first = 0; first < p.draws; first += Steps::kDraws) {
+      const int draws = p.draws - first < Steps::kDraws ? (int)(p.draws - first) : Steps::kDraws;
+      const int64_t count = p.count + first;
+      const S* x = static_cast<const S*>(p.samples.data) + o.samples + first * p.draw_stride;
+      typename Steps::Normaliser n[Steps::kDraws];
+      if (p.softmax) {
+        for (int draw = 0; draw < draws; ++draw) n[draw] = Steps::normaliser(p, x + draw * p.draw_stride);
+        if (p.entropy.data != nullptr)
+          Steps::merge_entropies(n, draws, count, static_cast<T*>(p.entropy.data) + o.entropy);
       }
-      n.highest[draw] = highest;
-      n.inverse[draw] = T(1) / sum;
-      further += Math::log(sum) - product * n.inverse[draw] - before;
+      for (int64_t c = 0; c < p.classes; ++c)
+        Steps::merge(p, x + c * p.samples.class_stride, n, draws, count,
+                     static_cast<T*>(p.mean.data) + o.mean + c * p.mean.class_stride,
+                     static_cast<T*>(p.deviations.data) + o.deviations + c * p.deviations.class_stride);
     }
-    if (entropy != nullptr) *entropy = before + further / (T)(count + draws);
+  }
+};
+
+// The same with kMost classes or fewer, to the bit: a draw's logits, and the sums of all classes, are in registers, and
+// memory is read once.
+template <class S, int kMost>
+struct FlatMomentsInRegisters {
+  using Steps = PredictiveMomentsSteps<S>;
+  using Math = typename Steps::Math;
+  using T = typename Steps::T;
+
+  PredictiveMomentsProblem problem;
+
+  BAYESOPS_HD_MEMBER int64_t total(const PredictiveMomentsProblem& p) { return p.places; }
+  BAYESOPS_HD_MEMBER void run(const FlatMomentsInRegisters& f, int64_t index) {
+    const PredictiveMomentsProblem& p = f.problem;
+    const typename Steps::Offsets o = Steps::offsets(p, index);
+    const S* x = static_cast<const S*>(p.samples.data) + o.samples;
+    T *mean = static_cast<T*>(p.mean.data) + o.mean, *deviations = static_cast<T*>(p.deviations.data) + o.deviations;
+    for (int64_t first = 0; first < p.draws; first += Steps::kDraws) {
+      const int draws = p.draws - first < Steps::kDraws ? (int)(p.draws - first) : Steps::kDraws;
+      const int64_t count = p.count + first;
+      typename Steps::Few few[kMost];
+      unrolled<kMost>(p.classes, [&](int c) { few[c] = Steps::begin(count, mean + c * p.mean.class_stride); });
+      T* entropy = p.entropy.data == nullptr ? nullptr : static_cast<T*>(p.entropy.data) + o.entropy;
+      const T before = entropy == nullptr || count == 0 ? T(0) : *entropy;
+      T further = 0;
+      for (int draw = 0; draw < draws; ++draw, x += p.draw_stride) {
+        T values[kMost];
+        further += values_of(p, x, values) - before;
+        unrolled<kMost>(p.classes, [&](int c) {
+          if (count == 0 && draw == 0 && !p.softmax) few[c].origin = values[c];
+          Steps::add(few[c], draw, values[c]);
+        });
+      }
+      if (entropy != nullptr) *entropy = before + further / (T)(count + draws);
+      unrolled<kMost>(p.classes, [&](int c) {
+        Steps::merge(few[c], draws, count, mean + c * p.mean.class_stride, deviations + c * p.deviations.class_stride);
+      });
+    }
   }
 
-  BAYESOPS_HD_MEMBER void merge(const PredictiveMomentsProblem& p, const S* x, int draws, int64_t count,
-                                const Normalisers& n, T* mean, T* deviations) {
-    const double part = (double)draws / (double)(count + draws);
-    const T share = (T)part, cross = (T)((double)count * part);
-    for (int64_t c = 0; c < p.classes; ++c) {
-      T* to_mean = mean + c * p.mean.class_stride;
-      T* to_deviations = deviations + c * p.deviations.class_stride;
-      // Everything is measured from a number next to the draws, so that a mean far from 0 costs no digits. Of the first
-      // probabilities it is 0: their mean may well be far less than any one of them.
-      T origin = count == 0 ? T(0) : *to_mean, own_mean = 0, own_deviations = 0;
-      for (int draw = 0; draw < draws; ++draw) {
-        const S* at = x + draw * p.draw_stride + c * p.samples.class_stride;
-        const T value = p.softmax ? Math::exp(below(at, n.highest[draw])) * n.inverse[draw] : (T)*at;
-        if (count == 0 && draw == 0 && !p.softmax) origin = value;
-        const T away = value - origin, gap = away - own_mean;
-        own_mean = Math::fma(gap, T(1) / (T)(draw + 1), own_mean);
-        own_deviations = Math::fma(gap, away - own_mean, own_deviations);
-      }
-      *to_mean = Math::fma(own_mean, share, origin);
-      *to_deviations = count == 0 ? own_deviations : *to_deviations + own_deviations + own_mean * own_mean * cross;
+ private:
+  // What the moments are of: probabilities, or numbers as they are. Returns the entropy of the former.
+  BAYESOPS_HD_MEMBER T values_of(const PredictiveMomentsProblem& p, const S* x, T (&values)[kMost]) {
+    S logits[kMost];
+    unrolled<kMost>(p.classes, [&](int c) { logits[c] = x[c * p.samples.class_stride]; });
+    if (!p.softmax) {
+      unrolled<kMost>(p.classes, [&](int c) { values[c] = (T)logits[c]; });
+      return 0;
+    }
+    T highest = (T)logits[0], sum = 0, product = 0;
+    unrolled<kMost>(p.classes, [&](int c) { highest = Math::at_least((T)logits[c], highest); });
+    unrolled<kMost>(p.classes, [&](int c) { values[c] = Steps::add_logit(logits[c], highest, sum, product); });
+    const typename Steps::Normaliser n = Steps::normaliser(highest, sum, product);
+    unrolled<kMost>(p.classes, [&](int c) { values[c] *= n.inverse; });
+    return n.entropy;
+  }
+};
+
+// Where places are too few to keep a device busy, as those of a classification are, the work is in two steps, with the
+// same results to the bit. The first has an index for each draw of a place.
+template <class S>
+struct FlatNormalisers {
+  using Steps = PredictiveMomentsSteps<S>;
+  using Normaliser = typename Steps::Normaliser;
+  static constexpr int64_t kFewPlaces = 1 << 16;
+
+  PredictiveMomentsProblem problem;
+  Normaliser* out;  // [draws][places]
+
+  static bool pays(const PredictiveMomentsProblem& p) { return p.softmax && p.places < kFewPlaces; }
+  BAYESOPS_HD_MEMBER int64_t total(const PredictiveMomentsProblem& p) { return p.draws * p.places; }
+  BAYESOPS_HD_MEMBER void run(const FlatNormalisers& f, int64_t index) {
+    const PredictiveMomentsProblem& p = f.problem;
+    const int64_t draw = index / p.places, at = Steps::offsets(p, index % p.places).samples + draw * p.draw_stride;
+    f.out[index] = Steps::normaliser(p, static_cast<const S*>(p.samples.data) + at);
+  }
+};
+
+// The second step: an index for each class of a place.
+template <class S>
+struct FlatMomentsOfClasses {
+  using Steps = PredictiveMomentsSteps<S>;
+  using T = typename Steps::T;
+  using Normaliser = typename Steps::Normaliser;
+
+  PredictiveMomentsProblem problem;
+  const Normaliser* normalisers;  // [draws][places]
+
+  BAYESOPS_HD_MEMBER int64_t total(const PredictiveMomentsProblem& p) { return p.places * p.classes; }
+  BAYESOPS_HD_MEMBER void run(const FlatMomentsOfClasses& f, int64_t index) {
+    const PredictiveMomentsProblem& p = f.problem;
+    const int64_t place = index / p.classes, c = index % p.classes;
+    const typename Steps::Offsets o = Steps::offsets(p, place);
+    for (int64_t first = 0; first < p.draws; first += Steps::kDraws) {
+      const int draws = p.draws - first < Steps::kDraws ? (int)(p.draws - first) : Steps::kDraws;
+      const int64_t count = p.count + first;
+      Normaliser n[Steps::kDraws];
+      for (int draw = 0; draw < draws; ++draw) n[draw] = f.normalisers[(first + draw) * p.places + place];
+      if (c == 0 && p.entropy.data != nullptr)
+        Steps::merge_entropies(n, draws, count, static_cast<T*>(p.entropy.data) + o.entropy);
+      Steps::merge(
+          p, static_cast<const S*>(p.samples.data) + o.samples + first * p.draw_stride + c * p.samples.class_stride, n,
+          draws, count, static_cast<T*>(p.mean.data) + o.mean + c * p.mean.class_stride,
+          static_cast<T*>(p.deviations.data) + o.deviations + c * p.deviations.class_stride);
     }
   }
 };

@@ -1,28 +1,34 @@
 // The random streams as functors over a flat index: what a CUDA thread does, callable on the host as well.
 // Index i names a block of consecutive elements of one sample, so that a thread draws a Philox block once.
 #pragma once
+#include "kernels/flat/extent.h"
+#include "kernels/flat/run.h"
 #include "kernels/rng/bernoulli.h"
 #include "kernels/rng/normal.h"
 
 namespace bayesops {
 
-// `count` elements a sample, cut into `block` at a time.
+// `count` elements a sample, cut into blocks.
 struct FlatBlocks {
-  int64_t samples, count, block;
-  BAYESOPS_HD_MEMBER int64_t per_sample(const FlatBlocks& b) { return (b.count + b.block - 1) / b.block; }
-  BAYESOPS_HD_MEMBER int64_t total(const FlatBlocks& b) { return b.samples * per_sample(b); }
+  int64_t samples, count;
+  FlatExtent per_sample;
+
+  BAYESOPS_HD_METHOD FlatBlocks(int64_t samples, int64_t count, int64_t block)
+      : samples(samples), count(count), per_sample((count + block - 1) / block) {}
+  BAYESOPS_HD_MEMBER int64_t total(const FlatBlocks& b) { return b.samples * b.per_sample; }
 };
 
 // Keep-or-drop of the 16 elements of one Philox block, as bits.
 BAYESOPS_HD uint32_t bernoulli_block(Stream s, BernoulliLaw law, uint64_t block) {
   const PhiloxBlock words = philox_block(s, kDomainBernoulli, block);
-  uint32_t bits = 0;
-  for (int i = 0; i < 16; ++i) {
+  uint32_t bits = 0, ties = 0;
+  unrolled<16>(16, [&](int i) {
     const uint32_t byte = (words.word[i >> 2] >> (8 * (i & 3))) & 0xFFu;
-    bool keep = byte > law.high;
-    if (byte == law.high) keep = bernoulli_tie_keeps(s, law, block * 16 + (uint64_t)i);
-    bits |= (uint32_t)keep << i;
-  }
+    bits |= (uint32_t)(byte > law.high) << i;
+    ties |= (uint32_t)(byte == law.high) << i;
+  });
+  for (int i = 0; ties != 0; ++i, ties >>= 1)  // which is rare
+    if (ties & 1) bits |= (uint32_t)bernoulli_tie_keeps(s, law, block * 16 + (uint64_t)i) << i;
   return bits;
 }
 
@@ -33,12 +39,12 @@ struct FlatBernoulli {
   FlatBlocks blocks;  // of 16
   bool* out;
   BAYESOPS_HD_MEMBER void run(const FlatBernoulli& f, int64_t index) {
-    const int64_t per_sample = FlatBlocks::per_sample(f.blocks), sample = index / per_sample,
-                  block = index % per_sample;
+    const int64_t sample = index / f.blocks.per_sample, block = index % f.blocks.per_sample;
     const uint32_t bits = bernoulli_block(Stream{(uint64_t)f.seeds[sample], f.stream}, f.law, (uint64_t)block);
     const int64_t first = block * 16;
-    for (int i = 0; i < 16 && first + i < f.blocks.count; ++i)
-      f.out[sample * f.blocks.count + first + i] = bits >> i & 1;
+    bool keep[16];
+    unrolled<16>(16, [&](int i) { keep[i] = bits >> i & 1; });
+    write_run(keep, 1, f.blocks.count - first, f.out + sample * f.blocks.count + first);
   }
 };
 
@@ -54,17 +60,33 @@ BAYESOPS_HD NormalBlock normal_block(Stream s, uint64_t block) {
   return normals;
 }
 
+// Normals of a stream, mostly one after another: a block of four is drawn when the first of them is asked for.
+struct NormalCursor {
+  Stream stream;
+  uint64_t block;
+  NormalBlock drawn;
+
+  BAYESOPS_HD_MEMBER NormalCursor at(Stream stream, uint64_t element) {
+    return NormalCursor{stream, element >> 2, normal_block(stream, element >> 2)};
+  }
+  BAYESOPS_HD_MEMBER float draw(NormalCursor& cursor, uint64_t element) {
+    if (element >> 2 != cursor.block) cursor = at(cursor.stream, element);
+    const float low = element & 1 ? cursor.drawn.z[1] : cursor.drawn.z[0];
+    const float high = element & 1 ? cursor.drawn.z[3] : cursor.drawn.z[2];
+    return element & 2 ? high : low;
+  }
+};
+
 struct FlatNormal {
   const int64_t* seeds;
   uint32_t stream;
   FlatBlocks blocks;  // of 4
   float* out;
   BAYESOPS_HD_MEMBER void run(const FlatNormal& f, int64_t index) {
-    const int64_t per_sample = FlatBlocks::per_sample(f.blocks), sample = index / per_sample,
-                  block = index % per_sample;
+    const int64_t sample = index / f.blocks.per_sample, block = index % f.blocks.per_sample;
     const NormalBlock normals = normal_block(Stream{(uint64_t)f.seeds[sample], f.stream}, (uint64_t)block);
     const int64_t first = block * 4;
-    for (int i = 0; i < 4 && first + i < f.blocks.count; ++i) f.out[sample * f.blocks.count + first + i] = normals.z[i];
+    write_run(normals.z, 1, f.blocks.count - first, f.out + sample * f.blocks.count + first);
   }
 };
 
@@ -74,7 +96,7 @@ struct FlatSigns {
   FlatBlocks blocks;  // of 32: one word
   float* out;
   BAYESOPS_HD_MEMBER void run(const FlatSigns& f, int64_t index) {
-    const int64_t per_sample = FlatBlocks::per_sample(f.blocks), sample = index / per_sample, word = index % per_sample;
+    const int64_t sample = index / f.blocks.per_sample, word = index % f.blocks.per_sample;
     const uint32_t bits = philox_word(Stream{(uint64_t)f.seeds[sample], f.stream}, kDomainSign, (uint64_t)word);
     const int64_t first = word * 32;
     for (int i = 0; i < 32 && first + i < f.blocks.count; ++i)
@@ -88,12 +110,10 @@ struct FlatWords {
   FlatBlocks blocks;  // of 4
   uint32_t* out;
   BAYESOPS_HD_MEMBER void run(const FlatWords& f, int64_t index) {
-    const int64_t per_sample = FlatBlocks::per_sample(f.blocks), sample = index / per_sample,
-                  block = index % per_sample;
+    const int64_t sample = index / f.blocks.per_sample, block = index % f.blocks.per_sample;
     const PhiloxBlock words = philox_block(Stream{(uint64_t)f.seeds[sample], f.stream}, kDomainWord, (uint64_t)block);
     const int64_t first = block * 4;
-    for (int i = 0; i < 4 && first + i < f.blocks.count; ++i)
-      f.out[sample * f.blocks.count + first + i] = words.word[i];
+    write_run(words.word, 1, f.blocks.count - first, f.out + sample * f.blocks.count + first);
   }
 };
 

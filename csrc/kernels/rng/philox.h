@@ -9,10 +9,12 @@
 #if defined(__CUDACC__)
 #define BAYESOPS_HD __host__ __device__ __forceinline__
 #define BAYESOPS_HD_MEMBER __host__ __device__ __forceinline__ static
+#define BAYESOPS_HD_METHOD __host__ __device__ __forceinline__
 #else
 // Internal linkage: this header is compiled once per instruction set, and no copy may be shared between them.
 #define BAYESOPS_HD static inline __attribute__((always_inline, unused))
 #define BAYESOPS_HD_MEMBER static inline __attribute__((always_inline))
+#define BAYESOPS_HD_METHOD inline __attribute__((always_inline))
 #endif
 
 namespace bayesops {

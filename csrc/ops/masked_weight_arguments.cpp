@@ -1,0 +1,28 @@
+#include "ops/masked_weight_arguments.h"
+
+namespace bayesops::ops {
+
+MaskedWeightArguments::MaskedWeightArguments(const Tensor& given, const Tensor& seed, const std::optional<Tensor>& mask,
+                                             double p, int64_t granularity, bool rescale, int64_t num_examples,
+                                             int64_t groups, int64_t stream, bool channels_last)
+    : dtype(dtype_of("masked_weight", "weight", given)),
+      layout(layout_of(sizes_of(given), channels_last)),
+      conv(convolution_of_weight("masked_weight", sizes_of(given), seed, mask, p, granularity, rescale, num_examples,
+                                 groups, stream)),
+      weight(dense(given, 1, channels_last)) {
+  check_same_device("masked_weight", seed, "weight", given);
+  Sizes sizes = sizes_of(given);
+  int64_t channel = 1;
+  const auto lead = [&](int64_t size) {
+    sizes.insert(sizes.begin(), size);
+    ++channel;
+  };
+  if (num_examples > 0) lead(num_examples);
+  if (conv.batched()) lead(conv.problem().samples);
+  out = empty_dense(sizes, channel, channels_last, given);
+  conv.problem().dtype = dtype;
+  conv.problem().weight = weight.data_ptr();
+  conv.problem().weight_channels_last = channels_last;
+}
+
+}  // namespace bayesops::ops
