@@ -13,7 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from bayesops import (
-    _library,  # noqa: F401  first of all: the modules below register rules for its operators
+    _library,  # first of all: the modules below register rules for its operators
     nn,
     ops,
     priors,
@@ -25,6 +25,9 @@ from bayesops.engine import Prediction, predict
 from bayesops.kl import kl_divergence
 from bayesops.optimize import optimize
 from bayesops.sampling import sampling
+
+if not _library.has_cuda():
+    _library.REFUSING_CUDA.update(_library.explain_missing_cuda())
 
 if TYPE_CHECKING:
     from bayesops import acquisition, data, losses, metrics, models, optical, plot, reference

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from typing import Any, NoReturn
 
 import torch
 
@@ -47,4 +49,39 @@ def load() -> tuple[Path, ...]:
     return tuple(loaded)
 
 
+def has_cuda() -> bool:
+    """Whether the kernels for CUDA have been loaded."""
+    return any(path.name == "_C_cuda.so" for path in load())
+
+
+def explain_missing_cuda() -> set[str]:
+    """Let operators without an implementation for CUDA say what is missing; PyTorch would list dispatch keys.
+
+    Those that are composites for CUDA call others, which say it. Returns the names of those that do.
+    """
+    library = torch.library.Library("bayesops", "IMPL", "CUDA")
+    refusing = {
+        name.removeprefix("bayesops::")
+        for name in torch._C._dispatch_get_all_op_names()
+        if name.startswith("bayesops::") and not torch._C._dispatch_has_kernel_for_dispatch_key(name, "CUDA")
+    }
+    for name in refusing:
+        library.impl(name, _refusal(name))
+    _libraries.append(library)
+    return refusing
+
+
+def _refusal(operator: str) -> Callable[..., NoReturn]:
+    def refuse(*args: Any) -> NoReturn:
+        raise RuntimeError(
+            f"{operator}: a tensor is on a CUDA device, and this bayesops was built without its CUDA library. Build it "
+            "from source where nvcc is: BAYESOPS_CUDA=1 pip install --no-build-isolation ."
+        )
+
+    return refuse
+
+
+_libraries: list[torch.library.Library] = []  # implementations live as long as their library object
+
 load()
+REFUSING_CUDA: set[str] = set()  # operators; filled when all that have a composite are registered

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from bayesops import _library
 from bayesops.profiling.cuda import copy_bandwidth, event_seconds, product_rate
 from benchmarks.machine import GIGA, processor, slug
 from benchmarks.side_by_side import Turn
@@ -100,7 +101,7 @@ def why_none() -> str | None:
     if not torch.cuda.is_available():
         built = "" if torch.version.cuda else ", which was built without CUDA"
         return f"no CUDA device can be used by torch {torch.__version__}{built}"
-    if not torch._C._dispatch_has_kernel_for_dispatch_key("bayesops::random_words", "CUDA"):
+    if not _library.has_cuda():
         return "bayesops was built without its CUDA library: build it with BAYESOPS_CUDA=1"
     return None
 

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from bayesops import _library
 from benchmarks import cuda, places, side_by_side, suite
 from benchmarks.side_by_side import Rival
 from benchmarks.suite import Case, Limit, Target
@@ -68,10 +69,9 @@ def test_why_there_is_no_device(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert f"no CUDA device can be used by torch {torch.__version__}" in cuda.why_none()
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    has_kernels = "_dispatch_has_kernel_for_dispatch_key"
-    monkeypatch.setattr(torch._C, has_kernels, lambda operator, key: False)
+    monkeypatch.setattr(_library, "has_cuda", lambda: False)
     assert "without its CUDA library" in cuda.why_none()
-    monkeypatch.setattr(torch._C, has_kernels, lambda operator, key: True)
+    monkeypatch.setattr(_library, "has_cuda", lambda: True)
     assert cuda.why_none() is None
 
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 import bayesops as bo
+from bayesops import _library
 
 ROOT = Path(__file__).parents[2]
 # The CPU's own: its instruction set, what its kernels count, and the speed of its arithmetic.
@@ -22,9 +23,12 @@ def test_every_schema_has_a_cuda_implementation():
     if not (ROOT / "csrc" / "cuda").is_dir():
         pytest.skip("the native sources (csrc) are not beside the tests")
     names = {name for name in torch._C._dispatch_get_all_op_names() if name.startswith("bayesops::")}
-    composites = {name for name in names if torch._C._dispatch_has_kernel_for_dispatch_key(name, "CUDA")}
-    sources = "".join(path.read_text() for path in (ROOT / "csrc" / "cuda").glob("*.cu"))
-    kernels = {f"bayesops::{name}" for name in re.findall(r'm\.impl\("(\w+)"', sources)}
+    registered = {name for name in names if torch._C._dispatch_has_kernel_for_dispatch_key(name, "CUDA")}
+    composites = registered - {f"bayesops::{name}" for name in _library.REFUSING_CUDA}
+    sources = [path.read_text() for path in (ROOT / "csrc" / "cuda").glob("*.cu")]
+    headers = {name for source in sources for name in re.findall(r'#include "(ops/\w+\.h)"', source)}
+    sources += [(ROOT / "csrc" / name).read_text() for name in headers]  # what every device runs is registered there
+    kernels = {f"bayesops::{name}" for source in sources for name in re.findall(r'm\.impl\("(\w+)"', source)}
     assert names - composites - kernels == {f"bayesops::{name}" for name in ON_CPU_ONLY}
 
 
