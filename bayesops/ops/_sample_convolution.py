@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from bayesops.ops._layout import is_channels_last, output_size, with_layout
+from bayesops.ops._layout import is_channels_last, output_size
 from bayesops.ops._sample_folding import Folding
 
 
@@ -38,13 +38,22 @@ def runs_alone(
     """Choose by shape between a convolution for each sample and one for all of them (`_sample_folding`).
 
     Samples that share their images are output channels of one convolution, which nothing is faster than. With images
-    of their own they are groups of one convolution; or, where each has enough to do, they have one each.
+    of their own they are groups of one convolution; or, where each has enough to do, they have one each. (Windows of
+    one pixel make a batched product instead: `is_product`.)
     """
     spatial = len(geometry.stride)
     if per_example or len(input_size) < spatial + 3 or len(weights_size) < spatial + 3:
         return False
     size = _image_size(input_size, weights_size, geometry)
     return input_size[1] * math.prod(size) * math.prod(weights_size[1:]) >= ALONE_FROM
+
+
+def is_product(input: Tensor, weights_size: Sequence[int], geometry: Geometry, *, per_example: bool = False) -> bool:
+    """Whether each sample's convolution is a matrix product, rows being pixels: windows of 1, channels-last images."""
+    spatial = len(geometry.stride)
+    has_samples = input.dim() == len(weights_size) == spatial + 3 and not per_example
+    one_pixel = math.prod(weights_size[len(weights_size) - spatial :]) == 1 and not any(geometry.padding)
+    return spatial > 0 and has_samples and one_pixel and geometry.groups == 1 and is_channels_last(input, spatial)
 
 
 def convolve(input: Tensor, weight: Tensor, geometry: Geometry) -> Tensor:
@@ -75,6 +84,8 @@ def convolve_in_groups(
     if spatial == 0:
         rows = _linear(input, weights, per_example).unsqueeze(-2)  # all are one group
         return [rows if lead else rows.unsqueeze(0)]
+    if is_product(input, weights.shape, geometry, per_example=per_example):
+        return [_product(input, weights, geometry).unsqueeze(2)]
     if runs_alone(input.shape, weights.shape, geometry, per_example=per_example):
         return [
             _convolution(images, weight, geometry, geometry.groups).unflatten(1, (geometry.groups, -1)).unsqueeze(0)
@@ -162,6 +173,15 @@ def _linear(input: Tensor, weights: Tensor, per_example: bool) -> Tensor:
         rows = input @ weights.flatten(0, 1).transpose(0, 1)
         return rows.unflatten(1, weights.shape[:2]).transpose(0, 1)
     return input @ weights.transpose(-1, -2)
+
+
+def _product(input: Tensor, weights: Tensor, geometry: Geometry) -> Tensor:
+    """Multiply the pixels of each sample, ``[S, N, I, *]``, with its weight of one pixel: one batched product."""
+    for dim, step in enumerate(geometry.stride, start=3):
+        input = input.movedim(dim, 0)[::step].movedim(0, dim)
+    pixels = input.movedim(2, -1)
+    rows = torch.bmm(pixels.flatten(1, -2), weights.flatten(2).transpose(1, 2))
+    return rows.unflatten(1, pixels.shape[1:-1]).movedim(-1, 2)
 
 
 def _stacked(parts: list[Tensor], spatial: int) -> Tensor:

@@ -88,6 +88,20 @@ def test_drawn_weights(problem, layout, name, sharing, seed, lead):
     assert grad_sigma.is_contiguous()
 
 
+@pytest.mark.parametrize("stride", [1, 2, (2, 3)])
+def test_windows_of_one_pixel_are_a_product(stride):
+    """Of channels-last images of their own."""
+    images = torch.randn(3, 2, 7, 6, 5, dtype=torch.float64).movedim(-1, 2)
+    mu, sigma = torch.randn(4, 5, 1, 1, dtype=torch.float64), torch.rand(4, 5, 1, 1, dtype=torch.float64)
+    geometry = _sample_convolution.Geometry([stride] * 2 if isinstance(stride, int) else stride, [0] * 4, [1, 1], 1)
+    assert _sample_convolution.is_product(images, (3, *mu.shape), geometry)
+    assert not _sample_convolution.is_product(images.contiguous(), (3, *mu.shape), geometry)
+    ours = composite.sampled_conv(images, mu, sigma, None, SEEDS, STREAM, *geometry)
+    expected = sampled_conv(images, mu, inverse_softplus(sigma), seed=SEEDS, stream=STREAM, stride=stride)
+    torch.testing.assert_close(ours, expected)
+    assert_laid_out_as(ours, images, 2)
+
+
 @pytest.mark.parametrize("name", REFERENCES)
 def test_bias_for_each_sample(problem, name, seed, lead):
     """A bias that is drawn comes with one row a sample."""
