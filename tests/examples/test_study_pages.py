@@ -33,9 +33,16 @@ def figures(text):
     return [number for cell in found for number in re.findall(r"(?<![\w.])−?\d+(?:\.\d+)?", cell)]
 
 
+def results(name):
+    """What the runs of a study have left, of all seeds."""
+    paths = sorted((FOLDER / "results").glob(f"{name}*.json"))
+    assert FOLDER / "results" / f"{name}.json" in paths
+    return [path.read_text() for path in paths]
+
+
 @pytest.mark.parametrize("name", NAMES)
-def test_the_figures_of_a_page_are_those_of_its_run(name):
-    known = numbers(json.loads((FOLDER / "results" / f"{name}.json").read_text()))
+def test_the_figures_of_a_page_are_those_of_its_runs(name):
+    known = [number for text in results(name) for number in numbers(json.loads(text))]
     said = figures((FOLDER / f"{name}.md").read_text())
     for number in said:
         value, half = float(number.replace("−", "-")), 0.5001 * 10.0 ** -len(number.partition(".")[2])
@@ -45,8 +52,7 @@ def test_the_figures_of_a_page_are_those_of_its_run(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_page_quotes_the_command_that_made_it(name):
-    text = (FOLDER / "results" / f"{name}.json").read_text()
-    commands = set(re.findall(r'"command": "([^"]+)"', text))
+    commands = set(re.findall(r'"command": "([^"]+)"', "".join(results(name))))
     assert commands
     page = (FOLDER / f"{name}.md").read_text()
     assert all(command in page for command in commands)
