@@ -54,14 +54,18 @@ struct FlatSampleGaussian {
       const int64_t first = 4 * ((place / kRow * kRows + row) * kRow + place % kRow);
       if (first >= p.elements) break;
       const NormalBlock normals = normal_block(stream, (uint64_t)first / 4);
-      for (int i = 0; i < 4 && first + i < p.elements; ++i) {
-        const T m = (T)mu[first + i], r = (T)spread[first + i], z = (T)normals.z[i];
-        const Spread s = Spread::of(m, r);
-        const T w = m + s.sigma * z;
-        f.weights[sample * p.elements + first + i] = (S)w;
-        log_q += -0.5 * (double)(z * z) - (double)Spread::log_sigma(s, r) - kLogSqrt2Pi;
-        log_prior += (double)Prior::log_density(prior, w) + p.prior.constant;
-      }
+      const int64_t left = p.elements - first;
+      T m[4], r[4], w[4];
+      read_run(mu + first, 1, left, m);
+      read_run(spread + first, 1, left, r);
+      unrolled<4>(left, [&](int i) {
+        const T z = (T)normals.z[i];
+        const Spread s = Spread::of(m[i], r[i]);
+        w[i] = m[i] + s.sigma * z;
+        log_q += -0.5 * (double)(z * z) - (double)Spread::log_sigma(s, r[i]) - kLogSqrt2Pi;
+        log_prior += (double)Prior::log_density(prior, w[i]) + p.prior.constant;
+      });
+      write_run(w, 1, left, f.weights + sample * p.elements + first);
     }
     f.partial[index] = log_q;
     f.partial[total(p) + index] = log_prior;
@@ -88,32 +92,36 @@ struct FlatSampleGaussianGradient {
     const SampleGaussianProblem& p = f.problem;
     const Prior prior = Prior::of(p.prior);
     const S *mu = static_cast<const S*>(p.mu), *spread = static_cast<const S*>(p.spread);
-    const int64_t first = index * 4, count = p.elements - first < 4 ? p.elements - first : 4;
-    T sigma[4], kept[4], of_mu[4] = {}, of_sigma[4] = {};
-    for (int i = 0; i < count; ++i) {
-      const Spread s = Spread::of((T)mu[first + i], (T)spread[first + i]);
+    const int64_t first = index * 4, left = p.elements - first;
+    T m[4], r[4], sigma[4], kept[4], of_mu[4] = {}, of_sigma[4] = {}, g[4] = {};
+    read_run(mu + first, 1, left, m);
+    read_run(spread + first, 1, left, r);
+    unrolled<4>(left, [&](int i) {
+      const Spread s = Spread::of(m[i], r[i]);
       sigma[i] = s.sigma;
       kept[i] = Spread::kept(s);
-    }
+    });
     double sum_log_q = 0;
     for (int64_t sample = 0; sample < p.samples; ++sample) {
       const NormalBlock normals = normal_block(Stream{(uint64_t)p.seeds[sample], p.stream}, (uint64_t)index);
       const T prior_factor = f.grad_log_prior == nullptr ? T(0) : (T)f.grad_log_prior[sample];
       if (f.grad_log_q != nullptr) sum_log_q += f.grad_log_q[sample];
-      for (int i = 0; i < count; ++i) {
+      if (f.grad_weights != nullptr) read_run(f.grad_weights + sample * p.elements + first, 1, left, g);
+      unrolled<4>(left, [&](int i) {
         const T z = (T)normals.z[i];
-        T g = f.grad_weights == nullptr ? T(0) : (T)f.grad_weights[sample * p.elements + first + i];
-        if constexpr (Prior::kAny) g += prior_factor * Prior::slope(prior, (T)mu[first + i] + sigma[i] * z);
-        of_mu[i] += g;
-        of_sigma[i] += g * z;
-      }
+        T of_weight = g[i];
+        if constexpr (Prior::kAny) of_weight += prior_factor * Prior::slope(prior, m[i] + sigma[i] * z);
+        of_mu[i] += of_weight;
+        of_sigma[i] += of_weight * z;
+      });
     }
     const T grad_log_q = (T)sum_log_q;
-    for (int i = 0; i < count; ++i) {
-      if constexpr (Spread::kOfMean) of_mu[i] += Spread::of_mean(kept[i], (T)mu[first + i], of_sigma[i], -grad_log_q);
-      f.grad_mu[first + i] = (S)of_mu[i];
-      f.grad_spread[first + i] = (S)((of_sigma[i] * sigma[i] - grad_log_q) * Spread::log_slope(kept[i]));
-    }
+    unrolled<4>(left, [&](int i) {
+      if constexpr (Spread::kOfMean) of_mu[i] += Spread::of_mean(kept[i], m[i], of_sigma[i], -grad_log_q);
+      of_sigma[i] = (of_sigma[i] * sigma[i] - grad_log_q) * Spread::log_slope(kept[i]);
+    });
+    write_run(of_mu, 1, left, f.grad_mu + first);
+    write_run(of_sigma, 1, left, f.grad_spread + first);
   }
 
   BAYESOPS_HD_MEMBER void run(const FlatSampleGaussianGradient& f, int64_t index) {
