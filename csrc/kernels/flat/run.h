@@ -8,6 +8,8 @@
 // So that arrays stay in registers, where an index is known when it is compiled.
 #if defined(__CUDA_ARCH__)
 #define BAYESOPS_UNROLL _Pragma("unroll")
+#elif defined(__CUDACC__)
+#define BAYESOPS_UNROLL  // nvcc's pass for the host, which runs none of it
 #else
 #define BAYESOPS_UNROLL _Pragma("GCC unroll 32")
 #endif
