@@ -26,8 +26,8 @@ from bayesops.kl import kl_divergence
 from bayesops.optimize import optimize
 from bayesops.sampling import sampling
 
-if not _library.has_cuda():
-    _library.REFUSING_CUDA.update(_library.explain_missing_cuda())
+if _library.lacks_cuda():
+    _library.explain_missing_cuda()
 
 if TYPE_CHECKING:
     from bayesops import acquisition, data, losses, metrics, models, optical, plot, reference

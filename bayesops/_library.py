@@ -54,21 +54,22 @@ def has_cuda() -> bool:
     return any(path.name == "_C_cuda.so" for path in load())
 
 
-def explain_missing_cuda() -> set[str]:
+def lacks_cuda() -> bool:
+    """Whether tensors may be on a CUDA device where there are no kernels for them."""
+    return torch.version.cuda is not None and not has_cuda()
+
+
+def explain_missing_cuda() -> None:
     """Let operators without an implementation for CUDA say what is missing; PyTorch would list dispatch keys.
 
-    Those that are composites for CUDA call others, which say it. Returns the names of those that do.
+    Those that are composites for CUDA, which must be registered by now, call others that say it.
     """
     library = torch.library.Library("bayesops", "IMPL", "CUDA")
-    refusing = {
-        name.removeprefix("bayesops::")
-        for name in torch._C._dispatch_get_all_op_names()
-        if name.startswith("bayesops::") and not torch._C._dispatch_has_kernel_for_dispatch_key(name, "CUDA")
-    }
-    for name in refusing:
-        library.impl(name, _refusal(name))
+    for name in torch._C._dispatch_get_all_op_names():
+        if name.startswith("bayesops::") and not torch._C._dispatch_has_kernel_for_dispatch_key(name, "CUDA"):
+            operator = name.removeprefix("bayesops::")
+            library.impl(operator, _refusal(operator))
     _libraries.append(library)
-    return refusing
 
 
 def _refusal(operator: str) -> Callable[..., NoReturn]:
@@ -84,4 +85,3 @@ def _refusal(operator: str) -> Callable[..., NoReturn]:
 _libraries: list[torch.library.Library] = []  # implementations live as long as their library object
 
 load()
-REFUSING_CUDA: set[str] = set()  # operators; filled when all that have a composite are registered

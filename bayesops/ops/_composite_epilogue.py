@@ -1,8 +1,8 @@
 """What follows a convolution of the library's own: one pass over its results, by ``bayesops::conv_epilogue``.
 
 It reads them where the convolutions left them (`_sample_convolution`), and writes ``[S, N, O, *]`` in the memory format
-of the input. Float32 (or float64) is what it computes in, and it rounds once. In 16 bits the results of
-the convolution itself are rounded before: the library stores them in the dtype of its inputs.
+of the input. Float32 (or float64) is what it computes in, and it rounds once. In 16 bits the results of the convolution
+itself are rounded before: the library stores them in the dtype of its inputs.
 """
 
 from collections.abc import Sequence

@@ -22,7 +22,6 @@ MaskedWeightArguments::MaskedWeightArguments(const Tensor& given, const Tensor& 
   out = empty_dense(sizes, channel, channels_last, given);
   conv.problem().dtype = dtype;
   conv.problem().weight = weight.data_ptr();
-  conv.problem().weight_channels_last = channels_last;
 }
 
 }  // namespace bayesops::ops

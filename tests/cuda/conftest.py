@@ -53,6 +53,18 @@ def compile_library(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def mask_shape():
+    """Return a function that tells the shape of one mask, by the number of its granularity."""
+
+    def mask_shape(granularity, weight_size, groups):
+        out, group_in, *_ = weight_size
+        inputs = group_in * groups
+        return [tuple(weight_size), (out, group_in), (inputs,), (out,), (inputs + out,)][granularity]
+
+    return mask_shape
+
+
+@pytest.fixture(scope="session")
 def multiply_adds_are_fused():
     """Whether the CPU's kernels round once what they multiply and add, as the device does: all but the baseline do."""
     return _native.cpu_capability() != "baseline"

@@ -192,13 +192,6 @@ WEIGHTS = {
     "3d-groups": ((6, 2, 2, 3, 3), 3),
     "3d": ((4, 3, 3, 1, 3), 1),
 }
-BASES = {
-    0: lambda out, group_in, taps, groups: (out, group_in, *taps),
-    1: lambda out, group_in, taps, groups: (out, group_in),
-    2: lambda out, group_in, taps, groups: (group_in * groups,),
-    3: lambda out, group_in, taps, groups: (out,),
-    4: lambda out, group_in, taps, groups: (group_in * groups + out,),
-}
 
 
 def channels_to_the_end(weights, weight_dims):
@@ -206,10 +199,10 @@ def channels_to_the_end(weights, weight_dims):
     return weights.movedim(weights.dim() - weight_dims + 1, -1).contiguous()
 
 
-def check_masked_weight(functors, weight, groups, seed, mask, p, granularity, rescale, examples):
+def check_masked_weight(functors, mask_shape, weight, groups, seed, mask, p, granularity, rescale, examples):
     """`examples` is 0 where all share one mask."""
     out_channels, group_in, *taps = weight.shape
-    elements = math.prod(BASES[granularity](out_channels, group_in, taps, groups))
+    elements = math.prod(mask_shape(granularity, weight.shape, groups))
     kept = (1 - p) ** (2 if granularity == 4 else 1)
     expected = torch.ops.bayesops.masked_weight(
         weight, seed, mask, p, granularity, rescale, examples, groups, STREAM
@@ -232,28 +225,28 @@ def check_masked_weight(functors, weight, groups, seed, mask, p, granularity, re
 
 
 @pytest.mark.parametrize("examples", [0, 3])
-@pytest.mark.parametrize("granularity", BASES)
+@pytest.mark.parametrize("granularity", range(5))
 @pytest.mark.parametrize("name", WEIGHTS)
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
-def test_masked_weight(functors, seed, dtype, name, granularity, examples):
+def test_masked_weight(functors, mask_shape, seed, dtype, name, granularity, examples):
     shape, groups = WEIGHTS[name]
     weight = some(*shape, dtype=dtype)
     for p in PROBABILITIES:
         for rescale in (False, True):
-            check_masked_weight(functors, weight, groups, seed, None, p, granularity, rescale, examples)
+            check_masked_weight(functors, mask_shape, weight, groups, seed, None, p, granularity, rescale, examples)
 
 
 @pytest.mark.parametrize("same_for_all", [False, True])
 @pytest.mark.parametrize("examples", [0, 3])
-@pytest.mark.parametrize("granularity", BASES)
+@pytest.mark.parametrize("granularity", range(5))
 @pytest.mark.parametrize("name", WEIGHTS)
-def test_masked_weight_with_a_given_mask(functors, seed, name, granularity, examples, same_for_all):
+def test_masked_weight_with_a_given_mask(functors, mask_shape, seed, name, granularity, examples, same_for_all):
     shape, groups = WEIGHTS[name]
-    base = BASES[granularity](shape[0], shape[1], shape[2:], groups)
+    base = mask_shape(granularity, shape, groups)
     lead = seed.shape if not same_for_all else ()
     mask = torch.rand(*lead, *([examples] if examples else []), *base) < 0.6
     weight = some(*shape, dtype=torch.float32)
-    check_masked_weight(functors, weight, groups, seed, mask, 0.25, granularity, True, examples)
+    check_masked_weight(functors, mask_shape, weight, groups, seed, mask, 0.25, granularity, True, examples)
 
 
 # Images [C, *].

@@ -19,13 +19,6 @@ WEIGHTS = {
     "2d-groups": ((9, 4, 3, 2), 3),
     "3d": ((4, 3, 3, 1, 3), 2),
 }
-BASES = {
-    0: lambda out, group_in, taps, groups: (out, group_in, *taps),
-    1: lambda out, group_in, taps, groups: (out, group_in),
-    2: lambda out, group_in, taps, groups: (group_in * groups,),
-    3: lambda out, group_in, taps, groups: (out,),
-    4: lambda out, group_in, taps, groups: (group_in * groups + out,),
-}
 
 
 @pytest.fixture(params=[SEEDS[0], SEEDS], ids=["one-draw", "seeds"])
@@ -75,15 +68,15 @@ def test_gaussian(run_there, seed, weight, dtype, channels_last):
 
 @pytest.mark.parametrize("given", ["drawn", "given", "given-for-all"])
 @pytest.mark.parametrize("examples", [0, 3])
-@pytest.mark.parametrize("granularity", BASES)
+@pytest.mark.parametrize("granularity", range(5))
 @pytest.mark.parametrize("channels_last", [False, True])
-def test_masked(run_there, seed, weight, dtype, channels_last, granularity, examples, given):
+def test_masked(run_there, mask_shape, seed, weight, dtype, channels_last, granularity, examples, given):
     size, groups = weight
     lead = [*seed.shape, *([examples] if examples else [])]
     gradients = lay_out(torch.randn(*lead, *size).to(dtype), lead, channels_last)
     p, mask = 0.3, None
     if given != "drawn":
-        base = BASES[granularity](size[0], size[1], size[2:], groups)
+        base = mask_shape(granularity, size, groups)
         mask = torch.rand(*(lead if given == "given" else lead[seed.dim() :]), *base) < 0.6
     options = (p, granularity, False, examples, groups, STREAM)
     ones = torch.ones(size, dtype=computing(gradients).dtype)

@@ -1,9 +1,11 @@
 """Loading the native libraries, and what is said when that fails."""
 
+import subprocess
+import sys
+
 import pytest
 import torch
 
-import bayesops as bo
 from bayesops import _library
 
 
@@ -32,15 +34,34 @@ def test_library_that_does_not_load(monkeypatch, tmp_path):
         _library.load.__wrapped__()
 
 
+SAYS_SO = """
+import torch, bayesops as bo
+from bayesops import _library
+_library.explain_missing_cuda()
+# Tensors of the CPU, dispatched as those of a CUDA device would be.
+cuda = torch._C.DispatchKeySet(torch._C.DispatchKey.CUDA)
+options = (0.5, 0, True, False, 0, [1, 1], [1, 1, 1, 1], [1, 1], 1)
+image, weight, seed = torch.ones(1, 2, 4, 4), torch.ones(2, 2, 3, 3), torch.tensor(3)
+# A composite is one for every device; here it goes on with the CPU's operators.
+output = torch.ops.bayesops.masked_conv.default.redispatch(cuda, image, weight, None, seed, None, *options)
+torch.testing.assert_close(output, bo.ops.masked_conv2d(image, weight, p=0.5, seed=seed, padding=1))
+torch.ops.bayesops.random_normal.default.redispatch(cuda, seed, [3], 0)
+"""
+
+
 @pytest.mark.skipif(_library.has_cuda(), reason="the CUDA library is here")
 def test_operators_say_that_there_is_no_cuda_library():
-    """Tensors of the CPU, dispatched as those of a CUDA device would be."""
-    cuda = torch._C.DispatchKeySet(torch._C.DispatchKey.CUDA)
-    seed, weight = torch.tensor(3), torch.ones(2, 2, 3, 3)
-    with pytest.raises(RuntimeError, match=r"random_normal: a tensor is on a CUDA device.*BAYESOPS_CUDA=1 pip install"):
-        torch.ops.bayesops.random_normal.default.redispatch(cuda, seed, [3], 0)
-    # A composite is one for every device; here it goes on with the CPU's operators.
-    options = (None, seed, None, 0.5, 0, True, False, 0, [1, 1], [1, 1, 1, 1], [1, 1], 1)
-    output = torch.ops.bayesops.masked_conv.default.redispatch(cuda, torch.ones(1, 2, 4, 4), weight, *options)
-    expected = bo.ops.masked_conv2d(torch.ones(1, 2, 4, 4), weight, p=0.5, seed=seed, padding=1)
-    torch.testing.assert_close(output, expected)
+    """In a process of its own: what is registered stays."""
+    run = subprocess.run([sys.executable, "-c", SAYS_SO], capture_output=True, text=True, check=False)
+    last = run.stderr.strip().splitlines()[-1]
+    assert last.startswith("RuntimeError: random_normal: a tensor is on a CUDA device")
+    assert "BAYESOPS_CUDA=1 pip install" in last
+
+
+def test_cuda_is_lacking_only_where_torch_has_it(monkeypatch):
+    monkeypatch.setattr(_library, "has_cuda", lambda: False)
+    for version, lacks in ((None, False), ("13.0", True)):
+        monkeypatch.setattr(torch.version, "cuda", version)
+        assert _library.lacks_cuda() == lacks
+    monkeypatch.setattr(_library, "has_cuda", lambda: True)
+    assert not _library.lacks_cuda()
