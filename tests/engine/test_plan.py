@@ -1,8 +1,5 @@
 """The traced plan: the same draws as a loop, whatever the model is made of."""
 
-import gc
-import weakref
-
 import pytest
 import torch
 from torch import nn
@@ -412,68 +409,6 @@ def test_layers_before_the_first_draw_run_once():
     assert len(calls) == 1
 
 
-@pytest.mark.cpu_only
-@pytest.mark.parametrize(
-    ("function", "reason"),
-    [
-        (lambda a, x: a(x) if x.sum() > 0 else -a(x), "torch.fx"),
-        (lambda a, x: a(x) + torch.randn_like(x), "randn_like draws from torch's generator"),
-        (lambda a, x: functional.dropout(a(x), 0.5), "dropout draws"),
-        (lambda a, x: a(x).as_strided((2,), (1,)), "how a tensor lies in memory"),
-        (lambda a, x: x.add_(a(x)), "overwrites what may be used elsewhere"),
-        (lambda a, x: (y := a(x)).relu_() + y, "overwrites what may be used elsewhere"),
-    ],
-)  # fmt: skip
-def test_reasons_against_a_plan(function, reason):
-    with pytest.raises(NoPlan, match=reason):
-        plan_of(Forward(function, conv()).eval())
-
-
-@pytest.mark.cpu_only
-@pytest.mark.parametrize(
-    ("module", "reason"),
-    [
-        (nn.Dropout(), "2 .Dropout. is in training mode"),
-        (nn.BatchNorm2d(4), "2 .BatchNorm2d. normalises by its batch"),
-    ],
-)
-def test_training_mode_is_a_reason(module, reason):
-    model = nn.Sequential(conv(), nn.ReLU(), module).train()
-    with pytest.raises(NoPlan, match=reason):
-        plan_of(model)
-    plan_of(model.eval())
-
-
-@pytest.mark.cpu_only
-def test_hooks_are_a_reason():
-    model = nn.Sequential(conv(), nn.ReLU()).eval()
-    plan_of(model)
-    handle = model[1].register_forward_hook(lambda *_: None)
-    with pytest.raises(NoPlan, match="1 has hooks"):
-        plan_of(model)
-    handle.remove()
-    plan_of(model)
-
-
-@pytest.mark.cpu_only
-def test_plan_is_kept_until_the_model_changes():
-    model = nn.Sequential(conv(), nn.ReLU(), Block(conv())).eval()
-    plan = plan_of(model)
-    with torch.no_grad():
-        model[0].weight_mu.mul_(2)
-    assert plan_of(model) is plan
-    for change in (
-        lambda: setattr(model[2], "swapped", True),
-        lambda: model[0].use_mean(),
-        lambda: model[0].freeze_noise(1),
-        lambda: model.append(nn.Tanh()),
-        lambda: model.__setitem__(1, nn.Sigmoid()),
-    ):
-        change()
-        assert plan_of(model) is not plan
-        plan = plan_of(model)
-
-
 def test_plan_follows_parameters_and_statistics():
     model = nn.Sequential(conv(), nn.BatchNorm2d(4), nn.ReLU()).eval()
     assert_planned(model, IMAGES)
@@ -483,26 +418,3 @@ def test_plan_follows_parameters_and_statistics():
         model[1].weight.data.mul_(3)
     model[0].load_state_dict(conv().state_dict())
     assert_planned(model, IMAGES)
-
-
-@pytest.mark.cpu_only
-def test_plan_does_not_keep_the_model_alive():
-    model = nn.Sequential(conv(), nn.ReLU()).eval()
-    plan_of(model)
-    watch = weakref.ref(model[0])
-    del model
-    gc.collect()
-    assert watch() is None
-
-
-def test_input_is_left_alone():
-    model, inputs = nn.Sequential(nn.ReLU(inplace=True), conv()).eval(), IMAGES.clone()
-    bo.predict(model, inputs, 2)  # vmap: the model itself overwrites its input
-    assert torch.equal(inputs, IMAGES.relu())
-
-
-@pytest.mark.cpu_only
-def test_forced_path_says_why_not():
-    model = Forward(lambda a, x: a(x) if x.sum() > 0 else -a(x), conv()).eval()
-    with pytest.raises(NoPlan, match=r"torch\.fx"):
-        bo.predict(model, IMAGES, 2, path="plan")
