@@ -93,8 +93,10 @@ class Draws:
         return samples
 
     def _run(self, seed: Tensor) -> Value:
+        # A model may overwrite its arguments: every draw starts from what was given.
+        arguments = [a.clone() if isinstance(a, Tensor) else a for a in self._arguments]
         with sampling(seed, streams=self._streams):
-            return self._model(*self._arguments)
+            return self._model(*arguments)
 
     def _by_loop(self, seeds: Tensor) -> Value:
         draws = [self._run(seed) for seed in seeds]

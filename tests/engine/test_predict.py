@@ -171,6 +171,15 @@ def test_loop_where_vmap_refuses():
     assert "item()" in prediction.plan
 
 
+@pytest.mark.parametrize("path", ["auto", "vmap", "loop"])
+def test_inputs_are_left_alone(path):
+    layer, inputs = bo.nn.BernoulliLinear(6, 3), torch.randn(2, 6)
+    before = inputs.clone()
+    prediction = bo.predict(lambda x: layer(x.mul_(2)), inputs, 5, chunk_size=2, link="identity", path=path)
+    assert torch.equal(inputs, before)
+    torch.testing.assert_close(prediction.mean, bo.predict(layer, 2 * before, 5, link="identity").mean)
+
+
 @pytest.mark.parametrize("training", [False, True])
 def test_mode_is_left_alone(training):
     model = classifier().train(training)
