@@ -36,7 +36,7 @@ def test_importing_the_library_loads_none_of_what_the_commands_use():
 
 def test_an_unknown_instruction_set_is_one_line():
     process = subprocess.run(
-        [sys.executable, "-m", "bayesops.cli", "info"],
+        [sys.executable, "-m", "bayesops", "info"],
         env={"BAYESOPS_CPU_CAPABILITY": "mmx"}, capture_output=True, text=True,
     )  # fmt: skip
     assert process.returncode == 2

@@ -1,4 +1,4 @@
-"""`python -m bayesops.cli` is `bayesops`."""
+"""`python -m bayesops` is `bayesops`."""
 
 import sys
 
