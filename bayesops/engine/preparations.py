@@ -33,8 +33,8 @@ class FoldedWeights(Preparation):
 class SharedMoments:
     """Mean and standard deviation of a layer's outputs, from the second chunk on.
 
-    A single chunk is quicker in the one pass of the layer's own operator; and in half precision that is always better,
-    because moments would be rounded.
+    A single chunk is quicker in the one pass of the layer's own operator; and in half precision (also autocast's) that
+    is always better, because moments would be rounded.
     """
 
     def __init__(self, layer: Any, input: Tensor, can_be_had: bool) -> None:
@@ -53,7 +53,12 @@ class SharedMoments:
 
 
 def _neighbouring_channels(outputs: Tensor) -> Tensor:
-    """Lay `outputs` out as their noise is, which is the quickest to draw from."""
+    """Lay `outputs` on the CPU out as their noise is, which is the quickest to draw from.
+
+    Elsewhere they stay as the model's convolutions make them, so that those behind find what they expect.
+    """
+    if outputs.device.type != "cpu":
+        return outputs
     return outputs.movedim(1, -1).contiguous().movedim(-1, 1)
 
 
@@ -71,7 +76,8 @@ class OutputMoments(Preparation):
         module: Any = chunk.modules[self._target]
         layer = module.layer if isinstance(module, Fused) else module
         has_images = input.dim() == self._spatial + 2
-        return SharedMoments(layer, input, has_images and input.dtype in (torch.float32, torch.float64))
+        is_exact = input.dtype in (torch.float32, torch.float64) and not torch.is_autocast_enabled(input.device.type)
+        return SharedMoments(layer, input, has_images and is_exact)
 
 
 class Affine(Preparation):

@@ -156,7 +156,8 @@ class GaussianLayer(Stochastic):
     def _output_moments(self, input: Tensor, **geometry: Any) -> tuple[Tensor, Tensor]:
         var, bias_var = self._variances()
         mean = self._operators.plain(input, self.weight_mu, self.bias_mu, **geometry)
-        return mean, self._operators.plain(input.square(), var, bias_var, **geometry).sqrt_()
+        variance = self._operators.plain(input.square(), var, bias_var, **geometry)
+        return mean, variance.clamp_(min=0).sqrt_()  # a convolution may round a variance of zero to slightly less
 
     def draw_output(self, mean: Tensor, std: Tensor, epilogue: Epilogue) -> Tensor:
         """`epilogue` of a draw, or S of them, from `output_moments`: those of `forward` for the same input."""

@@ -199,6 +199,26 @@ class TestMomentsOfSharedInputs:
         )
         assert torch.equal(by_plan, by_loop)
 
+    def test_so_is_autocast(self):
+        model = nn.Sequential(bo.nn.GaussianConv2d(4, 3, 3, rho_init=-1.0)).eval()
+        with torch.autocast("cpu", torch.bfloat16):
+            at_once, in_chunks = (
+                bo.predict(model, IMAGES, 6, link="identity", return_samples=True, path="plan", chunk_size=size).samples
+                for size in (6, 2)
+            )
+        assert torch.equal(at_once, in_chunks)
+
+    def test_a_variance_rounded_below_zero(self, monkeypatch):
+        """As some convolutions do where all inputs are zero."""
+        layer = bo.nn.GaussianConv2d(4, 3, 3, bias=False).eval()
+
+        def plain(*args, **kwargs):
+            return functional.conv2d(*args, **kwargs) - 1e-12
+
+        monkeypatch.setattr(layer, "_operators", layer._operators._replace(plain=plain))
+        prediction = bo.predict(nn.Sequential(layer), torch.zeros(1, 4, 5, 5), 6, link="identity", chunk_size=2)
+        assert prediction.mean.isfinite().all()
+
 
 @pytest.mark.parametrize("dims", [1, 2, 3])
 @pytest.mark.parametrize("options", [{}, {"bias": False, "stride": 2, "padding_mode": "circular", "padding": 1}])
