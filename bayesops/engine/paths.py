@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from bayesops.engine.chunks import assumed_activation_bytes, draws_at_once
+from bayesops.engine.chunks import assumed_activation_bytes, drawn_weight_bytes, draws_at_once
 from bayesops.engine.plan import Plan, Watch, plan_of
 from bayesops.engine.steps import Value
 from bayesops.engine.trace import NoPlan, first_line
@@ -38,19 +38,34 @@ class Draws:
         self._modules: dict[str, nn.Module] = {}
         self._prefix: list[Value] = []
         self._activation = assumed_activation_bytes(model, arguments)
+        self._drawn_weight = drawn_weight_bytes(model, arguments)
+        self._most = sys.maxsize  # draws that a device's memory holds, as far as is known
         self._measured = False
 
     def draws_at_once(self) -> int:
         """Return the size of the next chunk."""
-        return draws_at_once(self._activation, self._arguments[0].device.type)
+        device = self._arguments[0].device.type
+        return min(self._most, draws_at_once(self._activation, self._drawn_weight, device))
 
     def draw(self, seeds: Tensor) -> Value:
-        """Return what the model returns for each of `seeds`, ``[S, ...]``."""
-        self._chunks.append(len(seeds))
+        """Return what the model returns for each of `seeds`, ``[S, ...]``: by halves where memory does not suffice."""
+        if len(seeds) <= self._most:
+            try:
+                return self._draw_at_once(seeds)
+            except torch.OutOfMemoryError:
+                if len(seeds) == 1:
+                    raise
+            self._most = len(seeds) // 2  # here what has failed is free again
+        parts = [self.draw(part) for part in seeds.split(self._most)]
+        return torch.utils._pytree.tree_map(lambda *values: torch.cat(values), parts[0], *parts[1:])
+
+    def _draw_at_once(self, seeds: Tensor) -> Value:
         while len(self._paths) > 1:
             try:
                 return self._by(self._paths[0], seeds)
             except Exception as error:  # they refuse in many ways, and a model at fault itself fails in the loop again
+                if isinstance(error, torch.OutOfMemoryError) and len(seeds) > 1:
+                    raise
                 reason = str(error) if isinstance(error, NoPlan) else first_line(error)
                 self._refusals.append(f"{_LONG[self._paths.pop(0)]} cannot take the model ({reason})")
         samples = self._by(self._paths[0], seeds)
@@ -77,9 +92,10 @@ class Draws:
         return "; ".join([f"{text} ({size})", *self._refusals])
 
     def _by(self, path: str, seeds: Tensor) -> Value:
-        if path == "plan":
-            return self._by_plan(seeds)
-        return self._by_vmap(seeds) if path == "vmap" else self._by_loop(seeds)
+        ways = {"plan": self._by_plan, "vmap": self._by_vmap, "loop": self._by_loop}
+        samples = ways[path](seeds)
+        self._chunks.append(len(seeds))
+        return samples
 
     def _by_plan(self, seeds: Tensor) -> Value:
         if self._plan is None:

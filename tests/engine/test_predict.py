@@ -7,7 +7,8 @@ import torch
 from torch import nn
 
 import bayesops as bo
-from bayesops.engine.chunks import growth
+from bayesops.engine.chunks import drawn_weight_bytes, draws_at_once, growth
+from bayesops.engine.plan import Plan
 
 
 def classifier():
@@ -124,6 +125,38 @@ def test_first_chunk_is_guessed_from_gaussian_layers_too():
         assert growth(nn.Sequential(nn.ReLU(), layer(3, 64, 3))) == 22
         assert growth(layer(8, 64, 3, groups=4)) == 8
     assert growth(nn.ReLU()) == 16
+
+
+@pytest.mark.cpu_only
+def test_drawn_weights_count_on_cuda():
+    images = (torch.randn(5, 8, 4, 4),)
+    options = {"kernel_size": 3, "estimator": "weight_sample"}
+    for layer, weights in (
+        (bo.nn.BernoulliConv2d(8, 4, 3), 1), (bo.nn.BernoulliConv2d(8, 4, 3, per_example=True), 5),
+        (bo.nn.GaussianConv2d(8, 4, **options), 1), (bo.nn.GaussianConv2d(8, 4, 3), 0), (nn.Conv2d(8, 4, 3), 0),
+    ):  # fmt: skip
+        assert drawn_weight_bytes(nn.Sequential(nn.Linear(4, 4), layer), images) == weights * 4 * 8 * 9 * 4
+    assert drawn_weight_bytes(lambda x: x, images) == 0
+    assert draws_at_once(2**20, 3 * 2**20, "cuda") == 256
+    assert draws_at_once(2**20, 2**40, "cuda") == 1
+    assert draws_at_once(2**20, 2**40, "cpu") == 8
+
+
+@pytest.mark.parametrize("chunk_size", [7, "auto"])
+def test_chunks_are_halved_where_memory_does_not_suffice(monkeypatch, chunk_size):
+    plan_draw = Plan.draw
+
+    def draw(plan, values, seeds, *arguments):
+        if len(seeds) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return plan_draw(plan, values, seeds, *arguments)
+
+    model = classifier()
+    expected = bo.predict(model, X, num_samples=9, return_samples=True).samples
+    monkeypatch.setattr(Plan, "draw", draw)
+    prediction = bo.predict(model, X, num_samples=9, return_samples=True, chunk_size=chunk_size)
+    torch.testing.assert_close(prediction.samples, expected)
+    assert prediction.plan.startswith("plan:")
 
 
 def test_first_draws_do_not_depend_on_how_many():
