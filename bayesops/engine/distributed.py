@@ -1,5 +1,6 @@
 """Ranks of `torch.distributed` that share the draws of a prediction, or its batches."""
 
+import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -53,12 +54,20 @@ def _gather(value: Any, group: "ProcessGroup") -> list[Any]:
     return values
 
 
+def _gather_tensors(value: Any, group: "ProcessGroup", device: torch.device) -> list[Any]:
+    """As `_gather`; the tensors within are then on `device`, and not where the other ranks had them."""
+    stored = io.BytesIO()
+    torch.save(value, stored)
+    by_rank = _gather(stored.getvalue(), group)
+    return [torch.load(io.BytesIO(one), map_location=device, weights_only=False) for one in by_rank]
+
+
 def combined(mine: Tally, group: "ProcessGroup", device: torch.device) -> Tally:
     """Return the tally of all ranks' draws; `mine` stays as it is."""
     whole = mine.empty()
     whole.moments = _combined_moments(mine.moments, whole.moments, group, device)
     whole.aleatoric = _combined_moments(mine.aleatoric, whole.aleatoric, group, device)
-    by_rank = _gather((mine.sketch, mine.kept), group)
+    by_rank = _gather_tensors((mine.sketch, mine.kept), group, device)
     for sketch, _ in by_rank:
         whole.sketch.merge(sketch)
     for parts in zip(*[kept for _, kept in by_rank], strict=True):
@@ -91,8 +100,8 @@ def _combined_moments(mine: Moments, whole: Moments, group: "ProcessGroup", devi
     return whole
 
 
-def gathered_in_turn(parts: list[Prediction], group: "ProcessGroup") -> list[Prediction]:
-    """Return all ranks' predictions in the order of the batches, which the ranks took in turn."""
-    by_rank = _gather(parts, group)
+def gathered_in_turn(parts: list[Prediction], group: "ProcessGroup", device: torch.device) -> list[Prediction]:
+    """Return all ranks' predictions, on `device`, in the order of the batches, which the ranks took in turn."""
+    by_rank = _gather_tensors(parts, group, device)
     longest = max(len(of_rank) for of_rank in by_rank)
     return [of_rank[i] for i in range(longest) for of_rank in by_rank if i < len(of_rank)]

@@ -190,7 +190,7 @@ def predict(
         for arguments in batches:
             parts.append(predict_batch(model, arguments, request, shown, group=None if by_batches else group))
     if group is not None and by_batches:
-        parts = gathered_in_turn(parts, group)
+        parts = gathered_in_turn(parts, group, parts[0].mean.device if parts else _device_of(model))
     if not parts:
         wrong_value("predict", "inputs", "at least one batch", "none")
     return concatenated(parts, same_count=request.num_samples != "auto")
@@ -260,6 +260,11 @@ def _arguments(arguments: tuple[Any, ...]) -> tuple[Any, ...]:
     if not arguments or not isinstance(arguments[0], Tensor):
         _wrong_inputs(arguments[0] if arguments else arguments)
     return arguments
+
+
+def _device_of(model: Callable[..., Any]) -> torch.device:
+    parameters = model.parameters() if isinstance(model, nn.Module) else iter(())
+    return next((parameter.device for parameter in parameters), torch.device("cpu"))
 
 
 def _wrong_inputs(got: Any) -> None:

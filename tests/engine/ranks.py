@@ -11,6 +11,7 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 import bayesops as bo
+from bayesops.engine.distributed import gathered_in_turn
 
 FIELDS = ("mean", "variance", "expected_entropy", "quantiles", "samples")
 
@@ -96,6 +97,13 @@ def death(rank):
     return "no error"
 
 
+def devices(rank):
+    """What comes from other ranks is where this one wants it, wherever it was there."""
+    part = bo.predict(classifier(), images(), 3)
+    gathered = gathered_in_turn([part], dist.group.WORLD, torch.device(("cpu", "meta")[rank]))
+    return [one.mean.device.type for one in gathered]
+
+
 def training(rank):
     """Gradients of two ranks with half of the batch each."""
     model = DistributedDataParallel(perceptron())
@@ -110,7 +118,9 @@ def main():
     dist.init_process_group("gloo", timeout=datetime.timedelta(seconds=60))
     torch.set_num_threads(1)
     rank = dist.get_rank()
-    result = {function.__name__: function for function in (predictions, failures, death, training)}[scenario](rank)
+    result = {function.__name__: function for function in (predictions, failures, death, devices, training)}[scenario](
+        rank
+    )
     torch.save(result, Path(folder) / f"{rank}.pt")
     if scenario != "death":
         dist.destroy_process_group()

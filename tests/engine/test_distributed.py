@@ -51,6 +51,10 @@ def test_predictions_are_those_of_one_process(tmp_path):
                 )
 
 
+def test_each_rank_has_its_own_device(tmp_path):
+    assert run("devices", tmp_path) == [["cpu", "cpu"], ["meta", "meta"]]
+
+
 def test_a_model_that_fails_on_one_rank(tmp_path):
     first, second = run("failures", tmp_path)
     assert second == ["ZeroDivisionError: the model's own fault"] * 2
