@@ -24,7 +24,7 @@ from bayesops.convert import convert
 from bayesops.engine import Prediction, predict
 from bayesops.kl import kl_divergence
 from bayesops.optimize import optimize
-from bayesops.sampling import sampling
+from bayesops.sampling import checkpoint_contexts, sampling
 
 if _library.lacks_cuda():
     _library.explain_missing_cuda()
@@ -39,6 +39,7 @@ __all__ = [
     "Prediction",
     "accelerate",
     "acquisition",
+    "checkpoint_contexts",
     "convert",
     "data",
     "import_state_dict",

@@ -2,7 +2,8 @@
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from weakref import WeakSet
 
 import torch
 from torch import Tensor, nn
@@ -59,10 +60,18 @@ class _Context:
 
     def seed_on(self, device: torch.device) -> Tensor:
         """Return the seed on `device`, made and moved once."""
-        if not isinstance(self.seed, Tensor) or self.seed.device != device:
-            seed = self.seed
-            self.seed = seed.to(device) if isinstance(seed, Tensor) else seed_tensor("sampling", seed, device)
-        return self.seed
+        seed = self.seed
+        if isinstance(seed, Tensor) and seed.device == device:
+            return seed
+        moved = seed.to(device) if isinstance(seed, Tensor) else seed_tensor("sampling", seed, device)
+        if not _is_captured(device):  # then it is not there before the graph runs
+            self.seed = moved
+        return moved
+
+
+def _is_captured(device: torch.device) -> bool:
+    """Whether what happens on `device` becomes part of a CUDA graph."""
+    return device.type == "cuda" and not torch.compiler.is_compiling() and torch.cuda.is_current_stream_capturing()
 
 
 class _Current(threading.local):
@@ -72,6 +81,8 @@ class _Current(threading.local):
 
 
 _current = _Current()
+# Layers that were last called in a block. A backward pass that calls one outside of any block is not to draw afresh.
+_called_in_block: WeakSet[nn.Module] = WeakSet()
 
 
 @contextmanager
@@ -83,7 +94,8 @@ def sampling(seed: int | Tensor, *, streams: Streams | None = None) -> Iterator[
     all time steps, and two calls of a model make the same draw. For a fresh mask at each call, open a block for each
     call, or use none: outside a block a layer draws a new seed from torch's generator of its device at each call.
 
-    Blocks may be nested (the inner one counts) and belong to their thread.
+    Blocks may be nested (the inner one counts) and belong to their thread. Where activations are checkpointed, the
+    backward pass needs `checkpoint_contexts` to find its block again.
 
     Parameters
     ----------
@@ -118,17 +130,64 @@ def sampling(seed: int | Tensor, *, streams: Streams | None = None) -> Iterator[
 @contextmanager
 def sampling_many(seed: int | Tensor, streams: Streams) -> Iterator[None]:
     """As `sampling`, and `seed` may be ``[S]``: for layers that are given S draws at a time, and know it."""
+    with _within(_Context(seed, streams)):
+        yield
+
+
+@contextmanager
+def _within(context: _Context | None) -> Iterator[None]:
     outer = _current.context
-    _current.context = _Context(seed, streams)
+    _current.context = context
     try:
         yield
     finally:
         _current.context = outer
 
 
+def checkpoint_contexts() -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
+    """For `torch.utils.checkpoint.checkpoint` in a `sampling` block: what is computed again draws the same again.
+
+    The backward pass computes again what was not kept, and does so behind the end of the block, or, on a GPU, in a
+    thread of its own, where there is none. To be given as ``context_fn``; outside of blocks it changes nothing.
+
+    Returns
+    -------
+    tuple of context managers
+        Of the forward pass, which needs none, and of its repetition: the block that is open now.
+
+    Examples
+    --------
+    >>> with bo.sampling(seed=0):
+    ...     y = checkpoint(block, x, use_reentrant=False, context_fn=bo.checkpoint_contexts)
+    >>> y.sum().backward()
+    """
+    return nullcontext(), _within(_current.context)
+
+
 def layer_seed(layer: nn.Module, stream: int | None, device: torch.device) -> tuple[Tensor, int]:
-    """Seed and stream for one call of `layer`: the context's, or a fresh seed ``[]`` from torch's generator."""
+    """Seed and stream for one call of `layer`: the context's, or a fresh seed ``[]`` from torch's generator.
+
+    Raises
+    ------
+    RuntimeError
+        If a backward pass computes again what was drawn in a block, and has lost the block.
+    """
     context = _current.context
+    if not torch.compiler.is_compiling():
+        _watch(layer, context)
     if context is None:
         return torch.randint(0, _FRESH_SEED_BOUND, (), dtype=torch.int64, device=device), stream or 0
     return context.seed_on(device), context.streams.of(layer, stream)
+
+
+def _watch(layer: nn.Module, context: _Context | None) -> None:
+    if context is not None:
+        _called_in_block.add(layer)
+    elif layer in _called_in_block:
+        if torch._C._current_graph_task_id() != -1:  # a backward pass
+            raise RuntimeError(
+                f"sampling: a backward pass calls {type(layer).__name__} outside of any block, its last call was "
+                "in one: where activations are checkpointed, pass context_fn=bayesops.checkpoint_contexts to "
+                "torch.utils.checkpoint.checkpoint(..., use_reentrant=False)"
+            )
+        _called_in_block.discard(layer)

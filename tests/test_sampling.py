@@ -5,6 +5,7 @@ import threading
 import pytest
 import torch
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 
 import bayesops as bo
 
@@ -161,3 +162,65 @@ def test_under_vmap():
 def test_errors(seed, error, message):
     with pytest.raises(error, match=message), bo.sampling(seed=seed):
         pass
+
+
+class TestCheckpointing:
+    """What a backward pass computes again meets the noise of the forward pass."""
+
+    @staticmethod
+    def network():
+        torch.manual_seed(0)
+        return nn.Sequential(
+            nn.Linear(6, 8), nn.Tanh(), bo.nn.GaussianLinear(8, 8, rho_init=-1.0), nn.Tanh(),
+            bo.nn.BernoulliLinear(8, 5), bo.nn.Dropout(0.3),
+        )  # fmt: skip
+
+    @staticmethod
+    def gradients(network, output):
+        return torch.autograd.grad(output.square().sum(), list(network.parameters()))
+
+    def expected(self, network):
+        with bo.sampling(seed=3):
+            return self.gradients(network, network(X))
+
+    @pytest.mark.parametrize("where", ["in_block", "behind_block", "in_another_block", "in_another_thread"])
+    def test_in_a_block(self, where):
+        network, found = self.network(), []
+        expected = self.expected(network)
+
+        def backward():
+            found.extend(self.gradients(network, output))
+
+        with bo.sampling(seed=3):
+            output = checkpoint(network, X, use_reentrant=False, context_fn=bo.checkpoint_contexts)
+            if where == "in_block":
+                backward()
+            elif where == "in_another_thread":  # as CUDA's backward pass
+                thread = threading.Thread(target=backward)
+                thread.start()
+                thread.join()
+        if where == "behind_block":
+            backward()
+        elif where == "in_another_block":
+            with bo.sampling(seed=4):
+                backward()
+        assert all(map(torch.equal, found, expected))
+        assert len(found) == len(expected)
+
+    def test_a_lost_block_is_an_error(self):
+        network = self.network()
+        with bo.sampling(seed=3):
+            output = checkpoint(network, X, use_reentrant=False)
+        with pytest.raises(RuntimeError, match=r"context_fn=bayesops\.checkpoint_contexts"):
+            self.gradients(network, output)
+
+    @pytest.mark.parametrize("options", [{}, {"context_fn": bo.checkpoint_contexts}])
+    def test_outside_of_blocks(self, options):
+        network = self.network()
+        with bo.sampling(seed=3):
+            network(X)  # is over
+        torch.manual_seed(1)
+        expected = self.gradients(network, network(X))
+        torch.manual_seed(1)
+        found = self.gradients(network, checkpoint(network, X, use_reentrant=False, **options))
+        assert all(map(torch.equal, found, expected))

@@ -118,10 +118,8 @@ def main():
     dist.init_process_group("gloo", timeout=datetime.timedelta(seconds=60))
     torch.set_num_threads(1)
     rank = dist.get_rank()
-    result = {function.__name__: function for function in (predictions, failures, death, devices, training)}[scenario](
-        rank
-    )
-    torch.save(result, Path(folder) / f"{rank}.pt")
+    scenarios = {function.__name__: function for function in (predictions, failures, death, devices, training)}
+    torch.save(scenarios[scenario](rank), Path(folder) / f"{rank}.pt")
     if scenario != "death":
         dist.destroy_process_group()
     os._exit(0)  # a rank that has lost its peer would wait for it here
