@@ -6,6 +6,7 @@ module, so that one with tensors in it moves and is saved with the layer that ho
     bo.nn.GaussianConv2d(3, 16, 5, prior=bo.priors.ScaleMixture(0.5, 1.0, 0.0025))
 """
 
+import copy
 import math
 from typing import Any
 
@@ -271,7 +272,9 @@ class Distribution(Prior):
         self.has_closed_form = self.kl(torch.zeros(()), torch.ones(())) is not None
 
     def log_prob(self, w: Tensor) -> Tensor:  # noqa: D102  as in Prior
-        return self.distribution.log_prob(w)
+        # The check of the argument asks for its answer: on a GPU everything would wait, and no graph could be captured.
+        distribution = self.distribution if w.device.type == "cpu" else without_checks(self.distribution)
+        return distribution.log_prob(w)
 
     def kl(self, mu: Tensor, sigma: Tensor) -> Tensor | None:  # noqa: D102  as in Prior
         q = torch.distributions.Normal(mu.double(), sigma.double(), validate_args=False)
@@ -282,6 +285,16 @@ class Distribution(Prior):
 
     def extra_repr(self) -> str:  # noqa: D102  as in torch
         return repr(self.distribution)
+
+
+def without_checks(distribution: torch.distributions.Distribution) -> torch.distributions.Distribution:
+    """Return a copy that does not check its arguments, nor do the distributions that it is made of."""
+    unchecked = copy.copy(distribution)
+    unchecked._validate_args = False
+    for name, part in vars(distribution).items():
+        if isinstance(part, torch.distributions.Distribution):
+            setattr(unchecked, name, without_checks(part))
+    return unchecked
 
 
 def as_prior(value: Any) -> Prior:

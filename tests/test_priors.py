@@ -181,6 +181,19 @@ class TestDistribution:
         assert not prior.has_closed_form
         assert prior.kl(torch.zeros(()), torch.ones(())) is None
 
+    def test_densities_without_checks(self):
+        """As they are asked for on a GPU, which would have to wait for a check's answer."""
+        part = distributions.HalfNormal(torch.tensor([0.5, 2.0]))
+        law = distributions.MixtureSameFamily(distributions.Categorical(torch.tensor([0.3, 0.7])), part)
+        outside, inside = torch.tensor([-1.0]), torch.tensor([0.2, 1.0])
+        with pytest.raises(ValueError, match="within the support"):
+            priors.Distribution(law).log_prob(outside)
+        unchecked = priors.without_checks(law)
+        unchecked.log_prob(outside)
+        assert torch.equal(unchecked.log_prob(inside), law.log_prob(inside))
+        with pytest.raises(ValueError, match="within the support"):  # and the law itself is as it was
+            part.log_prob(outside)
+
 
 def test_tensors_are_buffers_and_parameters_stay_parameters():
     mean = torch.randn(4, 3)

@@ -55,6 +55,7 @@ def max_pool2d_activation(
     output = functional.max_pool2d(input, kernel_size, stride, padding, ceil_mode=ceil_mode)
     if activation:
         output = functional.relu(output) if activation == 1 else functional.softplus(output)
+        output = output.to(input.dtype)  # CUDA's autocast has made softplus float32
     return with_layout(output, 2, is_channels_last(input, 2))
 
 

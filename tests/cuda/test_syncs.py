@@ -49,6 +49,7 @@ def layers():
     for estimator in ("local_reparam", "weight_sample", "flipout"):
         yield bo.nn.GaussianConv2d(4, 4, 3, padding=1, estimator=estimator)
     yield bo.nn.GaussianConv2d(4, 4, 3, padding=1, variance="alpha", prior=bo.priors.ScaleMixture(0.5, 1.0, 0.1))
+    yield bo.nn.GaussianConv2d(4, 4, 3, padding=1, prior=torch.distributions.StudentT(3.0))
     yield bo.nn.Dropout(0.3)
 
 
