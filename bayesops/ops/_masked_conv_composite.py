@@ -41,13 +41,13 @@ class Options(NamedTuple):
     def weights(
         self, weight: Tensor, seed: Tensor, mask: Tensor | None, input_size: Sequence[int], images: Tensor
     ) -> Tensor:
-        """Masked weights ``[S or nothing, N if per example, *weight.shape]``, channels-last if those images are."""
+        """Masked weights ``[S or nothing, N if per example, *weight.shape]``, as `Folding` wants them for `images`."""
         num_examples = self.num_examples(input_size, weight.dim())
         if self.per_example and num_examples == 0:  # which the operator takes for one mask for all examples
             return weight.new_empty([*seed.shape, 0, *weight.shape])
         return torch.ops.bayesops.masked_weight(
             weight, seed, mask, self.p, self.granularity, self.rescale, num_examples, self.groups, self.stream,
-            is_channels_last(images, weight.dim() - 2),
+            is_channels_last(images, weight.dim() - 2) and not self.per_example,
         )  # fmt: skip
 
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from bayesops.ops._layout import is_channels_last, output_size
+from bayesops.ops._layout import empty_images, is_channels_last, output_size
 from bayesops.ops._sample_folding import Folding
 
 
@@ -110,19 +110,19 @@ def input_gradient(
     if spatial == 0:
         rows = grad_output.unsqueeze(-2) @ weights if per_example else grad_output @ weights
         return (rows.squeeze(-2) if per_example else rows).sum_to_size(input_size)
-    input = grad_output.new_empty(input_size)  # its shape is all that is read
     if runs_alone(input_size, weights.shape, geometry, per_example=per_example):
+        images = _unread(grad_output[0], input_size[1:], spatial)
         return _stacked(
             [
-                _image_gradient(*parts, geometry, geometry.groups)
-                for parts in zip(grad_output.unbind(0), input.unbind(0), weights.unbind(0), strict=True)
+                _image_gradient(gradient, images, weight, geometry, geometry.groups)
+                for gradient, weight in zip(grad_output.unbind(0), weights.unbind(0), strict=True)
             ],
             spatial,
         )
     folding = Folding.of(input_size, weights.shape, spatial, geometry.groups, per_example)
-    gradient = _image_gradient(
-        folding.output(grad_output), folding.images(input), folding.kernels(weights), geometry, folding.all_groups
-    )
+    folded = folding.output(grad_output)
+    images = _unread(folded, folding.images_size(input_size), spatial)
+    gradient = _image_gradient(folded, images, folding.kernels(weights), geometry, folding.all_groups)
     return folding.unfold_images(gradient, input_size)
 
 
@@ -139,19 +139,19 @@ def weight_gradients(
         if per_example:
             return grad_output.unsqueeze(-1) * input.unsqueeze(-2)
         return grad_output.transpose(-1, -2) @ input
-    weights = input.new_empty(weights_size)  # its shape is all that is read
     if runs_alone(input.shape, weights_size, geometry, per_example=per_example):
+        weight = _unread(input[0], weights_size[1:], spatial)
         return _stacked(
             [
-                _kernel_gradient(*parts, geometry, geometry.groups)
-                for parts in zip(grad_output.unbind(0), input.unbind(0), weights.unbind(0), strict=True)
+                _kernel_gradient(gradient, images, weight, geometry, geometry.groups)
+                for gradient, images in zip(grad_output.unbind(0), input.unbind(0), strict=True)
             ],
             spatial,
         )
     folding = Folding.of(input.shape, weights_size, spatial, geometry.groups, per_example)
-    gradient = _kernel_gradient(
-        folding.output(grad_output), folding.images(input), folding.kernels(weights), geometry, folding.all_groups
-    )
+    images = folding.images(input)
+    weight = _unread(images, folding.kernels_size(weights_size), spatial)
+    gradient = _kernel_gradient(folding.output(grad_output), images, weight, geometry, folding.all_groups)
     return folding.unfold_kernels(gradient, weights_size)
 
 
@@ -182,6 +182,11 @@ def _product(input: Tensor, weights: Tensor, geometry: Geometry) -> Tensor:
     pixels = input.movedim(2, -1)
     rows = torch.bmm(pixels.flatten(1, -2), weights.flatten(2).transpose(1, 2))
     return rows.unflatten(1, pixels.shape[1:-1]).movedim(-1, 2)
+
+
+def _unread(like: Tensor, shape: Sequence[int], spatial: int) -> Tensor:
+    """Stand in for a tensor of which a gradient is asked: its shape is read, and its memory format, here `like`'s."""
+    return empty_images(like, shape, spatial, is_channels_last(like, spatial))
 
 
 def _stacked(parts: list[Tensor], spatial: int) -> Tensor:
