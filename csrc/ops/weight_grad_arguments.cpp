@@ -20,6 +20,13 @@ Sizes lead_of(const char* op, const Tensor& seed, int64_t num_examples) {
   return lead;
 }
 
+// Of `sums` sums in pieces; nothing where there is one piece.
+Tensor empty_partial(const FlatPieces& pieces, int64_t sums, const Tensor& out) {
+  if (pieces.count == 1) return {};
+  const ScalarType computed = out.scalar_type() == ScalarType::Double ? ScalarType::Double : ScalarType::Float;
+  return empty({sums, pieces.count, out.numel()}, computed, out);
+}
+
 }  // namespace
 
 GaussianWeightGradArguments::GaussianWeightGradArguments(const Tensor& given, const Tensor& seed, int64_t given_stream)
@@ -33,6 +40,8 @@ GaussianWeightGradArguments::GaussianWeightGradArguments(const Tensor& given, co
   const Sizes weight = weight_of(op, given, lead_of(op, seed, 0));
   out = empty(weight, given.scalar_type(), given);
   sigma = empty(weight, given.scalar_type(), given);
+  pieces = FlatPieces::of(seeds.count, FlatGaussianWeightGrad<float, float>::runs_of(out.numel()));
+  partial = empty_partial(pieces, 2, out);
 }
 
 MaskedWeightGradArguments::MaskedWeightGradArguments(const Tensor& given, const Tensor& seed,
@@ -47,6 +56,10 @@ MaskedWeightGradArguments::MaskedWeightGradArguments(const Tensor& given, const 
   const char* op = "masked_weight_grad";
   check_same_device(op, given, "seed", seed);
   out = empty(weight_of(op, given, lead_of(op, seed, num_examples)), given.scalar_type(), given);
+  const ConvProblem problem = conv.problem();
+  pieces = FlatPieces::of(problem.samples * (num_examples > 0 ? num_examples : 1),
+                          FlatMaskedWeightGrad<float, float>::runs_of(out.numel()));
+  partial = empty_partial(pieces, 1, out);
 }
 
 }  // namespace bayesops::ops

@@ -12,9 +12,13 @@ struct GaussianWeightGradArguments {
 
   template <class S, class Run>
   void visit(const Run& run) const {
-    run(FlatGaussianWeightGrad<S>{seeds.data, stream, seeds.count, layout_of(sizes_of(out), gradients.channels_last),
-                                  static_cast<const S*>(gradients.tensor.data_ptr()), static_cast<S*>(out.data_ptr()),
-                                  static_cast<S*>(sigma.data_ptr())});
+    using T = typename ComputeOf<S>::T;
+    if (pieces.count == 1) return run(sums<S>(static_cast<S*>(out.data_ptr()), static_cast<S*>(sigma.data_ptr())));
+    T* const of_mu = static_cast<T*>(partial.data_ptr());
+    T* const of_sigma = of_mu + pieces.count * out.numel();
+    run(sums<S>(of_mu, of_sigma));
+    run(FlatSumOfPieces<S>{of_mu, pieces.count, out.numel(), T(1), static_cast<S*>(out.data_ptr())});
+    run(FlatSumOfPieces<S>{of_sigma, pieces.count, out.numel(), T(1), static_cast<S*>(sigma.data_ptr())});
   }
 
   Seeds seeds;
@@ -22,6 +26,21 @@ struct GaussianWeightGradArguments {
   DType dtype;
   DenseWeight gradients;  // [(S,) weight...]
   Tensor out, sigma;      // [weight...], contiguous; `out` is of mu
+  FlatPieces pieces;
+  Tensor partial;  // [2][pieces][weight...], if there are several
+
+ private:
+  template <class S, class Sum>
+  FlatGaussianWeightGrad<S, Sum> sums(Sum* of_mu, Sum* of_sigma) const {
+    return {seeds.data,
+            stream,
+            layout_of(sizes_of(out), gradients.channels_last),
+            pieces,
+            FlatGaussianWeightGrad<S, Sum>::runs_of(out.numel()),
+            static_cast<const S*>(gradients.tensor.data_ptr()),
+            of_mu,
+            of_sigma};
+  }
 };
 
 struct MaskedWeightGradArguments {
@@ -30,14 +49,27 @@ struct MaskedWeightGradArguments {
 
   template <class S, class Run>
   void visit(const Run& run) const {
-    run(FlatMaskedWeightGrad<S>::of(conv.problem(), gradients.channels_last, gradients.tensor.data_ptr(),
-                                    out.data_ptr()));
+    using T = typename ComputeOf<S>::T;
+    const double scale = conv.problem().scale;
+    if (pieces.count == 1) return run(sums<S, S>(scale, out));
+    run(sums<S, T>(1.0, partial));
+    run(FlatSumOfPieces<S>{static_cast<const T*>(partial.data_ptr()), pieces.count, out.numel(), static_cast<T>(scale),
+                           static_cast<S*>(out.data_ptr())});
   }
 
   DType dtype;
   Convolution conv;
   DenseWeight gradients;  // [(S,) (N,) weight...]
   Tensor out;             // [weight...], contiguous
+  FlatPieces pieces;
+  Tensor partial;  // [pieces][weight...], if there are several
+
+ private:
+  template <class S, class Sum>
+  FlatMaskedWeightGrad<S, Sum> sums(double scale, const Tensor& to) const {
+    return FlatMaskedWeightGrad<S, Sum>::of(conv.problem(), gradients.channels_last, pieces,
+                                            gradients.tensor.data_ptr(), scale, to.data_ptr());
+  }
 };
 
 }  // namespace bayesops::ops

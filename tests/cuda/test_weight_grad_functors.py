@@ -1,8 +1,12 @@
 """Sums of the gradients of all samples' weights: the same bits as PyTorch's operations, one sample after another.
 
+Of many samples a small weight is summed in pieces (csrc/kernels/flat/pieces.h), which are then summed.
+
 The operators run on the CPU, too: there they are the functors of csrc/kernels/flat, one index after another, with the
 arguments that CUDA's threads have. A GPU runs the same tests.
 """
+
+import math
 
 import pytest
 import torch
@@ -36,12 +40,23 @@ def dtype(request):
     return request.param
 
 
-def in_order(terms, size, dtype):
-    """The sum of ``[..., *size]``, one term after another in the computing type, which is theirs."""
-    total = torch.zeros(size, dtype=terms.dtype)
-    for term in terms.reshape(-1, *size):
-        total = total + term
-    return total.to(dtype)
+def in_order(terms, size, dtype, run):
+    """The sum of ``[..., *size]``, one term after another in the computing type, which is theirs, piece by piece.
+
+    A thread of the operator takes `run` neighbours.
+    """
+
+    def total(terms):
+        total = torch.zeros(size, dtype=terms.dtype)
+        for term in terms:
+            total = total + term
+        return total
+
+    terms = terms.reshape(-1, *size)
+    runs = -(-math.prod(size) // run)
+    draws_a_piece = max(8, -(-len(terms) * runs // 2**16), math.isqrt(max(0, len(terms) - 1)) + 1)
+    pieces = [total(piece) for piece in terms.split(draws_a_piece)]
+    return (pieces[0] if len(pieces) == 1 else total(torch.stack(pieces))).to(dtype)
 
 
 def computing(t):
@@ -60,8 +75,8 @@ def test_gaussian(run_there, seed, weight, dtype, channels_last):
     gradients = lay_out(torch.randn(*seed.shape, *size).to(dtype), seed.shape, channels_last)
     noise = native.random_normal(seed, size, STREAM).to(computing(gradients).dtype)
     mu, sigma = run_there(native.gaussian_weight_grad, gradients, seed, STREAM)
-    assert torch.equal(mu, in_order(computing(gradients), size, dtype))
-    assert torch.equal(sigma, in_order(computing(gradients) * noise, size, dtype))
+    assert torch.equal(mu, in_order(computing(gradients), size, dtype, 4))
+    assert torch.equal(sigma, in_order(computing(gradients) * noise, size, dtype, 4))
     assert mu.is_contiguous()
     assert sigma.is_contiguous()
 
@@ -80,13 +95,37 @@ def test_masked(run_there, mask_shape, seed, weight, dtype, channels_last, granu
         mask = torch.rand(*(lead if given == "given" else lead[seed.dim() :]), *base) < 0.6
     options = (p, granularity, False, examples, groups, STREAM)
     ones = torch.ones(size, dtype=computing(gradients).dtype)
-    total = in_order(computing(gradients) * native.masked_weight(ones, seed, mask, *options), size, ones.dtype)
+    total = in_order(computing(gradients) * native.masked_weight(ones, seed, mask, *options), size, ones.dtype, 16)
     for rescale in (False, True):
         scale = 1 / (1 - p) ** (2 if granularity == 4 else 1) if rescale else 1.0
         options = (p, granularity, rescale, examples, groups, STREAM)
         ours = run_there(native.masked_weight_grad, gradients, seed, mask, *options)
         assert torch.equal(ours, (total * torch.tensor(scale, dtype=ones.dtype)).to(dtype))
         assert ours.is_contiguous()
+
+
+@pytest.mark.parametrize("samples", [8, 9, 16, 70, 300])
+@pytest.mark.parametrize("channels_last", [False, True])
+def test_many_samples(run_there, samples, dtype, channels_last):
+    seed, size = torch.arange(samples) * 2**40 - 7, (5, 3, 2, 3)
+    gradients = lay_out(torch.randn(samples, *size).to(dtype), (samples,), channels_last)
+    terms = computing(gradients)
+    noise = native.random_normal(seed, size, STREAM).to(terms.dtype)
+    mu, sigma = run_there(native.gaussian_weight_grad, gradients, seed, STREAM)
+    assert torch.equal(mu, in_order(terms, size, dtype, 4))
+    assert torch.equal(sigma, in_order(terms * noise, size, dtype, 4))
+    kept = native.masked_weight(torch.ones(size, dtype=terms.dtype), seed, None, 0.3, 0, False, 0, 1, STREAM)
+    masked = run_there(native.masked_weight_grad, gradients, seed, None, 0.3, 0, False, 0, 1, STREAM)
+    assert torch.equal(masked, in_order(terms * kept, size, dtype, 16))
+
+
+def test_pieces_of_large_weights(run_there):
+    """Enough threads without them: one piece."""
+    gradients, seed = torch.randn(9, 2**20 + 5, 1), torch.arange(9)
+    mu, _ = run_there(native.gaussian_weight_grad, gradients, seed, STREAM)
+    assert torch.equal(mu, in_order(gradients, gradients.shape[1:], torch.float32, 4))
+    masked = run_there(native.masked_weight_grad, gradients, seed, None, 0.0, 0, False, 0, 1, STREAM)
+    assert torch.equal(masked, in_order(gradients, gradients.shape[1:], torch.float32, 16))
 
 
 def test_gradients_in_any_layout(run_there):

@@ -3,6 +3,8 @@
 #include "kernels/conv/problem.h"
 #include "kernels/flat/activation.h"
 #include "kernels/flat/compute_type.h"
+#include "kernels/flat/extent.h"
+#include "kernels/flat/pieces.h"
 #include "kernels/flat/streams.h"
 #include "kernels/flat/weight_layout.h"
 #include "kernels/pointwise/dropout.h"
@@ -199,36 +201,47 @@ struct FlatMaskedWeightTiles {
   }
 };
 
-// The sum of gradients [samples][examples][weight], each times mask * scale, one after another. `layout` is that of the
-// gradients; the sum lies as its numbers go.
-template <class S>
+// Sums of gradients [samples][examples][weight], each times mask * scale, one after another: a sum for each piece of
+// these draws. `layout` is that of the gradients; the sums lie as their numbers go.
+template <class S, class Sum>
 struct FlatMaskedWeightGrad {
   using T = typename ComputeOf<S>::T;
   static constexpr int kRun = FlatWeightMask::kRun;
 
   FlatWeightMask mask;
   FlatWeightLayout layout;
+  FlatPieces pieces;
+  FlatExtent runs, examples;
   const S* gradients;
   T scale;
-  S* out;  // [weight]
+  Sum* out;  // [pieces][weight]
 
-  static FlatMaskedWeightGrad of(const ConvProblem& p, bool channels_last, const void* gradients, void* out) {
-    return {FlatWeightMask::of(p), FlatWeightLayout::of(p.out_channels, p.group_in(), p.taps(), channels_last),
-            static_cast<const S*>(gradients), static_cast<T>(p.scale), static_cast<S*>(out)};
+  static int64_t runs_of(int64_t weights) { return (weights + kRun - 1) / kRun; }
+  static FlatMaskedWeightGrad of(const ConvProblem& p, bool channels_last, const FlatPieces& pieces,
+                                 const void* gradients, double scale, void* out) {
+    const FlatWeightMask mask = FlatWeightMask::of(p);
+    return {mask,
+            FlatWeightLayout::of(p.out_channels, p.group_in(), p.taps(), channels_last),
+            pieces,
+            runs_of(mask.weights),
+            mask.examples,
+            static_cast<const S*>(gradients),
+            static_cast<T>(scale),
+            static_cast<Sum*>(out)};
   }
-  BAYESOPS_HD_MEMBER int64_t total(const FlatMaskedWeightGrad& f) { return (f.mask.weights + kRun - 1) / kRun; }
+  BAYESOPS_HD_MEMBER int64_t total(const FlatMaskedWeightGrad& f) { return f.pieces.count * f.runs; }
   BAYESOPS_HD_MEMBER void run(const FlatMaskedWeightGrad& f, int64_t index) {
-    const int64_t weights = f.mask.weights, first = index * kRun, count = weights - first;
+    const int64_t weights = f.mask.weights, piece = index / f.runs, first = index % f.runs * kRun,
+                  count = weights - first;
     T sums[kRun] = {}, gradient[kRun] = {};
-    for (int64_t sample = 0; sample < f.mask.samples; ++sample)
-      for (int64_t example = 0; example < f.mask.examples; ++example) {
-        const uint32_t bits = FlatWeightMask::bits(f.mask, sample, example * weights + first);
-        const int64_t before = (sample * f.mask.examples + example) * weights;
-        FlatWeightLayout::read(f.layout, f.gradients + before, first, count, gradient);
-        unrolled<kRun>(kRun, [&](int i) { sums[i] += bits >> i & 1 ? gradient[i] : T(0); });
-      }
+    for (int64_t draw = FlatPieces::begin(f.pieces, piece); draw < FlatPieces::end(f.pieces, piece); ++draw) {
+      const int64_t sample = draw / f.examples, example = draw % f.examples;
+      const uint32_t bits = FlatWeightMask::bits(f.mask, sample, example * weights + first);
+      FlatWeightLayout::read(f.layout, f.gradients + draw * weights, first, count, gradient);
+      unrolled<kRun>(kRun, [&](int i) { sums[i] += bits >> i & 1 ? gradient[i] : T(0); });
+    }
     unrolled<kRun>(kRun, [&](int i) { sums[i] *= f.scale; });
-    write_run(sums, 1, count, f.out + first);
+    write_run(sums, 1, count, f.out + piece * weights + first);
   }
 };
 
