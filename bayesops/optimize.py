@@ -1,6 +1,7 @@
 """A model made ready for prediction: batch normalisation, shortcuts and relu move into the layers before them."""
 
 import copy
+import operator
 from typing import Any
 
 import torch
@@ -8,7 +9,8 @@ from torch import fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from bayesops.engine.fusion import find_foldings, find_fusions, folded
-from bayesops.engine.trace import NoPlan, target_name, trace
+from bayesops.engine.trace import target_name, trace
+from bayesops.engine.tracer import Constant, NoPlan
 from bayesops.nn._stochastic import Stochastic
 from bayesops.nn.fused import Fused
 from bayesops.ops._arguments import wrong_type, wrong_value
@@ -61,8 +63,9 @@ def optimize(model: nn.Module, inputs: int = 1) -> nn.Module:
     with torch.no_grad():
         _fuse_bayesian_layers(graph, modules)
         _fold_convolutions(graph, modules)
+    named: dict[str, Any] = {name: module for name, module in modules.items() if name}
+    named |= _tensors(graph, clone)
     graph.lint()
-    named = {name: module for name, module in modules.items() if name}
     return fx.GraphModule(named, graph, type(model).__name__).eval()
 
 
@@ -92,6 +95,21 @@ def _fold_convolutions(graph: fx.Graph, modules: dict[str, nn.Module]) -> None:
         modules[target_name(layer)] = fuse_conv_bn_eval(convolution, norm)
         node.replace_all_uses_with(layer)
         graph.erase_node(node)
+
+
+def _tensors(graph: fx.Graph, model: nn.Module) -> dict[str, Any]:
+    """Return the parameters, buffers and constants that `graph` reads, by the names that it has for them."""
+    named: dict[str, Any] = {}
+    for node in list(graph.nodes):
+        if isinstance(node.target, Constant):
+            name = f"constant_{len(named)}"
+            with graph.inserting_before(node):
+                named[name] = node.target()
+                node.replace_all_uses_with(graph.create_node("get_attr", name))
+            graph.erase_node(node)
+        elif node.op == "get_attr":
+            named[target_name(node)] = operator.attrgetter(target_name(node))(model)
+    return named
 
 
 def _is_used_again(node: fx.Node) -> bool:

@@ -64,12 +64,12 @@ class _Context:
         if isinstance(seed, Tensor) and seed.device == device:
             return seed
         moved = seed.to(device) if isinstance(seed, Tensor) else seed_tensor("sampling", seed, device)
-        if not _is_captured(device):  # then it is not there before the graph runs
+        if not is_captured(device):  # then it is not there before the graph runs
             self.seed = moved
         return moved
 
 
-def _is_captured(device: torch.device) -> bool:
+def is_captured(device: torch.device) -> bool:
     """Whether what happens on `device` becomes part of a CUDA graph."""
     return device.type == "cuda" and not torch.compiler.is_compiling() and torch.cuda.is_current_stream_capturing()
 

@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from bayesops.acquisition._pool import Pool, predictions
 from bayesops.engine import Prediction
-from bayesops.engine.tally import _select
+from bayesops.engine.tally import selected
 from bayesops.ops._arguments import wrong_type, wrong_value
 from bayesops.random import sample_seeds
 
@@ -107,12 +107,12 @@ def variation_ratio(
     """
     output = options.pop("output", None)
 
-    def votes(outputs: Any) -> Tensor:  # [S, N, C, *] to as many ones and zeros
-        logits = _select(outputs, output)
-        if not isinstance(logits, Tensor) or logits.dim() < 3:
-            got = f"{logits.dim() - 1} dimensions" if isinstance(logits, Tensor) else type(logits).__name__
+    def votes(outputs: Any) -> Tensor:  # [N, C, *] to as many ones and zeros
+        logits = selected(outputs, output)
+        if not isinstance(logits, Tensor) or logits.dim() < 2:
+            got = f"{logits.dim()} dimensions" if isinstance(logits, Tensor) else type(logits).__name__
             wrong_value("variation_ratio", "model", "a callable that returns one tensor [N, C, *]", got)
-        return functional.one_hot(logits.argmax(2), logits.shape[2]).movedim(-1, 2).float()
+        return functional.one_hot(logits.argmax(1), logits.shape[1]).movedim(-1, 1).float()
 
     parts = predictions(
         "variation_ratio", model, pool, num_samples, seed, batch_size, options, output=votes, link="identity"

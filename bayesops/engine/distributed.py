@@ -12,7 +12,7 @@ from torch import Tensor
 from bayesops.engine.moments import Moments
 from bayesops.engine.prediction import Prediction
 from bayesops.engine.tally import Tally
-from bayesops.engine.trace import first_line
+from bayesops.engine.tracer import first_line
 
 if TYPE_CHECKING:  # a build of torch may lack it
     from torch.distributed import ProcessGroup

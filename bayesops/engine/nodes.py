@@ -9,7 +9,8 @@ import torch
 from torch import fx, nn
 from torch.nn import functional
 
-from bayesops.engine.trace import IN_PLACE_OPERATORS, target_name
+from bayesops.engine.trace import target_name
+from bayesops.engine.tracer import IN_PLACE_OPERATORS
 from bayesops.nn import bernoulli, gaussian
 from bayesops.nn._stochastic import Stochastic
 from bayesops.nn.dropout import Dropout

@@ -1,18 +1,21 @@
 """Three ways to the same draws: a traced plan, `torch.vmap` over the seeds, and a loop."""
 
+import math
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils import _pytree as pytree
 
 from bayesops.engine.chunks import assumed_activation_bytes, drawn_weight_bytes, draws_at_once
-from bayesops.engine.plan import Plan, Watch, plan_of
+from bayesops.engine.plan import Plan, Watch, plan_of, reject
+from bayesops.engine.state import Unchanged
 from bayesops.engine.steps import Value
-from bayesops.engine.trace import NoPlan, first_line
-from bayesops.sampling import Streams, sampling
+from bayesops.engine.tracer import NoPlan, first_line
+from bayesops.sampling import Streams, is_captured, sampling
 
 PATHS = ("plan", "vmap", "loop")
 _LONG = {"plan": "a traced plan", "vmap": "torch.vmap"}
@@ -57,7 +60,7 @@ class Draws:
                     raise
             self._most = len(seeds) // 2  # here what has failed is free again
         parts = [self.draw(part) for part in seeds.split(self._most)]
-        return torch.utils._pytree.tree_map(lambda *values: torch.cat(values), parts[0], *parts[1:])
+        return _joined(torch.cat, parts)
 
     def _draw_at_once(self, seeds: Tensor) -> Value:
         while len(self._paths) > 1:
@@ -105,7 +108,24 @@ class Draws:
             self._modules = dict(self._model.named_modules(remove_duplicate=False))
             self._prefix = plan.begin(self._arguments, self._modules, self._watch)
             self._plan = plan
-        samples, self._activation = self._plan.draw(self._prefix, seeds, self._streams, self._modules, self._watch)
+        plan = self._plan
+        kinds = tuple((a.dim(), a.dtype, a.device.type) if isinstance(a, Tensor) else type(a) for a in self._arguments)
+        if kinds in plan.checked or is_captured(seeds.device):
+            return self._planned(plan, seeds)
+        # A new plan's first draw is held against the model's own: tracing does not see all that Python code does.
+        assert isinstance(self._model, nn.Module)
+        with Unchanged(self._model, buffers=True):
+            expected = self._run(seeds[0])
+        samples = self._planned(plan, seeds)
+        if not agree(pytree.tree_map(lambda v: v[0] if isinstance(v, Tensor) else v, samples), expected):
+            reason = "its draws by a traced plan are not its own"
+            reject(self._model, len(self._arguments), reason)
+            raise NoPlan(reason)
+        plan.checked.add(kinds)
+        return samples
+
+    def _planned(self, plan: Plan, seeds: Tensor) -> Value:
+        samples, self._activation = plan.draw(self._prefix, seeds, self._streams, self._modules, self._watch)
         return samples
 
     def _run(self, seed: Tensor) -> Value:
@@ -116,11 +136,31 @@ class Draws:
 
     def _by_loop(self, seeds: Tensor) -> Value:
         draws = [self._run(seed) for seed in seeds]
-        return torch.utils._pytree.tree_map(lambda *values: torch.stack(values), draws[0], *draws[1:])
+        return _joined(torch.stack, draws)
 
     def _by_vmap(self, seeds: Tensor) -> Value:
-        if self._measured or not isinstance(self._model, nn.Module):
-            return torch.vmap(self._run)(seeds)
+        if not isinstance(self._model, nn.Module):
+            return self._mapped(seeds)
+        with Unchanged(self._model, buffers=not self._measured) as held:
+            samples = self._mapped(seeds) if self._measured else self._mapped_and_measured(self._model, seeds)
+        if held.changed:
+            raise NoPlan(f"its forward function changes {held.changed}")
+        return samples
+
+    def _mapped(self, seeds: Tensor) -> Value:
+        """Map the model over the seeds; what it returns besides tensors is the same for all."""
+        leaves: list[Any] = []
+        spec: Any = None
+
+        def tensors(seed: Tensor) -> list[Tensor]:
+            nonlocal leaves, spec
+            leaves, spec = pytree.tree_flatten(self._run(seed))
+            return [leaf for leaf in leaves if isinstance(leaf, Tensor)]
+
+        mapped = iter(torch.vmap(tensors)(seeds))
+        return pytree.tree_unflatten([next(mapped) if isinstance(leaf, Tensor) else leaf for leaf in leaves], spec)
+
+    def _mapped_and_measured(self, model: nn.Module, seeds: Tensor) -> Value:
         largest = 0
 
         def measure(module: nn.Module, args: Any, output: Any) -> None:
@@ -128,9 +168,9 @@ class Draws:
             if isinstance(output, Tensor):  # under vmap the shape of one draw
                 largest = max(largest, output.numel() * output.element_size())
 
-        hooks = [m.register_forward_hook(measure) for m in self._model.modules()]
+        hooks = [m.register_forward_hook(measure) for m in model.modules()]
         try:
-            samples = torch.vmap(self._run)(seeds)
+            samples = self._mapped(seeds)
         finally:
             for hook in hooks:
                 hook.remove()
@@ -144,3 +184,29 @@ def _levels_to_user() -> int:
     while frame.f_back is not None and frame.f_globals["__name__"].startswith("bayesops."):
         level, frame = level + 1, frame.f_back
     return level
+
+
+def _joined(join: Callable[[list[Tensor]], Tensor], values: Sequence[Value]) -> Value:
+    """`join` the tensors of what a model has returned several times; of anything else take the first."""
+    return pytree.tree_map(lambda *v: join(list(v)) if isinstance(v[0], Tensor) else v[0], values[0], *values[1:])
+
+
+def agree(ours: Value, expected: Value) -> bool:
+    """Whether two draws are the same but for rounding."""
+    ours, expected = pytree.tree_leaves(ours), pytree.tree_leaves(expected)
+    return len(ours) == len(expected) and all(_agree(*pair) for pair in zip(ours, expected, strict=True))
+
+
+def _agree(one: Any, other: Any) -> bool:
+    if not isinstance(one, Tensor) or not isinstance(other, Tensor):
+        return type(one) is type(other)
+    if one.shape != other.shape or one.dtype != other.dtype:
+        return False
+    if not one.is_floating_point() or one.numel() == 0:
+        return bool((one == other).all())
+    tolerance = max(1e-2, 4 * math.sqrt(torch.finfo(one.dtype).eps))  # of TensorFloat-32, or of the dtype
+    one, other = one.double(), other.double()
+    same = (one == other) | (one.isnan() & other.isnan())
+    distance = torch.where(same, 0, (one - other).abs()).amax()
+    scale = torch.where(other.isfinite(), other.abs(), 0).amax()
+    return bool(distance <= tolerance * scale)

@@ -1,5 +1,6 @@
 """A traced model as steps: those that run once, and those that run for every chunk of draws."""
 
+import threading
 from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any
@@ -11,8 +12,10 @@ from torch import Tensor, fx, nn
 from bayesops.engine import nodes, preparations, steps
 from bayesops.engine.fusion import find_foldings, find_fusions
 from bayesops.engine.nodes import Way
+from bayesops.engine.state import fingerprint
 from bayesops.engine.steps import Chunk, Step, Value
-from bayesops.engine.trace import NoPlan, fingerprint, trace
+from bayesops.engine.trace import trace
+from bayesops.engine.tracer import NoPlan
 from bayesops.sampling import Streams
 
 # Called around each step, with its name, as a context.
@@ -23,9 +26,17 @@ class Plan:
     """Steps that compute a model for all draws of a chunk.
 
     It holds no module and no parameter; they are looked up by their names at every run.
+
+    Attributes
+    ----------
+    once, each : list of Step
+        What runs once, and for every chunk.
+    checked : set
+        The kinds of inputs for which a draw has been held against the model's own.
     """
 
     def __init__(self, graph: fx.Graph, modules: dict[str, nn.Module]) -> None:
+        self.checked: set[Any] = set()
         order = list(graph.nodes)
         self._places = {node: place for place, node in enumerate(order)}
         self._size = len(order)  # and what steps prepare besides the nodes' values
@@ -160,6 +171,7 @@ def _channels_last(argument: Any) -> Any:
     return argument.contiguous(memory_format=torch.channels_last)
 
 
+_lock = threading.RLock()
 _plans: WeakKeyDictionary[nn.Module, dict[int, tuple[Any, Plan | NoPlan]]] = WeakKeyDictionary()
 
 
@@ -174,14 +186,21 @@ def plan_of(model: nn.Module, inputs: int = 1) -> Plan:
         Where there is none.
     """
     mark = fingerprint(model)
-    known = _plans.setdefault(model, {})
-    if inputs not in known or known[inputs][0] != mark:
-        try:
-            graph = trace(model, inputs)
-            known[inputs] = mark, Plan(graph, dict(model.named_modules(remove_duplicate=False)))
-        except NoPlan as reason:
-            known[inputs] = mark, NoPlan(*reason.args)
-    found = known[inputs][1]
+    with _lock:
+        known = _plans.setdefault(model, {})
+        if inputs not in known or known[inputs][0] != mark:
+            try:
+                graph = trace(model, inputs)
+                known[inputs] = mark, Plan(graph, dict(model.named_modules(remove_duplicate=False)))
+            except NoPlan as reason:
+                known[inputs] = mark, NoPlan(*reason.args)
+        found = known[inputs][1]
     if isinstance(found, NoPlan):
-        raise found
+        raise NoPlan(*found.args)  # one that is raised holds frames, and with them the model
     return found
+
+
+def reject(model: nn.Module, inputs: int, reason: str) -> None:
+    """Have `plan_of` refuse the model, as it is now, for that reason."""
+    with _lock:
+        _plans[model][inputs] = fingerprint(model), NoPlan(reason)

@@ -131,7 +131,8 @@ def predict(
     tolerance, max_samples
         See `num_samples`.
     output : int, str or callable, optional
-        For a model that returns several things: the index or key of the one that is meant, or a function of them all.
+        For a model that returns several things: the index or key of the one that is meant, or a function of what one
+        call returns.
     progress : bool
         Show a bar on the terminal (needs tqdm).
     path : {"auto", "plan", "vmap", "loop"}
@@ -168,6 +169,8 @@ def predict(
     The moments are those of equation 4 of Kendall and Gal, 2017, without the noise term. Noise that belongs to an
     example's place in the batch (local reparameterisation, Flipout's signs, dropout) depends on how `inputs` are cut
     into batches; draws of weights do not.
+
+    The first prediction of a model also computes one draw as the model does, to which the plan's is compared.
 
     Examples
     --------

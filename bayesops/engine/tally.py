@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils import _pytree as pytree
 
 from bayesops.engine.moments import Moments
 from bayesops.engine.prediction import Prediction
@@ -81,14 +82,35 @@ class Tally:
 
 
 def _select(outputs: Any, which: Output) -> Any:
+    """Select from what the model returned for some draws."""
+    return _of_each_draw(which, outputs) if callable(which) else selected(outputs, which)
+
+
+def selected(outputs: Any, which: Output) -> Any:
+    """Select from what the model returns: by index, by key, or by a function of it.
+
+    Raises
+    ------
+    ValueError
+        Where it returns one tensor, or nothing of that index or key.
+    """
     if which is None:
         return outputs
     if callable(which):
         return which(outputs)
     try:
+        if isinstance(outputs, Tensor):
+            raise TypeError("it returns one tensor")
         return outputs[which]
     except (LookupError, TypeError) as error:
         wrong_value("predict", "output", "an index or key of what the model returns", f"{which!r} ({error!r})")
+
+
+def _of_each_draw(function: Callable[[Any], Any], outputs: Any) -> Any:
+    """Map `function` over the draws of a model's outputs."""
+    leaves, spec = pytree.tree_flatten(outputs)
+    places = pytree.tree_unflatten([0 if isinstance(leaf, Tensor) else None for leaf in leaves], spec)
+    return torch.vmap(function, (places,))(outputs)
 
 
 def _mean_and_log_variance(outputs: Any) -> tuple[Tensor, Tensor]:

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from bayesops.convert._selection import constructor_arguments
-from bayesops.engine.trace import has_hooks
+from bayesops.engine.state import has_hooks
 from bayesops.nn import BernoulliConv2d
 from bayesops.nn._stochastic import Stochastic
 from bayesops.ops._arguments import wrong_type, wrong_value

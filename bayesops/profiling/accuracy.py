@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from bayesops.engine import predict
+from bayesops.engine.tally import selected
 from bayesops.ops._arguments import wrong_value
 from bayesops.profiling.cases import Case
 from bayesops.profiling.subject import Batch, Subject
@@ -159,9 +160,7 @@ def _entropy(
     surprise = -mean.clamp(min=torch.finfo(mean.dtype).tiny).log()
 
     def linearised(outputs: Any) -> Tensor:
-        if subject.output is not None:
-            outputs = subject.output(outputs) if callable(subject.output) else outputs[subject.output]
-        return (outputs.softmax(classes + 1) * surprise).sum(classes + 1)
+        return (selected(outputs, subject.output).softmax(classes) * surprise).sum(classes)
 
     # The same draws again: they need not be kept for it.
     run = predict(subject.ours, batch, draws, subject.seed, link="identity", output=linearised)

@@ -252,11 +252,14 @@ def test_blitz_estimator_trains_and_freezes(tools):
 
 def test_blitz_has_no_density_of_many_draws(tools):
     layer = bo.accelerate(tools.package("blitz.modules").BayesianLinear(5, 4)).model
-    bo.predict(layer, torch.randn(2, 5), num_samples=3)
+    tools.many_draws(layer, torch.randn(2, 5), 3)
     with pytest.raises(RuntimeError, match=r"log_prior: the last call .* many draws at once"):
         layer.log_prior  # noqa: B018
     layer(torch.randn(2, 5))
-    assert layer.log_prior.isfinite()
+    density = layer.log_prior
+    assert density.isfinite()
+    bo.predict(layer, torch.randn(2, 5), num_samples=3)
+    assert torch.equal(layer.log_prior, density)  # that of the user's own last call
 
 
 def test_blitz_densities_under_vmap(tools):

@@ -77,6 +77,7 @@ def test_prediction(link, path):
     ).eval().cuda()  # fmt: skip
     images = torch.randn(3, 1, 8, 8, device="cuda")
     samples = 1500 if path != "loop" else 20
+    bo.predict(model, images, 1)  # a new plan is compared with the model, which waits
     options = {"link": link, "path": path, "quantiles": (0.1, 0.9), "return_samples": True, "chunk_size": 500}
     with no_waiting():
         prediction = bo.predict(model, images, samples, **options)

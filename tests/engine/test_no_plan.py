@@ -10,7 +10,7 @@ from torch.nn import functional
 
 import bayesops as bo
 from bayesops.engine.plan import plan_of
-from bayesops.engine.trace import NoPlan
+from bayesops.engine.tracer import NoPlan
 
 IMAGES = torch.randn(2, 4, 6, 6, generator=torch.Generator().manual_seed(1))
 

@@ -8,7 +8,7 @@ from torch.nn import functional
 import bayesops as bo
 from bayesops.engine.plan import plan_of
 from bayesops.engine.steps import Mapped
-from bayesops.engine.trace import NoPlan
+from bayesops.engine.tracer import NoPlan
 
 SAMPLES = 7
 
@@ -425,8 +425,11 @@ def test_layers_before_the_first_draw_run_once():
     assert prediction.plan.startswith("plan: 4 steps ran once, 1 for each of 5 chunks of 2 draws")
     counted = Counted(4, 4, 3)
     counted.__class__.__module__ = "torch.nn.modules.conv"  # kept whole when traced
-    bo.predict(nn.Sequential(counted, *model[1:]).eval(), IMAGES, 10, chunk_size=2, path="plan")
-    assert len(calls) == 1
+    model = nn.Sequential(counted, *model[1:]).eval()
+    bo.predict(model, IMAGES, 10, chunk_size=2, path="plan")
+    assert len(calls) == 2  # and once as the model has it, which a new plan is held against
+    bo.predict(model, IMAGES, 10, chunk_size=2, path="plan")
+    assert len(calls) == 3
 
 
 def test_plan_follows_parameters_and_statistics():

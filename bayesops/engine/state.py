@@ -1,0 +1,134 @@
+"""What a model keeps besides parameters: a mark of it that tells whether it has changed, and a way back."""
+
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.modules import module as torch_modules
+
+from bayesops.nn._stochastic import Stochastic
+
+_OF_EVERY_MODULE = frozenset(vars(nn.Module()))
+_DEPTH = 4  # of containers and objects within each other
+
+
+def fingerprint(model: nn.Module) -> tuple[Any, ...]:
+    """Return what a graph depends on, besides the code: the same, and the graph of before still holds.
+
+    That is each module's kind and mode, and the Python values that the user's modules hold. (What their code reads from
+    elsewhere, a global say, is taken to stay as it is.)
+    """
+    marks: list[Any] = [bool(torch_modules._global_forward_hooks or torch_modules._global_forward_pre_hooks)]
+    _mark(model, "", marks)
+    return tuple(marks)
+
+
+def _mark(module: nn.Module, name: str, marks: list[Any]) -> None:
+    """Append the marks of `module` and of the modules in it, but for those of a Bayesian layer, a leaf of the graph."""
+    marks.append((name, type(module), module.training, has_hooks(module), is_patched(module)))
+    if isinstance(module, Stochastic):
+        marks.append((module._uses_mean, module._frozen is None, getattr(module, "estimator", None)))
+        return
+    if is_users(module):  # its forward pass was gone through
+        marks.append(tuple((key, _frozen(value)) for key, value in _own_values(module)))
+    for child_name, child in list(module._modules.items()):
+        if child is not None:
+            _mark(child, f"{name}.{child_name}", marks)
+
+
+def is_users(module: nn.Module) -> bool:
+    """Whether `module` is of a kind that a graph goes into."""
+    return not type(module).__module__.startswith("torch.nn")
+
+
+def has_hooks(module: nn.Module) -> bool:
+    """Whether something of the user's runs when `module` is called."""
+    return bool(
+        module._forward_hooks or module._forward_pre_hooks or module._backward_hooks or module._backward_pre_hooks
+    )  # fmt: skip
+
+
+def is_patched(module: nn.Module) -> bool:
+    """Whether `module` has a forward function that is not its kind's."""
+    return "forward" in vars(module)
+
+
+def _own_values(module: nn.Module) -> list[tuple[str, Any]]:
+    return [(key, value) for key, value in list(vars(module).items()) if key not in _OF_EVERY_MODULE]
+
+
+def _frozen(value: Any, depth: int = _DEPTH) -> Any:
+    """Return something that stays as it is and compares equal as long as `value` is the same; it holds no reference."""
+    if value is None or isinstance(value, (bool, int, float, complex, str, bytes, torch.dtype, torch.device)):
+        return type(value), value
+    if isinstance(value, (Tensor, nn.Module)):  # a graph reads them when it runs
+        return type(value)
+    if isinstance(value, np.ndarray):
+        return value.shape, value.dtype.str, value.tobytes()
+    if depth > 0:
+        if isinstance(value, Mapping):
+            return type(value), tuple((_frozen(k, depth - 1), _frozen(v, depth - 1)) for k, v in value.items())
+        if isinstance(value, (list, tuple)):
+            return type(value), tuple(_frozen(item, depth - 1) for item in value)
+        if isinstance(value, (set, frozenset)):
+            return type(value), tuple(sorted(map(repr, value)))
+        if hasattr(value, "__dict__") and not callable(value):
+            return type(value), id(value), tuple((k, _frozen(v, depth - 1)) for k, v in vars(value).items())
+    return type(value), id(value), getattr(value, "__qualname__", None)
+
+
+class Unchanged:
+    """Around what runs a model's own code for the sake of its result: afterwards the model holds what it held.
+
+    What a forward function sets for others to look at (features, attention) is then gone; that is no harm. What it goes
+    on with at the next call is: see `changed`.
+
+    Attributes
+    ----------
+    changed : str
+        A number or a buffer that has changed, and was changed back; empty if none has.
+    """
+
+    def __init__(self, model: nn.Module, *, buffers: bool) -> None:
+        """Also the numbers in `buffers`, if wanted: for that they are copied."""
+        self.changed = ""
+        modules = [(f"{name}." if name else "", module) for name, module in model.named_modules()]
+        self._attributes = [
+            (name, now, dict(now)) for name, module in modules for now in (vars(module), module._buffers)
+        ]
+        containers = [value for _, _, values in self._attributes for value in values.values()]
+        self._containers = [(value, value.copy()) for value in containers if type(value) in (list, dict)]
+        tensors = model.named_buffers() if buffers else ()
+        self._buffers = [(name, tensor, tensor._version, tensor.clone()) for name, tensor in tensors]
+
+    def __enter__(self) -> "Unchanged":
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        for name, tensor, version, copy in self._buffers:
+            if tensor._version != version:
+                self.changed = name
+                with torch.no_grad():
+                    tensor.copy_(copy)
+        for container, copy in self._containers:
+            if isinstance(container, list):
+                container[:] = copy
+            else:
+                _restore(container, copy)
+        for name, now, before in self._attributes:
+            for key in _restore(now, before):
+                if isinstance(before[key], (bool, int, float)):
+                    self.changed = name + key
+
+
+def _restore(now: dict[Any, Any], before: dict[Any, Any]) -> list[Any]:
+    """Give `now` the values of `before`; return the keys that were there, with other values."""
+    changed = [key for key in before if key not in now or now[key] is not before[key]]
+    for key in now.keys() - before.keys():
+        del now[key]
+    for key in changed:
+        now[key] = before[key]
+    return changed
