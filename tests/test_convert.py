@@ -303,3 +303,22 @@ def test_last_is_a_name_where_a_module_has_it():
     model = nn.ModuleDict({"last": nn.Linear(2, 3), "other": nn.Linear(2, 3)})
     converted = bo.convert(model, p=0.1, where="last")
     assert [type(layer).__name__ for layer in converted.values()] == ["BernoulliLinear", "Linear"]
+
+
+@pytest.mark.filterwarnings("ignore:enable_nested_tensor is True")
+@pytest.mark.parametrize("options", [{"p": 0.5}, {"posterior": "gaussian", "delta": 1.0}])
+@pytest.mark.parametrize("activation", ["relu", "gelu"])
+def test_transformers_draw_in_eval_mode(options, activation):
+    """Their fast paths, for eval mode without gradients, take a layer's weight and do not call it."""
+    layer = nn.TransformerEncoderLayer(8, 2, 16, activation=activation, batch_first=True)
+    x, padding = torch.randn(2, 5, 8), torch.tensor([[False] * 5, [False] * 3 + [True] * 2])
+    for model in (layer, nn.TransformerEncoder(layer, 2)):
+        converted = bo.convert(model.eval(), **options)
+        with torch.no_grad():
+            first, second = (converted(x, src_key_padding_mask=padding) for _ in range(2))
+            mean = bo.nn.use_mean(converted)(x)
+            expected = bo.nn.use_mean(converted.train(), True).eval()(x.requires_grad_())
+        assert not torch.equal(first, second)
+        torch.testing.assert_close(mean, expected)
+    plain = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True).eval()
+    assert bo.convert(plain, where=lambda *_: False).activation_relu_or_gelu == plain.activation_relu_or_gelu

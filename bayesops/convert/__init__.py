@@ -9,6 +9,7 @@ from torch import nn
 from bayesops.convert._bernoulli import BernoulliPosterior
 from bayesops.convert._gaussian import GaussianPosterior
 from bayesops.convert._selection import Where, selection
+from bayesops.nn._stochastic import Stochastic
 from bayesops.ops._arguments import wrong_value
 
 __all__ = ["POSTERIORS", "convert"]
@@ -100,4 +101,16 @@ def convert(model: nn.Module, posterior: str = "bernoulli", *, where: Where = No
         for name, child in parent._modules.items():
             if child in replacements:
                 parent._modules[name] = replacements[child]
+    for module in model.modules():
+        _keep_to_python(module)
     return replacements.get(model, model)
+
+
+def _keep_to_python(module: nn.Module) -> None:
+    """Switch off what torch's transformers do in eval mode: they take the weights, and call no layer."""
+    if not any(isinstance(layer, Stochastic) for layer in module.modules()):
+        return
+    if isinstance(module, nn.TransformerEncoderLayer):
+        module.activation_relu_or_gelu = 0  # which of its own kernels it may use; `activation` stays
+    elif isinstance(module, nn.TransformerEncoder):
+        module.use_nested_tensor = False
