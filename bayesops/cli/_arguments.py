@@ -1,6 +1,7 @@
 """What the commands' arguments may be."""
 
 import argparse
+from pathlib import Path
 
 
 class UsageError(Exception):
@@ -46,6 +47,21 @@ def index_or_key(text: str) -> int | str:
         return int(text)
     except ValueError:
         return text
+
+
+def check_picture(path: Path) -> None:
+    """Look, before the work, whether matplotlib draws what the ending of `path` says.
+
+    Raises
+    ------
+    UsageError
+        Where it does not.
+    """
+    from matplotlib.backend_bases import FigureCanvasBase
+
+    kinds = sorted(FigureCanvasBase.get_supported_filetypes())
+    if path.suffix[1:].lower() not in kinds:
+        raise UsageError(f"{path}: the ending says what to draw, one of {', '.join(kinds)}")
 
 
 def set_threads(threads: int | None) -> None:

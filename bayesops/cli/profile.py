@@ -6,7 +6,15 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bayesops.cli._arguments import UsageError, index_or_key, positive_float, positive_int, probability, set_threads
+from bayesops.cli._arguments import (
+    UsageError,
+    check_picture,
+    index_or_key,
+    positive_float,
+    positive_int,
+    probability,
+    set_threads,
+)
 
 if TYPE_CHECKING:
     from bayesops.profiling import Profile
@@ -160,11 +168,7 @@ def _check_files(options: argparse.Namespace) -> None:
     if options.html:
         import_module("matplotlib")  # or it is missed at the end
     if options.plot:
-        from matplotlib.backend_bases import FigureCanvasBase
-
-        kinds = sorted(FigureCanvasBase.get_supported_filetypes())
-        if options.plot.suffix[1:].lower() not in kinds:
-            raise UsageError(f"{options.plot}: the ending says what to draw, one of {', '.join(kinds)}")
+        check_picture(options.plot)
 
 
 def _posterior_options(options: argparse.Namespace) -> dict[str, Any]:

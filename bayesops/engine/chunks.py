@@ -4,8 +4,10 @@ from collections.abc import Callable
 from typing import Any
 
 from torch import Tensor, nn
+from torch.nn.parameter import UninitializedParameter
 
 from bayesops.nn._stochastic import Stochastic
+from bayesops.ops._arguments import wrong_value
 
 # A chunk is as large as keeps its largest activation within the first of these, so that a few of them fit the cache.
 # But a few draws share the cost of a call even where they are larger, up to the second: past 32 MiB glibc maps every
@@ -59,4 +61,6 @@ def growth(model: Callable[..., Any]) -> int:
 
 def _weight(module: nn.Module) -> Tensor | None:
     weight = getattr(module, "weight", getattr(module, "weight_mu", None))
+    if isinstance(weight, UninitializedParameter):
+        wrong_value("predict", "model", "one whose lazy layers have met an input", f"a new {type(module).__name__}")
     return weight if isinstance(weight, Tensor) else None

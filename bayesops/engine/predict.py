@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -57,9 +58,13 @@ class Request:
             wrong_value("predict", "shard", f"one of {', '.join(map(repr, SHARDS))}", repr(self.shard))
         if not _is_count(self.max_samples):
             wrong_value("predict", "max_samples", "an int of at least 1", repr(self.max_samples))
+        if not isinstance(self.tolerance, Real):
+            wrong_type("predict", "tolerance", "a number", repr(self.tolerance))
         if not self.tolerance > 0:
             wrong_value("predict", "tolerance", "above 0", self.tolerance)
         for level in self.quantiles:
+            if not isinstance(level, Real):
+                wrong_type("predict", "quantiles", "a sequence of numbers", repr(level))
             if not 0 <= level <= 1:
                 wrong_value("predict", "quantiles", "in [0, 1]", level)
 
@@ -69,8 +74,13 @@ class Request:
         return self.max_samples if isinstance(self.num_samples, str) else self.num_samples
 
 
+def _plain(value: Any) -> Any:
+    """Return integers of NumPy as Python's, and anything else as it is."""
+    return int(value) if isinstance(value, Integral) else value
+
+
 def _is_count(value: object) -> bool:
-    return isinstance(value, int) and value >= 1
+    return isinstance(value, Integral) and int(value) >= 1
 
 
 def predict(
@@ -151,7 +161,8 @@ def predict(
     Raises
     ------
     ValueError
-        A count below 1, an unknown link or path, a tolerance that is not positive; no batches.
+        A count below 1, an unknown link or path, a tolerance that is not positive; no batches; draws that cannot be
+        joined (of several batches with ``"auto"``); a model with lazy layers that have not met an input.
     TypeError
         A model that does not return one tensor (or the pair), inputs that are none.
     ModuleNotFoundError
@@ -177,9 +188,15 @@ def predict(
     >>> prediction = bo.predict(model.eval(), images, num_samples=100, quantiles=(0.025, 0.975))
     >>> prediction.mean, prediction.mutual_information, prediction.quantiles
     """
+    if not callable(model):
+        wrong_type("predict", "model", "a Module or another callable", type(model).__name__)
+    if not isinstance(quantiles, Iterable):
+        wrong_type("predict", "quantiles", "a sequence of numbers", repr(quantiles))
+    if group is not None and not (hasattr(group, "rank") and hasattr(group, "size")):
+        wrong_type("predict", "group", "a torch.distributed.ProcessGroup", type(group).__name__)
     request = Request(
-        num_samples, seed, chunk_size, link, return_samples, tuple(quantiles), tolerance, max_samples, output, path,
-        shard,
+        _plain(num_samples), seed, _plain(chunk_size), link, return_samples, tuple(quantiles), tolerance,
+        _plain(max_samples), output, path, shard,
     )  # fmt: skip
     by_batches = group is not None and shard == "batches"
     if by_batches and isinstance(inputs, (Tensor, tuple)):
@@ -187,10 +204,13 @@ def predict(
     batches = _batches(inputs)
     if group is not None and shard == "batches":
         batches = itertools.islice(batches, group.rank(), None, group.size())
-    parts = []
+    parts: list[Prediction] = []
     bar = progress_bar(progress, _number_of_batches(inputs), request.limit)
     with torch.no_grad(), bar as shown, failing_together(group if by_batches else None):
         for arguments in batches:
+            if parts and return_samples and num_samples == "auto":
+                got = "True for several batches, each with a number of draws of its own"
+                wrong_value("predict", "return_samples", "False where num_samples is 'auto'", got)
             parts.append(predict_batch(model, arguments, request, shown, group=None if by_batches else group))
     if group is not None and by_batches:
         parts = gathered_in_turn(parts, group, parts[0].mean.device if parts else _device_of(model))
@@ -210,7 +230,7 @@ def predict_batch(
     """Predict one batch."""
     draws = Draws(model, arguments, request.path, watch)
     seeds = sample_seeds(request.seed, request.limit, device=arguments[0].device)
-    tally = Tally(request.link, request.output, request.quantiles, request.return_samples)
+    tally = Tally(request.link, request.output, request.quantiles, request.return_samples, _examples(arguments))
     begin = 0
     for end in _looks(request):
         tally.begin_round()
@@ -226,6 +246,10 @@ def predict_batch(
     if bar is not None:
         bar.finish_batch(end)
     return whole.prediction(draws.explain())
+
+
+def _examples(arguments: tuple[Any, ...]) -> int | None:
+    return len(arguments[0]) if arguments[0].dim() > 1 else None
 
 
 def _chunks(seeds: Tensor, begin: int, end: int, draws: Draws, chunk_size: int | str) -> Iterator[Tensor]:

@@ -16,9 +16,20 @@ Output = int | str | Callable[[Any], Any] | None
 
 
 class Tally:
-    """Moments, and on request quantiles and the draws themselves; the arguments are those of `predict`."""
+    """Moments, and on request quantiles and the draws themselves; the arguments are those of `predict`.
 
-    def __init__(self, link: str, output: Output, quantiles: tuple[float, ...], return_samples: bool) -> None:
+    `examples` is the number of the inputs, where it is known to be one.
+    """
+
+    def __init__(
+        self,
+        link: str,
+        output: Output,
+        quantiles: tuple[float, ...],
+        return_samples: bool,
+        examples: int | None = None,
+    ) -> None:
+        self._examples = examples
         self._link, self._output, self._levels, self._return_samples = link, output, quantiles, return_samples
         self.moments = Moments(softmax=link == "softmax")
         self.aleatoric = Moments(softmax=False)
@@ -31,7 +42,7 @@ class Tally:
 
     def empty(self) -> "Tally":
         """Return a tally of the same kind without draws."""
-        return Tally(self._link, self._output, self._levels, self._return_samples)
+        return Tally(self._link, self._output, self._levels, self._return_samples, self._examples)
 
     def add(self, outputs: Any) -> None:
         """Take what the model returned for some draws, ``[S, ...]``."""
@@ -44,8 +55,9 @@ class Tally:
             wrong_type("predict", "model", wanted, type(outputs).__name__)
         if not outputs.is_floating_point():
             wrong_type("predict", "model", "a callable that returns floating numbers", outputs.dtype)
-        if self._link == "softmax" and outputs.dim() < 2:
-            wrong_value("predict", "model", "a callable that returns classes where link is 'softmax'", "a number")
+        if self._link == "softmax" and (outputs.dim() < 2 or outputs.shape[1:] == (self._examples,)):
+            got = "a number" if outputs.dim() < 2 else f"shape {tuple(outputs.shape[1:])}, a number for each example"
+            wrong_value("predict", "model", "a callable that returns classes where link is 'softmax'", got)
         self.moments.add(outputs)
         if self._levels or self._return_samples:
             values = outputs.softmax(min(2, outputs.dim() - 1)) if self._link == "softmax" else outputs

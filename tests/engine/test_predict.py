@@ -2,6 +2,7 @@
 
 import warnings
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -241,6 +242,13 @@ def test_segmentation_output():
     torch.testing.assert_close(prediction.mean.sum(1), torch.ones(3, 8, 8))
 
 
+@pytest.mark.cpu_only
+def test_integers_of_numpy():
+    model, counts = classifier(), [np.int64(4), np.int32(3)]
+    plain, ours = (bo.predict(model, X, n, chunk_size=c) for n, c in ((4, 3), counts))
+    assert torch.equal(plain.mean, ours.mean)
+
+
 def test_global_generator_is_left_alone(generator_state):
     model, state = classifier(), generator_state()
     bo.predict(model, X, num_samples=3)
@@ -276,6 +284,22 @@ def test_whole_models(name, granularity, device):
         ({"seed": 0.1}, TypeError, "'seed' must be an int"),
         ({"inputs": ()}, TypeError, "'inputs' must be a tensor, a tuple of tensors"),
         ({"model": lambda x: (x, x)}, TypeError, "'model' must be a callable that returns one tensor .*, got tuple"),
+        ({"model": "m"}, TypeError, "'model' must be a Module or another callable, got str"),
+        (
+            {"model": lambda x: x[:, 0]},
+            ValueError,
+            r"'model' must be .* classes .* got shape \(2,\), a num",
+        ),
+        ({"model": nn.LazyLinear(3)}, ValueError, "'model' must be one whose lazy layers have met an input, got a new"),
+        ({"quantiles": 0.5}, TypeError, "'quantiles' must be a sequence of numbers, got 0.5"),
+        ({"quantiles": ("a",)}, TypeError, "'quantiles' must be a sequence of numbers, got 'a'"),
+        ({"tolerance": "x"}, TypeError, "'tolerance' must be a number, got 'x'"),
+        ({"group": 3}, TypeError, r"'group' must be a torch\.distributed\.ProcessGroup, got int"),
+        (
+            {"inputs": [torch.randn(2, 3)] * 2, "num_samples": "auto", "return_samples": True},
+            ValueError,
+            "'return_samples' must be False where num_samples is 'auto', got True for several batches",
+        ),
     ],
 )
 def test_errors(options, error, message):
