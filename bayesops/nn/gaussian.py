@@ -143,15 +143,25 @@ class GaussianLayer(Stochastic):
                 **geometry,
             )  # fmt: skip
         var, bias_var = self._variances()
-        return operator(input, mu, var, bias_mu, bias_var, seed=seed, stream=stream, **geometry)
+        if mu.dtype == torch.float16:
+            input, mu, bias_mu = input.float(), mu.float(), None if bias_mu is None else bias_mu.float()
+            if epilogue is not None:
+                wide: list[Any] = [part.float() if isinstance(part, Tensor) else part for part in epilogue]
+                operator = functools.partial(_FUSED_OPERATORS[self._estimator], epilogue=Epilogue(*wide))
+        output = operator(input, mu, var, bias_mu, bias_var, seed=seed, stream=stream, **geometry)
+        return output.to(self.weight_mu.dtype)
 
     def _variances(self) -> tuple[Tensor, Tensor | None]:
-        """Return those of weight and bias."""
+        """Return those of weight and bias; of float16 in float32, since they are squares, often of less than 1e-4."""
+
+        def wide(parameter: Tensor) -> Tensor:
+            return parameter.float() if parameter.dtype == torch.float16 else parameter
+
         if self.weight_rho is not None:
-            var = variance_of(self.weight_rho)
+            var = variance_of(wide(self.weight_rho))
         else:
-            var = self.weight_log_alpha.exp() * self.weight_mu.square()  # type: ignore[union-attr]
-        return var, None if self.bias_rho is None else variance_of(self.bias_rho)
+            var = wide(self.weight_log_alpha).exp() * wide(self.weight_mu).square()  # type: ignore[arg-type]
+        return var, None if self.bias_rho is None else variance_of(wide(self.bias_rho))
 
     def _output_moments(self, input: Tensor, **geometry: Any) -> tuple[Tensor, Tensor]:
         var, bias_var = self._variances()

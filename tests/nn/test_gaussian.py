@@ -288,6 +288,24 @@ def test_repr():
     )
 
 
+@pytest.mark.parametrize("options", [{}, {"variance": "alpha"}, {"bias": False}])
+def test_local_reparameterisation_of_float16(options):
+    """Variances and squares that float16 does not have: 1e-9 and 250000."""
+    layer = bo.nn.GaussianLinear(6, 4, rho_init=-8.0, **options)
+    layer.weight_mu.data.mul_(1e-3)
+    x = (torch.randn(50, 6) * 500).half()
+    half, wide = copy.deepcopy(layer).half(), layer.half().float()  # of the same numbers
+    with bo.sampling(seed=3):
+        noisy = half(x)
+    with bo.sampling(seed=3):
+        expected = wide(x.float())
+    assert noisy.dtype == torch.float16
+    assert (expected - wide.use_mean()(x.float())).abs().max() > 1e-3
+    torch.testing.assert_close(noisy, expected.half())
+    noisy.sum().backward()
+    assert all(parameter.grad.isfinite().all() for parameter in half.parameters())
+
+
 @pytest.mark.cpu_only
 def test_is_no_deterministic_layer():
     """Tools that look for torch's layers (fusion, quantisation) must not take ours for one."""
