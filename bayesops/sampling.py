@@ -39,9 +39,11 @@ class Streams:
                 self._next += 1
             stream = self._by_layer[layer] = self._next
             self._next += 1
+            _remember(layer)
         return stream
 
     def _claim(self, layer: nn.Module, stream: int) -> None:
+        _remember(layer)
         if stream in self._explicit:
             return
         for other, taken in self._by_layer.items():
@@ -173,21 +175,23 @@ def layer_seed(layer: nn.Module, stream: int | None, device: torch.device) -> tu
         If a backward pass computes again what was drawn in a block, and has lost the block.
     """
     context = _current.context
-    if not torch.compiler.is_compiling():
-        _watch(layer, context)
     if context is None:
+        if not torch.compiler.is_compiling() and layer in _called_in_block:
+            _leave_block(layer)
         return torch.randint(0, _FRESH_SEED_BOUND, (), dtype=torch.int64, device=device), stream or 0
     return context.seed_on(device), context.streams.of(layer, stream)
 
 
-def _watch(layer: nn.Module, context: _Context | None) -> None:
-    if context is not None:
+def _remember(layer: nn.Module) -> None:
+    if not torch.compiler.is_compiling():
         _called_in_block.add(layer)
-    elif layer in _called_in_block:
-        if torch._C._current_graph_task_id() != -1:  # a backward pass
-            raise RuntimeError(
-                f"sampling: a backward pass calls {type(layer).__name__} outside of any block, its last call was "
-                "in one: where activations are checkpointed, pass context_fn=bayesops.checkpoint_contexts to "
-                "torch.utils.checkpoint.checkpoint(..., use_reentrant=False)"
-            )
-        _called_in_block.discard(layer)
+
+
+def _leave_block(layer: nn.Module) -> None:
+    if torch._C._current_graph_task_id() != -1:  # a backward pass
+        raise RuntimeError(
+            f"sampling: a backward pass calls {type(layer).__name__} outside of any block, its last call was in one: "
+            "where activations are checkpointed, pass context_fn=bayesops.checkpoint_contexts to "
+            "torch.utils.checkpoint.checkpoint(..., use_reentrant=False)"
+        )
+    _called_in_block.discard(layer)

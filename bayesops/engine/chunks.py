@@ -7,7 +7,6 @@ from torch import Tensor, nn
 from torch.nn.parameter import UninitializedParameter
 
 from bayesops.nn._stochastic import Stochastic
-from bayesops.ops._arguments import wrong_value
 
 # A chunk is as large as keeps its largest activation within the first of these, so that a few of them fit the cache.
 # But a few draws share the cost of a call even where they are larger, up to the second: past 32 MiB glibc maps every
@@ -36,7 +35,7 @@ def assumed_activation_bytes(model: Callable[..., Any], arguments: tuple[Any, ..
 
 
 def drawn_weight_bytes(model: Callable[..., Any], arguments: tuple[Any, ...]) -> int:
-    """Return what the largest weight takes that one draw of the model makes: masked, sampled, or Flipout's."""
+    """Return what the largest weight takes that one draw of the model writes: masked, sampled, or Flipout's."""
     largest = 0
     for module in model.modules() if isinstance(model, nn.Module) else ():
         weight = _weight(module)
@@ -61,6 +60,4 @@ def growth(model: Callable[..., Any]) -> int:
 
 def _weight(module: nn.Module) -> Tensor | None:
     weight = getattr(module, "weight", getattr(module, "weight_mu", None))
-    if isinstance(weight, UninitializedParameter):
-        wrong_value("predict", "model", "one whose lazy layers have met an input", f"a new {type(module).__name__}")
-    return weight if isinstance(weight, Tensor) else None
+    return weight if isinstance(weight, Tensor) and not isinstance(weight, UninitializedParameter) else None

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import UninitializedParameter
 from torch.utils import _pytree as pytree
 
 from bayesops.engine.chunks import assumed_activation_bytes, drawn_weight_bytes, draws_at_once
@@ -41,7 +42,7 @@ class Draws:
         self._modules: dict[str, nn.Module] = {}
         self._prefix: list[Value] = []
         self._activation = assumed_activation_bytes(model, arguments)
-        self._drawn_weight = drawn_weight_bytes(model, arguments)
+        self._drawn_weight = drawn_weight_bytes(model, arguments) if arguments[0].device.type == "cuda" else 0
         self._most = sys.maxsize  # draws that a device's memory holds, as far as is known
         self._measured = False
 
@@ -141,6 +142,8 @@ class Draws:
     def _by_vmap(self, seeds: Tensor) -> Value:
         if not isinstance(self._model, nn.Module):
             return self._mapped(seeds)
+        if not self._measured and any(isinstance(p, UninitializedParameter) for p in self._model.parameters()):
+            raise NoPlan("it has lazy layers that have not met an input")
         with Unchanged(self._model, buffers=not self._measured) as held:
             samples = self._mapped(seeds) if self._measured else self._mapped_and_measured(self._model, seeds)
         if held.changed:

@@ -162,7 +162,7 @@ def predict(
     ------
     ValueError
         A count below 1, an unknown link or path, a tolerance that is not positive; no batches; draws that cannot be
-        joined (of several batches with ``"auto"``); a model with lazy layers that have not met an input.
+        joined (of several batches with ``"auto"``).
     TypeError
         A model that does not return one tensor (or the pair), inputs that are none.
     ModuleNotFoundError
