@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from bayesops.nn.gaussian import GaussianLayer
-from bayesops.ops._arguments import wrong_value
+from bayesops.ops._arguments import wrong_type, wrong_value
 
 
 def kl_divergence(module: nn.Module, num_samples: int = 1) -> Tensor:
@@ -33,6 +33,8 @@ def kl_divergence(module: nn.Module, num_samples: int = 1) -> Tensor:
     ------
     ValueError
         Where there is no Gaussian layer: the objective would silently lack its prior. `num_samples` below 1.
+    TypeError
+        Something else than a module.
 
     Examples
     --------
@@ -42,11 +44,13 @@ def kl_divergence(module: nn.Module, num_samples: int = 1) -> Tensor:
     return _total(layers, lambda layer: layer.kl_loss(num_samples=num_samples))  # type: ignore[return-value]
 
 
-def gaussian_layers(operator: str, module: nn.Module) -> list[GaussianLayer]:
-    """Gaussian layers of `module`, each once; `operator` names the caller where there are none."""
+def gaussian_layers(operator: str, module: nn.Module, argument: str = "module") -> list[GaussianLayer]:
+    """Gaussian layers of `module`, each once; `operator` and `argument` name the caller's where there are none."""
+    if not isinstance(module, nn.Module):
+        wrong_type(operator, argument, "a torch.nn.Module", type(module).__name__)
     layers = [layer for layer in module.modules() if isinstance(layer, GaussianLayer)]
     if not layers:
-        wrong_value(operator, "module", "one with Gaussian layers (bayesops.nn.Gaussian...)", type(module).__name__)
+        wrong_value(operator, argument, "one with Gaussian layers (bayesops.nn.Gaussian...)", type(module).__name__)
     return layers
 
 

@@ -99,6 +99,11 @@ def test_a_model_without_gaussian_layers_is_refused(model):
         bo.kl_divergence(model)
 
 
+def test_what_is_no_module_is_refused():
+    with pytest.raises(TypeError, match=r"kl_divergence: argument 'module' must be a torch\.nn\.Module, got str"):
+        bo.kl_divergence("model")
+
+
 def test_num_samples_is_checked():
     with pytest.raises(ValueError, match="'num_samples' must be an int of at least 1, got 0"):
         bo.kl_divergence(network(), num_samples=0)

@@ -202,6 +202,9 @@ def test_beyond_two_to_the_31_elements(device):
     [
         ((0, (3,), 1.0), ValueError, r"bernoulli_mask: argument 'p' must be in \[0, 1\)"),
         ((0, (-3,), 0.1), ValueError, r"bernoulli_mask: argument 'shape' must be without negative sizes"),
+        ((0, "x", 0.1), TypeError, r"bernoulli_mask: argument 'shape' must be a sequence of ints, got 'x'"),
+        ((0, (2.5,), 0.1), TypeError, r"bernoulli_mask: argument 'shape' must be of sizes that are ints, got float"),
+        ((True, (3,), 0.1), TypeError, r"bernoulli_mask: argument 'seed' must be an int .*, got bool"),
         ((0, 3, 0.1), TypeError, r"bernoulli_mask: argument 'shape' must be a sequence"),
         ((0.5, (3,), 0.1), TypeError, r"bernoulli_mask: argument 'seed' must be an int"),
         ((torch.zeros(2, 2, dtype=torch.int64), (3,), 0.1), ValueError, r"bernoulli_mask: argument 'seed' must be"),
@@ -219,6 +222,14 @@ def test_sample_seeds_errors():
         bo.random.sample_seeds(0, -1)
     with pytest.raises(ValueError, match=r"argument 'seed' must be an int or a tensor of shape \[\]"):
         bo.random.sample_seeds(torch.arange(3), 1)
+    with pytest.raises(TypeError, match="sample_seeds: argument 'num_samples' must be an int, got float"):
+        bo.random.sample_seeds(0, 2.5)
+
+
+@pytest.mark.cpu_only
+@pytest.mark.parametrize("seed", [np.int64(-3), np.uint64(2**63 + 5), np.uint8(7), np.array(7)])
+def test_integers_of_numpy_are_seeds(seed):
+    assert torch.equal(bo.random.normal(seed, (np.int64(5),)), bo.random.normal(int(seed), (5,)))
 
 
 def test_a_device_is_also_known_without_its_number(device):

@@ -155,6 +155,7 @@ def test_under_vmap():
     [
         (0.5, TypeError, "sampling: argument 'seed' must be an int"),
         (None, TypeError, "sampling: argument 'seed' must be an int"),
+        (True, TypeError, "sampling: argument 'seed' must be an int"),
         (torch.arange(3), ValueError, "sampling: argument 'seed' must be one draw"),
         (torch.tensor(1.0), TypeError, "sampling: argument 'seed' must be an int or an int64 tensor"),
     ],

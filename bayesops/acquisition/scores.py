@@ -10,7 +10,7 @@ from torch.nn import functional
 from bayesops.acquisition._pool import Pool, predictions
 from bayesops.engine import Prediction
 from bayesops.engine.tally import selected
-from bayesops.ops._arguments import wrong_type, wrong_value
+from bayesops.ops._arguments import as_int, wrong_type, wrong_value
 from bayesops.random import sample_seeds
 
 
@@ -126,8 +126,10 @@ def random(num_points: int, *, seed: int | Tensor = 0) -> Tensor:
     Raises
     ------
     ValueError, TypeError
-        A negative number of points, a seed that is none.
+        A number of points that is negative or no int, a seed that is none.
     """
+    if as_int("random", "num_points", "an int", num_points) < 0:
+        wrong_value("random", "num_points", "at least 0", num_points)
     return (sample_seeds(seed, num_points) & (2**53 - 1)).double() * 2.0**-53
 
 

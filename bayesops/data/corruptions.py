@@ -7,6 +7,7 @@ from torch import Tensor
 
 from bayesops import random
 from bayesops.data.spatter import spatter
+from bayesops.ops._arguments import check_floating
 
 
 def _noise(images: Tensor, strength: float, seed: int) -> Tensor:
@@ -41,7 +42,7 @@ def corrupt(images: Tensor, kind: str = "noise", strength: float = 0.4, seed: in
     Parameters
     ----------
     images : Tensor
-        float32, stays as it is.
+        Floating, stays as it is.
     kind : {"noise", "occlusion", "spatter"}
         Gaussian noise; a side of each image blackened; or a grey liquid splashed over it, see `spatter`.
     strength : float
@@ -54,7 +55,10 @@ def corrupt(images: Tensor, kind: str = "noise", strength: float = 0.4, seed: in
     ------
     ValueError
         An unknown kind, a strength below 0, or above 1 where it is not that of noise.
+    TypeError
+        Images that are not floating.
     """
+    check_floating("corrupt", "images", images)
     if kind not in CORRUPTIONS:
         raise ValueError(f"corrupt: argument 'kind' must be one of {', '.join(CORRUPTIONS)}, got {kind!r}")
     if not 0 <= strength <= (math.inf if kind == "noise" else 1):

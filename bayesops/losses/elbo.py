@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from bayesops.kl import closed_form_kl, gaussian_layers, monte_carlo_kl
-from bayesops.ops._arguments import seed_tensor, wrong_value
+from bayesops.ops._arguments import check_number, seed_tensor, wrong_value
 from bayesops.random import sample_seeds
 from bayesops.sampling import Streams, layer_seed, sampling
 
@@ -67,6 +67,8 @@ class ELBO(nn.Module):
     ------
     ValueError
         No Gaussian layer in `model`; `num_data` or `num_samples` below 1.
+    TypeError
+        A `model` that is no module, a `kl_weight` that is no number.
 
     Notes
     -----
@@ -97,7 +99,8 @@ class ELBO(nn.Module):
         for name, value in (("num_data", num_data), ("num_samples", num_samples)):
             if not isinstance(value, int) or value < 1:
                 wrong_value("ELBO", name, "an int of at least 1", value)
-        gaussian_layers("ELBO", model)
+        check_number("ELBO", "kl_weight", kl_weight)
+        gaussian_layers("ELBO", model, "model")
         self.model = model
         self.num_data = num_data
         self.kl_weight = kl_weight
@@ -147,7 +150,9 @@ class ELBO(nn.Module):
             An `nll` that is no scalar, seeds that are not `num_samples`.
         """
         arguments = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
-        layers = gaussian_layers("ELBO", self.model)
+        layers = gaussian_layers("ELBO", self.model, "model")
+        weight = self.kl_weight if kl_weight is None else kl_weight
+        check_number("ELBO", "kl_weight", weight)
         seeds = self._seeds(seed, target.device)
         streams = Streams()
 
@@ -164,7 +169,6 @@ class ELBO(nn.Module):
         nll, *estimates = self._over_samples(draw, seeds)
         closed = closed_form_kl(layers)
         kl = torch.stack([*estimates, *([] if closed is None else [closed])]).sum()
-        weight = self.kl_weight if kl_weight is None else kl_weight
         return ELBOTerms(nll + (kl * (weight / self.num_data)).to(nll), nll, kl)
 
     def _seeds(self, seed: int | Tensor | None, device: torch.device) -> Tensor:

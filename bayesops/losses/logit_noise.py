@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from bayesops.ops._arguments import wrong_type
+from bayesops.ops._arguments import wrong_type, wrong_value
 from bayesops.ops.logit_noise_cross_entropy import logit_noise_cross_entropy
 from bayesops.sampling import layer_seed
 
@@ -24,6 +24,11 @@ class LogitNoiseCrossEntropy(nn.Module):
         As in `bayesops.ops.logit_noise_cross_entropy`.
     stream : int, optional
         Which stream of the seed to draw from; None takes the next free one of the `bayesops.sampling` block.
+
+    Raises
+    ------
+    ValueError
+        `num_samples` that is no int of at least 1.
 
     Notes
     -----
@@ -49,6 +54,8 @@ class LogitNoiseCrossEntropy(nn.Module):
         stream: int | None = None,
     ) -> None:
         super().__init__()
+        if not isinstance(num_samples, int) or num_samples < 1:
+            wrong_value("LogitNoiseCrossEntropy", "num_samples", "an int of at least 1", repr(num_samples))
         self.num_samples = num_samples
         self.register_buffer("weight", weight)
         self.ignore_index = ignore_index

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from bayesops.nn.bernoulli import _Bernoulli
-from bayesops.ops._arguments import wrong_type, wrong_value
+from bayesops.ops._arguments import check_number, wrong_type, wrong_value
 
 _PLAIN = (
     nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d,
@@ -64,7 +64,7 @@ def dropout_regularisation(
         No layer that counts; `num_data` below 1, a p outside [0, 1), a scale or precision that is not above 0; a name
         in `plain_p` that is no plain layer's.
     TypeError
-        A p that is no number.
+        A `model` that is no module; a p, a scale or precision that is no number.
 
     Notes
     -----
@@ -81,9 +81,12 @@ def dropout_regularisation(
     >>> loss = cross_entropy(model(x), y) + bo.losses.dropout_regularisation(model, len(training_set))
     """
     name = "dropout_regularisation"
+    if not isinstance(model, nn.Module):
+        wrong_type(name, "model", "a torch.nn.Module", type(model).__name__)
     if not isinstance(num_data, int) or num_data < 1:
         wrong_value(name, "num_data", "an int of at least 1", num_data)
     for argument, value in (("length_scale", length_scale), ("precision", precision)):
+        check_number(name, argument, value)
         if not value > 0:
             wrong_value(name, argument, "above 0", value)
     terms = []

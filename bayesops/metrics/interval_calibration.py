@@ -1,6 +1,6 @@
 """Calibration of a regression: intervals of 90 % should hold 90 % of the targets."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
 import torch
@@ -32,6 +32,8 @@ class IntervalCalibration(Measure[IntervalCalibrationData]):
     ------
     ValueError
         No levels, levels out of range or not ascending, an unknown distribution.
+    TypeError
+        Levels that are no sequence.
 
     Notes
     -----
@@ -47,6 +49,8 @@ class IntervalCalibration(Measure[IntervalCalibrationData]):
     """
 
     def __init__(self, levels: Sequence[float] = LEVELS, distribution: str = "gaussian") -> None:
+        if not isinstance(levels, Iterable):
+            wrong_type("IntervalCalibration", "levels", "a sequence of numbers in (0, 1)", repr(levels))
         levels = tuple(levels)
         for level in levels:
             check_level("IntervalCalibration", level, "levels")

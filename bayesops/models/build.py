@@ -56,13 +56,18 @@ def build(name: str, bayesian: bool = False, posterior: str = "bernoulli", **opt
     Raises
     ------
     ValueError
-        An unknown name or posterior.
+        An unknown name or posterior; a posterior, or an option of `convert`, without `bayesian`.
     """
     for argument, value, known in (("name", name, MODELS), ("posterior", posterior, POSTERIORS)):
         if value not in known:
             wrong_value("models.build", argument, f"one of {', '.join(known)}", repr(value))
     of_convert = {"where", *(field.name for field in fields(POSTERIORS[posterior]))}
     convert_options = {key: options.pop(key) for key in of_convert & options.keys()}
+    if not bayesian:
+        unused = convert_options if posterior == "bernoulli" else {"posterior": posterior}
+        for argument, value in unused.items():
+            wanted = "left out where bayesian=False: it has no effect there"
+            wrong_value("models.build", argument, wanted, repr(value))
     model = MODELS[name](**options)
     return convert(model, posterior, **convert_options) if bayesian else model
 

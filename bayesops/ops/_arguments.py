@@ -5,7 +5,9 @@ layer, so the good case is a comparison or two; words are put together only when
 """
 
 from collections.abc import Sequence
-from typing import NoReturn
+from numbers import Real
+from operator import index
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor
@@ -21,6 +23,22 @@ def wrong_value(operator: str, argument: str, wanted: str, got: object) -> NoRet
 
 def wrong_type(operator: str, argument: str, wanted: str, got: object) -> NoReturn:
     raise TypeError(f"{operator}: argument '{argument}' must be {wanted}, got {got}")
+
+
+def as_int(operator: str, argument: str, wanted: str, value: Any) -> int:
+    """Return `value` as an int: one of NumPy's, or whatever has ``__index__``, is one, too."""
+    if isinstance(value, (int, torch.SymInt)):
+        return value  # type: ignore[return-value]
+    try:
+        return index(value)
+    except TypeError:
+        wrong_type(operator, argument, wanted, type(value).__name__)
+
+
+def check_number(operator: str, argument: str, value: object) -> None:
+    """Check that `value` is a number: Python's, NumPy's or a tensor."""
+    if not isinstance(value, (int, float, Tensor, Real)):
+        wrong_type(operator, argument, "a number", type(value).__name__)
 
 
 def check_probability(operator: str, p: float) -> float:
@@ -87,9 +105,10 @@ def seed_tensor(operator: str, seed: Seed, device: torch.device) -> Tensor:
         if seed.device != device:
             _wrong_device(operator, "seed", device, seed.device)
         return seed
-    if not isinstance(seed, int):
-        wanted = "an int or an int64 tensor (None only where a mask is given)"
-        wrong_type(operator, "seed", wanted, "None" if seed is None else type(seed).__name__)
+    wanted = "an int or an int64 tensor (None only where a mask is given)"
+    if seed is None or isinstance(seed, bool):
+        wrong_type(operator, "seed", wanted, "None" if seed is None else "bool")
+    seed = as_int(operator, "seed", wanted, seed)
     if not -(2**63) <= seed < 2**64:
         wrong_value(operator, "seed", "an int of 64 bits", seed)
     return torch.full((), seed if seed < 2**63 else seed - 2**64, dtype=torch.int64, device=device)

@@ -1,13 +1,14 @@
 """What a network says of one image: each class's probability, and how far the draws spread."""
 
 from collections.abc import Sequence
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from torch import Tensor
 
 from bayesops.engine.prediction import Prediction
-from bayesops.ops._arguments import wrong_type, wrong_value
+from bayesops.ops._arguments import as_int, wrong_type, wrong_value
 from bayesops.plot._canvas import several_axes
 from bayesops.plot._values import array, class_names, picture, wrong_shape
 from bayesops.plot.style import EDGE, GRID, INK, LEGEND, PALE
@@ -61,7 +62,7 @@ def class_intervals(
     ValueError
         A prediction that has neither the quantiles nor the draws, an index, class or level that there is not.
     TypeError
-        Anything else than a prediction or draws.
+        Anything else than a prediction or draws, an index that is no int, a level that is no number.
     ModuleNotFoundError
         Without matplotlib.
 
@@ -90,6 +91,9 @@ def class_intervals(
 
 def _intervals(prediction: Any, index: int, level: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Mean, lower and upper end for each class of image `index`."""
+    index = as_int(_FUNCTION, "index", "an int", index)
+    if not isinstance(level, Real):
+        wrong_type(_FUNCTION, "level", "a number in (0, 1)", type(level).__name__)
     if not 0 < level < 1:
         wrong_value(_FUNCTION, "level", "in (0, 1)", level)
     ends = [(1 - level) / 2, (1 + level) / 2]

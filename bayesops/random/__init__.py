@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from bayesops.ops._arguments import check_probability, check_stream, seed_tensor, wrong_type, wrong_value
+from bayesops.ops._arguments import as_int, check_probability, check_stream, seed_tensor, wrong_type, wrong_value
 from bayesops.random import _rules  # noqa: F401  registers fake and vmap
 
 __all__ = ["bernoulli_mask", "normal", "sample_seeds", "signs"]
@@ -38,8 +38,9 @@ def sample_seeds(seed: int | Tensor, num_samples: int, *, device: torch.device |
     Raises
     ------
     TypeError, ValueError
-        A seed that is not an int64 scalar, a negative `num_samples`.
+        A seed that is not an int64 scalar, `num_samples` that is negative or no int.
     """
+    num_samples = as_int("sample_seeds", "num_samples", "an int", num_samples)
     if isinstance(num_samples, int) and num_samples < 0:
         wrong_value("sample_seeds", "num_samples", "at least 0", num_samples)
     tensor = seed_tensor("sample_seeds", seed, _device(seed, device))
@@ -121,8 +122,9 @@ def _device(seed: object, device: torch.device | str | None) -> torch.device:
 
 
 def _sizes(operator: str, shape: Sequence[int]) -> list[int]:
-    if isinstance(shape, int) or not isinstance(shape, Sequence):
+    if isinstance(shape, (int, str)) or not isinstance(shape, Sequence):
         wrong_type(operator, "shape", "a sequence of ints", repr(shape))
-    if any(size < 0 for size in shape):
-        wrong_value(operator, "shape", "without negative sizes", tuple(shape))
-    return list(shape)
+    sizes = [as_int(operator, "shape", "of sizes that are ints", size) for size in shape]
+    if any(size < 0 for size in sizes):
+        wrong_value(operator, "shape", "without negative sizes", tuple(sizes))
+    return sizes

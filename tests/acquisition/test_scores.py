@@ -137,6 +137,8 @@ def test_top_k_is_best_first_and_of_equals_the_first():
         (ValueError, lambda m, x: bald(m, x, batch_size=0), "bald: argument 'batch_size' must be .*got 0"),
         (ValueError, lambda m, x: bald(m, x, 0), "argument 'num_samples' must be"),
         (ValueError, lambda m, x: variation_ratio(lambda x: x[:, 0], x), "variation_ratio: .*'model'.*1 dim"),
+        (TypeError, lambda m, x: acquisition.random(2.5), "random: argument 'num_points' must be an int, got float"),
+        (ValueError, lambda m, x: acquisition.random(-1), "random: argument 'num_points' must be at least 0, got -1"),
         (TypeError, lambda m, x: top_k([1.0], 1), "top_k: argument 'scores' must be a tensor, got list"),
         (ValueError, lambda m, x: top_k(x, 1), r"top_k: argument 'scores' must be of shape \[N\], got .*\(40, 5\)"),
         (ValueError, lambda m, x: top_k(x[:, 0], 41), "top_k: argument 'k' must be an int from 1 to 40, .*got 41"),

@@ -39,6 +39,12 @@ def test_corruption_that_does_not_exist(options):
         data.corrupt(torch.zeros(1, 1, 8, 8), **options)
 
 
+@pytest.mark.parametrize("kind", data.CORRUPTIONS)
+def test_images_of_integers_are_refused(kind):
+    with pytest.raises(TypeError, match=r"corrupt: argument 'images' must be float32.*got torch\.uint8"):
+        data.corrupt(torch.zeros(1, 1, 8, 8, dtype=torch.uint8), kind)
+
+
 def test_spatter_comes_in_fifths():
     images = torch.rand(20, 1, 16, 16)
     assert torch.equal(data.corrupt(images, "spatter", 0.8, seed=5), data.spatter(images, severity=4, seed=5))

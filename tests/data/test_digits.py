@@ -66,3 +66,16 @@ def test_digits_are_split_without_overlap():
     assert set(images.test_labels.tolist()) == set(range(10))
     assert torch.equal(images.test_images, data.digits().test_images)
     assert not torch.equal(images.test_images, data.digits(seed=1).test_images)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "error", "message"),
+    [
+        ((-1, 3), ValueError, "'num_train' must be at least 0, got -1"),
+        ((3, -1), ValueError, "'num_test' must be at least 0, got -1"),
+        ((2.5, 3), TypeError, "'num_train' must be an int, got float"),
+    ],
+)
+def test_a_subset_that_does_not_exist(sizes, error, message):
+    with pytest.raises(error, match=f"subset: argument {message}"):
+        data.digits().subset(*sizes)

@@ -191,7 +191,7 @@ def test_is_a_module():
         (lambda: bo.losses.ELBO(network(), 0), "ELBO: argument 'num_data' must be an int of at least 1, got 0"),
         (lambda: bo.losses.ELBO(network(), 10.5), "ELBO: argument 'num_data' must be an int"),
         (lambda: bo.losses.ELBO(network(), 10, num_samples=0), "ELBO: argument 'num_samples' must be an int"),
-        (lambda: bo.losses.ELBO(nn.Linear(2, 2), 10), "ELBO: argument 'module' must be one with Gaussian layers"),
+        (lambda: bo.losses.ELBO(nn.Linear(2, 2), 10), "ELBO: argument 'model' must be one with Gaussian layers"),
         (
             lambda: bo.losses.ELBO(network(), 10, num_samples=2)(X, Y, seed=torch.arange(3)),
             r"ELBO: argument 'seed' must be one draw, or 2 \(num_samples\), got shape \(3,\)",
@@ -205,3 +205,12 @@ def test_is_a_module():
 def test_errors(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_types_are_checked():
+    with pytest.raises(TypeError, match=r"ELBO: argument 'model' must be a torch\.nn\.Module, got str"):
+        bo.losses.ELBO("model", 10)
+    with pytest.raises(TypeError, match="ELBO: argument 'kl_weight' must be a number, got str"):
+        bo.losses.ELBO(network(), 10, kl_weight="a")
+    with pytest.raises(TypeError, match="ELBO: argument 'kl_weight' must be a number, got str"):
+        bo.losses.ELBO(network(), 10)(X, Y, kl_weight="a")

@@ -75,6 +75,12 @@ def test_output_that_is_no_pair(output):
         bo.losses.LogitNoiseCrossEntropy(4)(output, Y)
 
 
+@pytest.mark.parametrize("num_samples", ["a", 2.5, 0])
+def test_num_samples_is_checked_before_the_first_call(num_samples):
+    with pytest.raises(ValueError, match="LogitNoiseCrossEntropy: argument 'num_samples' must be an int of at least 1"):
+        bo.losses.LogitNoiseCrossEntropy(num_samples)
+
+
 def test_learns_which_examples_are_labelled_at_random():
     """Half of the digits, marked by a corner, have random labels: their logits get more noise."""
     digits = data.digits()

@@ -87,6 +87,14 @@ def test_an_unknown_name_is_refused():
         bo.models.build("vgg")
 
 
+@pytest.mark.parametrize("option", [{"p": 0.1}, {"where": nn.Linear}, {"posterior": "gaussian"}])
+def test_options_without_effect_are_refused(option):
+    (name,) = option
+    with pytest.raises(ValueError, match=rf"models\.build: argument '{name}' must be left out where bayesian=False"):
+        bo.models.build("mlp", **option)
+    assert isinstance(bo.models.build("mlp", bayesian=True, **option), bo.models.MLP)
+
+
 def test_the_command_names_every_model(capsys):
     with pytest.raises(SystemExit):
         main(["profile", "--help"])

@@ -84,6 +84,10 @@ def test_what_cannot_be_drawn_is_said(draws, predicted, make_axes):
         bo.plot.class_intervals(predicted(torch.rand(5, 2, 3, 4, 4)))
     with pytest.raises(ValueError, match="'index' must be one of 3 images, got 3"):
         bo.plot.class_intervals(draws, 3)
+    with pytest.raises(TypeError, match="'index' must be an int, got float"):
+        bo.plot.class_intervals(draws, 0.5)
+    with pytest.raises(TypeError, match=r"'level' must be a number in \(0, 1\), got list"):
+        bo.plot.class_intervals(draws, level=[0.5])
     with pytest.raises(ValueError, match=r"'level' must be in \(0, 1\), got 95"):
         bo.plot.class_intervals(draws, level=95)
     with pytest.raises(ValueError, match=r"'truth' must be a class in \[0, 4\), got 4"):
