@@ -1,5 +1,8 @@
 """What a model keeps besides parameters: a mark of it that tells whether it has changed, and a way back."""
 
+import argparse
+import sys
+import types
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Any
@@ -12,7 +15,8 @@ from torch.nn.modules import module as torch_modules
 from bayesops.nn._stochastic import Stochastic
 
 _OF_EVERY_MODULE = frozenset(vars(nn.Module()))
-_DEPTH = 4  # of containers and objects within each other
+_DEPTH = 4  # of containers and records within each other
+_MOST = 1000  # parts of one that are looked at
 
 
 def fingerprint(model: nn.Module) -> tuple[Any, ...]:
@@ -60,24 +64,41 @@ def _own_values(module: nn.Module) -> list[tuple[str, Any]]:
     return [(key, value) for key, value in list(vars(module).items()) if key not in _OF_EVERY_MODULE]
 
 
-def _frozen(value: Any, depth: int = _DEPTH) -> Any:
+def _frozen(value: Any, depth: int = 0) -> Any:
     """Return something that stays as it is and compares equal as long as `value` is the same; it holds no reference."""
     if value is None or isinstance(value, (bool, int, float, complex, str, bytes, torch.dtype, torch.device)):
         return type(value), value
+    if isinstance(value, Tensor) and depth > 0:  # in a container, where a graph cannot find it again
+        return type(value), id(value), value._version
     if isinstance(value, (Tensor, nn.Module)):  # a graph reads them when it runs
         return type(value)
     if isinstance(value, np.ndarray):
         return value.shape, value.dtype.str, value.tobytes()
-    if depth > 0:
-        if isinstance(value, Mapping):
-            return type(value), tuple((_frozen(k, depth - 1), _frozen(v, depth - 1)) for k, v in value.items())
-        if isinstance(value, (list, tuple)):
-            return type(value), tuple(_frozen(item, depth - 1) for item in value)
-        if isinstance(value, (set, frozenset)):
-            return type(value), tuple(sorted(map(repr, value)))
-        if hasattr(value, "__dict__") and not callable(value):
-            return type(value), id(value), tuple((k, _frozen(v, depth - 1)) for k, v in vars(value).items())
-    return type(value), id(value), getattr(value, "__qualname__", None)
+    parts = _parts(value) if depth < _DEPTH else None
+    if parts is None:
+        return type(value), id(value), getattr(value, "__qualname__", None)
+    return type(value), tuple(_frozen(part, depth + 1) for part in parts)
+
+
+def _parts(value: Any) -> list[Any] | None:
+    """Return what a container or a record is made of; None for anything else, which is taken for what it is."""
+    if isinstance(value, Mapping):
+        parts = [part for item in value.items() for part in item]
+    elif isinstance(value, (list, tuple)):
+        parts = list(value)
+    elif isinstance(value, (set, frozenset)):
+        parts = sorted(map(repr, value))
+    elif hasattr(value, "__dict__") and not callable(value) and not _is_of_python(type(value)):
+        parts = [part for item in vars(value).items() for part in item]
+    else:
+        return None
+    return parts if len(parts) <= _MOST else None
+
+
+def _is_of_python(kind: type) -> bool:
+    """Whether `kind` is of Python's own library (a logger, a lock), and no plain record."""
+    records = (types.SimpleNamespace, argparse.Namespace)
+    return kind.__module__.partition(".")[0] in sys.stdlib_module_names and not issubclass(kind, records)
 
 
 class Unchanged:

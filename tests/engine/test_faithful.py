@@ -2,10 +2,12 @@
 
 import copy
 import functools
+import logging
 import pickle
 import random
 import threading
 import types
+from dataclasses import dataclass
 
 import pytest
 import torch
@@ -14,9 +16,17 @@ from torch.nn import functional
 
 import bayesops as bo
 from bayesops.engine.plan import plan_of
+from bayesops.engine.state import fingerprint
 from bayesops.engine.tracer import NoPlan
 
 X = torch.randn(5, 6, generator=torch.Generator().manual_seed(1))
+
+
+@dataclass
+class Options:
+    """Something that a model may hold."""
+
+    factor: float = 2.0
 
 
 class Net(nn.Module):
@@ -29,7 +39,7 @@ class Net(nn.Module):
         self.gain = nn.Parameter(torch.full((out,), 0.5))
         self.plain = torch.full((out,), 2.0)
         self.number, self.order, self.config = 3, [2.0, 1.0], {"t": types.SimpleNamespace(value=1.0)}
-        self.activation = torch.relu
+        self.activation, self.options, self.tensors = torch.relu, Options(), [torch.full((out,), 2.0)]
         self.eval()
 
     def forward(self, x):
@@ -69,6 +79,8 @@ CHANGES = {
     "number": (lambda s, x: s.layer(x) * s.number, lambda s: setattr(s, "number", 5)),
     "list": (lambda s, x: s.layer(x) * s.order[0], lambda s: s.order.reverse()),
     "object": (lambda s, x: s.layer(x) * s.config["t"].value, lambda s: setattr(s.config["t"], "value", 4.0)),
+    "dataclass": (lambda s, x: s.layer(x) * s.options.factor, lambda s: setattr(s.options, "factor", 4.0)),
+    "tensor_in_a_list": (lambda s, x: s.layer(x) * s.tensors[0], lambda s: s.tensors[0].mul_(3)),
     "function": (lambda s, x: s.activation(s.layer(x)), lambda s: setattr(s, "activation", torch.tanh)),
     "forward": (
         lambda s, x: s.layer(x), lambda s: setattr(s, "forward", types.MethodType(lambda s, x: -s.layer(x), s))
@@ -86,6 +98,15 @@ def test_changes_are_seen(case):
         change(model)
     assert_faithful(model)
     assert not torch.equal(predicted(model).to(before.dtype), before)
+
+
+def test_a_logger_is_not_looked_into():
+    model = Net(lambda s, x: s.layer(x))
+    model.logger = logging.getLogger("bayesops.test")
+    plan = plan_of(model)
+    model.logger.info("its cache changes")
+    assert plan_of(model) is plan
+    assert len(str(fingerprint(model))) < 2000
 
 
 @pytest.mark.parametrize("case", ["buffer", "buffer_slice", "parameter", "tensor", "number", "function"])
