@@ -183,7 +183,7 @@ class TestDistribution:
 
     def test_densities_without_checks(self):
         """As they are asked for on a GPU, which would have to wait for a check's answer."""
-        part = distributions.HalfNormal(torch.tensor([0.5, 2.0]))
+        part = distributions.HalfNormal(torch.tensor([0.5, 2.0]), validate_args=True)
         law = distributions.MixtureSameFamily(distributions.Categorical(torch.tensor([0.3, 0.7])), part)
         outside, inside = torch.tensor([-1.0]), torch.tensor([0.2, 1.0])
         with pytest.raises(ValueError, match="within the support"):
