@@ -16,7 +16,9 @@ _FRESH_SEED_BOUND = 2**63 - 1
 class Streams:
     """Which stream each layer draws from: numbers in order of first use, unless the layer has one of its own."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, remembers: bool = True) -> None:
+        """Layers are remembered as called in a block, unless nothing of it is for a backward pass."""
+        self._remembers = remembers
         self._by_layer: dict[nn.Module, int] = {}
         self._explicit: set[int] = set()
         self._next = 0
@@ -39,11 +41,13 @@ class Streams:
                 self._next += 1
             stream = self._by_layer[layer] = self._next
             self._next += 1
-            _remember(layer)
+            if self._remembers:
+                _remember(layer)
         return stream
 
     def _claim(self, layer: nn.Module, stream: int) -> None:
-        _remember(layer)
+        if self._remembers:
+            _remember(layer)
         if stream in self._explicit:
             return
         for other, taken in self._by_layer.items():

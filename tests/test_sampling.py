@@ -215,6 +215,12 @@ class TestCheckpointing:
         with pytest.raises(RuntimeError, match=r"context_fn=bayesops\.checkpoint_contexts"):
             self.gradients(network, output)
 
+    def test_a_prediction_in_between(self):
+        network = self.network().requires_grad_()
+        output = checkpoint(network, X, use_reentrant=False)
+        bo.predict(network.eval(), X, 3)
+        assert all(gradient.isfinite().all() for gradient in self.gradients(network, output))
+
     @pytest.mark.parametrize("options", [{}, {"context_fn": bo.checkpoint_contexts}])
     def test_outside_of_blocks(self, options):
         network = self.network()

@@ -16,7 +16,7 @@ from bayesops.nn._stochastic import Stochastic
 
 _OF_EVERY_MODULE = frozenset(vars(nn.Module()))
 _DEPTH = 4  # of containers and records within each other
-_MOST = 1000  # parts of one that are looked at
+_MOST = 100  # parts of one; larger ones are taken to be data that stay as they are
 
 
 def fingerprint(model: nn.Module) -> tuple[Any, ...]:
@@ -69,10 +69,10 @@ def _frozen(value: Any, depth: int = 0) -> Any:
     if value is None or isinstance(value, (bool, int, float, complex, str, bytes, torch.dtype, torch.device)):
         return type(value), value
     if isinstance(value, Tensor) and depth > 0:  # in a container, where a graph cannot find it again
-        return type(value), id(value), value._version
+        return type(value), id(value), _version(value)
     if isinstance(value, (Tensor, nn.Module)):  # a graph reads them when it runs
         return type(value)
-    if isinstance(value, np.ndarray):
+    if isinstance(value, np.ndarray) and value.size <= _MOST and not value.dtype.hasobject:
         return value.shape, value.dtype.str, value.tobytes()
     parts = _parts(value) if depth < _DEPTH else None
     if parts is None:
@@ -82,17 +82,15 @@ def _frozen(value: Any, depth: int = 0) -> Any:
 
 def _parts(value: Any) -> list[Any] | None:
     """Return what a container or a record is made of; None for anything else, which is taken for what it is."""
-    if isinstance(value, Mapping):
-        parts = [part for item in value.items() for part in item]
-    elif isinstance(value, (list, tuple)):
-        parts = list(value)
-    elif isinstance(value, (set, frozenset)):
-        parts = sorted(map(repr, value))
-    elif hasattr(value, "__dict__") and not callable(value) and not _is_of_python(type(value)):
-        parts = [part for item in vars(value).items() for part in item]
-    else:
-        return None
-    return parts if len(parts) <= _MOST else None
+    if isinstance(value, (Mapping, list, tuple, set, frozenset)):
+        if len(value) > _MOST:
+            return None
+        if isinstance(value, (set, frozenset)):
+            return sorted(map(repr, value))
+        return [part for item in value.items() for part in item] if isinstance(value, Mapping) else list(value)
+    if hasattr(value, "__dict__") and not callable(value) and not _is_of_python(type(value)):
+        return [part for item in vars(value).items() for part in item]
+    return None
 
 
 def _is_of_python(kind: type) -> bool:
@@ -123,14 +121,14 @@ class Unchanged:
         containers = [value for _, _, values in self._attributes for value in values.values()]
         self._containers = [(value, value.copy()) for value in containers if type(value) in (list, dict)]
         tensors = model.named_buffers() if buffers else ()
-        self._buffers = [(name, tensor, tensor._version, tensor.clone()) for name, tensor in tensors]
+        self._buffers = [(name, tensor, _version(tensor), tensor.clone()) for name, tensor in tensors]
 
     def __enter__(self) -> "Unchanged":
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
         for name, tensor, version, copy in self._buffers:
-            if tensor._version != version:
+            if _version(tensor) != version:
                 self.changed = name
                 with torch.no_grad():
                     tensor.copy_(copy)
@@ -145,11 +143,16 @@ class Unchanged:
                     self.changed = name + key
 
 
+def _version(tensor: Tensor) -> int:
+    return 0 if tensor.is_inference() else tensor._version
+
+
 def _restore(now: dict[Any, Any], before: dict[Any, Any]) -> list[Any]:
-    """Give `now` the values of `before`; return the keys that were there, with other values."""
+    """Give `now` the values of `before`; return the keys that were there, with other numbers."""
     changed = [key for key in before if key not in now or now[key] is not before[key]]
+    numbers = [key for key in changed if isinstance(now.get(key), (bool, int, float)) and now[key] != before[key]]
     for key in now.keys() - before.keys():
         del now[key]
     for key in changed:
         now[key] = before[key]
-    return changed
+    return numbers

@@ -10,6 +10,7 @@ from torch.utils import _pytree as pytree
 from bayesops.engine.moments import Moments
 from bayesops.engine.prediction import Prediction
 from bayesops.engine.quantiles import QuantileSketch
+from bayesops.engine.warn import warn_user
 from bayesops.ops._arguments import wrong_type, wrong_value
 
 Output = int | str | Callable[[Any], Any] | None
@@ -55,9 +56,13 @@ class Tally:
             wrong_type("predict", "model", wanted, type(outputs).__name__)
         if not outputs.is_floating_point():
             wrong_type("predict", "model", "a callable that returns floating numbers", outputs.dtype)
-        if self._link == "softmax" and (outputs.dim() < 2 or outputs.shape[1:] == (self._examples,)):
-            got = "a number" if outputs.dim() < 2 else f"shape {tuple(outputs.shape[1:])}, a number for each example"
-            wrong_value("predict", "model", "a callable that returns classes where link is 'softmax'", got)
+        if self._link == "softmax" and outputs.dim() < 2:
+            wrong_value("predict", "model", "a callable that returns classes where link is 'softmax'", "a number")
+        if self._link == "softmax" and outputs.shape[1:] == (self._examples,) and self.moments.count == 0:
+            warn_user(
+                "predict: the model returns as many numbers as there are inputs, and link='softmax' takes them for "
+                "classes (link='identity' if there is one for each)"
+            )
         self.moments.add(outputs)
         if self._levels or self._return_samples:
             values = outputs.softmax(min(2, outputs.dim() - 1)) if self._link == "softmax" else outputs
@@ -122,7 +127,17 @@ def _of_each_draw(function: Callable[[Any], Any], outputs: Any) -> Any:
     """Map `function` over the draws of a model's outputs."""
     leaves, spec = pytree.tree_flatten(outputs)
     places = pytree.tree_unflatten([0 if isinstance(leaf, Tensor) else None for leaf in leaves], spec)
-    return torch.vmap(function, (places,))(outputs)
+    try:
+        return torch.vmap(function, (places,))(outputs)
+    except RuntimeError:  # control flow on the data, say
+        count = next((len(leaf) for leaf in leaves if isinstance(leaf, Tensor)), 0)
+        draws = [
+            function(pytree.tree_map(lambda leaf, i=i: leaf[i] if isinstance(leaf, Tensor) else leaf, outputs))
+            for i in range(count)
+        ]
+        if not draws:
+            raise
+        return pytree.tree_map(lambda *values: torch.stack(values), draws[0], *draws[1:])
 
 
 def _mean_and_log_variance(outputs: Any) -> tuple[Tensor, Tensor]:

@@ -31,12 +31,27 @@ _NEW_TENSORS = {
     functional.relu, functional.relu6, functional.elu, functional.gelu, functional.leaky_relu, functional.silu,
     functional.softplus, functional.sigmoid, functional.tanh, functional.softmax, functional.log_softmax,
     functional.max_pool2d, functional.avg_pool2d, functional.adaptive_avg_pool2d, functional.linear, functional.conv1d,
-    functional.conv2d, functional.conv3d, functional.layer_norm, *IN_PLACE_OPERATORS,
+    functional.conv2d, functional.conv3d, functional.layer_norm, functional.interpolate, functional.pad,
+    functional.scaled_dot_product_attention, functional.batch_norm, functional.group_norm, torch.einsum, torch.mean,
+    torch.sum, torch.clamp, torch.where, torch.pow, *IN_PLACE_OPERATORS,
 }  # fmt: skip
 _NEW_TENSOR_METHODS = {
     "add", "sub", "mul", "div", "matmul", "relu", "sigmoid", "tanh", "exp", "log", "sqrt", "square", "softmax",
-    "log_softmax", "mean", "sum", "clone",
+    "log_softmax", "mean", "sum", "clone", "clamp", "neg", "abs", "pow", "amax", "amin", "bmm", "masked_fill", "var",
+    "std",
 }  # fmt: skip
+_VIEW_METHODS = {
+    "view", "reshape", "flatten", "transpose", "permute", "squeeze", "unsqueeze", "contiguous", "t", "movedim", "to",
+    "float",
+}  # fmt: skip
+_VIEWS = {
+    torch.flatten, torch.reshape, torch.transpose, torch.permute, torch.squeeze, torch.unsqueeze, torch.movedim,
+    functional.dropout, functional.dropout1d, functional.dropout2d, functional.dropout3d,  # off: see `_check_node`
+}  # fmt: skip
+_ARITHMETIC = {
+    operator.add, operator.sub, operator.mul, operator.truediv, operator.floordiv, operator.mod, operator.pow,
+}  # fmt: skip
+_SIZE_METHODS = {"size", "dim", "ndimension", "numel", "nelement"}
 
 
 def trace(model: nn.Module, inputs: int = 1) -> fx.Graph:
@@ -123,10 +138,28 @@ def is_in_place(node: fx.Node, modules: dict[str, nn.Module]) -> bool:
 def _may_overwrite(node: fx.Node, modules: dict[str, nn.Module]) -> bool:
     """Whether nobody else sees the tensor that `node` overwrites: it may then as well be left as it was."""
     target = node.args[0] if node.args else None
-    if not isinstance(target, fx.Node) or len(target.users) != 1:
+    return isinstance(target, fx.Node) and (_is_number(target) or _is_seen_once(target, modules))
+
+
+def _is_seen_once(node: fx.Node, modules: dict[str, nn.Module]) -> bool:
+    """Whether the tensor that `node` returns is new, or a view of one that nobody else sees, and is used once."""
+    if len(node.users) != 1:
         return False
-    if target.op == "call_module":
-        return not isinstance(modules[target_name(target)], _VIEW_MODULES)
-    if target.op == "call_method":
-        return target.target in _NEW_TENSOR_METHODS
-    return target.op == "call_function" and target.target in _NEW_TENSORS
+    if node.op == "call_module":
+        module = modules[target_name(node)]
+        return not isinstance(module, _VIEW_MODULES) or _is_seen_once(node.all_input_nodes[0], modules)
+    if node.target in _NEW_TENSORS or (node.op == "call_method" and node.target in _NEW_TENSOR_METHODS):
+        return True
+    is_view = node.target in _VIEWS or (node.op == "call_method" and node.target in _VIEW_METHODS)
+    source = node.args[0] if node.args else None
+    return is_view and isinstance(source, fx.Node) and _is_seen_once(source, modules)
+
+
+def _is_number(node: fx.Node) -> bool:
+    """Whether `node` is a size, or is computed from sizes: those cannot be overwritten."""
+    if node.op == "call_method":
+        return node.target in _SIZE_METHODS
+    if node.target is getattr:
+        return node.args[1] in ("shape", "ndim")
+    of_numbers = node.target is operator.getitem or node.target in _ARITHMETIC or node.target in IN_PLACE_OPERATORS
+    return node.op == "call_function" and of_numbers and all(map(_is_number, node.all_input_nodes))

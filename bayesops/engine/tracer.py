@@ -40,6 +40,10 @@ class NoPlan(Exception):
     """A model whose draws cannot be planned ahead; the message says why."""
 
 
+class _RandomNumbers(NoPlan):
+    pass
+
+
 class Constant:
     """Returns a tensor that the model's code has made of numbers."""
 
@@ -125,7 +129,7 @@ class _Tracer(fx.Tracer):
 def _surroundings() -> tuple[Any, ...]:
     """Return what blocks of the model's own would change, and a graph would not repeat."""
     kinds = ("cpu", "cuda")
-    autocast = tuple((torch.is_autocast_enabled(kind), torch.get_autocast_dtype(kind)) for kind in kinds)
+    autocast = tuple(torch.is_autocast_enabled(kind) and torch.get_autocast_dtype(kind) for kind in kinds)
     return sampling._current.context, autocast
 
 
@@ -153,7 +157,13 @@ def symbolic_trace(model: nn.Module, inputs: int) -> fx.Graph:
     NoPlan
         Where its Python code cannot be traced, draws random numbers, or counts its calls.
     """
-    names = _names(model, inputs)
+    try:
+        return _trace(model, _names(model, inputs))
+    except _RandomNumbers:  # perhaps another thread's
+        return _trace(model, _names(model, inputs))
+
+
+def _trace(model: nn.Module, names: list[str]) -> fx.Graph:
     with _one_at_a_time:
         tracer, numbers = _Tracer(names), random.getstate()
         with Unchanged(model, buffers=False) as held:
@@ -167,7 +177,7 @@ def symbolic_trace(model: nn.Module, inputs: int) -> fx.Graph:
     if held.changed:
         raise NoPlan(f"its forward function changes {held.changed}")
     if seen.found or random.getstate() != numbers:
-        raise NoPlan(f"{seen.found or 'random'} draws while the model is traced")
+        raise _RandomNumbers(f"{seen.found or 'random'} draws while the model is traced")
     return graph
 
 

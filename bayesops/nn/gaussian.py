@@ -143,13 +143,14 @@ class GaussianLayer(Stochastic):
                 **geometry,
             )  # fmt: skip
         var, bias_var = self._variances()
-        if mu.dtype == torch.float16:
+        is_narrow = mu.dtype == torch.float16
+        if is_narrow:
             input, mu, bias_mu = input.float(), mu.float(), None if bias_mu is None else bias_mu.float()
             if epilogue is not None:
                 wide: list[Any] = [part.float() if isinstance(part, Tensor) else part for part in epilogue]
                 operator = functools.partial(_FUSED_OPERATORS[self._estimator], epilogue=Epilogue(*wide))
         output = operator(input, mu, var, bias_mu, bias_var, seed=seed, stream=stream, **geometry)
-        return output.to(self.weight_mu.dtype)
+        return output.half() if is_narrow else output
 
     def _variances(self) -> tuple[Tensor, Tensor | None]:
         """Return those of weight and bias; of float16 in float32, since they are squares, often of less than 1e-4."""

@@ -199,6 +199,72 @@ def test_sums_in_place_have_a_plan():
     assert_faithful(Net(function), path="plan")
 
 
+def residual(view):
+    """A sum in place behind what may be a view."""
+
+    def function(s, x):
+        h = view(s.layer(x))
+        h += 1
+        return h * 2
+
+    return function
+
+
+def sizes(s, x):
+    count, width = x.size(0), x.shape[-1]
+    total = count
+    total *= width
+    width //= 2
+    return s.layer(x) * total + width * count
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        *map(
+            residual,
+            [
+                lambda h: functional.dropout(h, 0.5, False),
+                lambda h: h.view(5, 2, 3).transpose(1, 2),
+                lambda h: h.flatten(1),
+                lambda h: torch.einsum("ni,ni->ni", h, h),
+                lambda h: functional.interpolate(h[None], scale_factor=2),
+            ],
+        ),
+        sizes,
+    ],
+)
+def test_what_nobody_else_sees_may_be_overwritten(function):
+    assert_faithful(Net(function), path="plan")
+
+
+def sets_the_same(s, x):
+    s.number = 6 // 2
+    s.big = len(s.order) * 500
+    return s.layer(x) * s.number * s.big
+
+
+def test_numbers_that_are_set_again_do_not_matter():
+    model = Net(sets_the_same)
+    model.big = 10**3
+    assert_faithful(model, path="plan")
+
+
+def test_tensors_of_inference_mode():
+    with torch.inference_mode():
+        model = nn.Sequential(bo.nn.BernoulliLinear(6, 6), nn.BatchNorm1d(6)).eval()
+    assert_faithful(model, path="plan")
+
+
+def test_half_precision_inside():
+    torch.manual_seed(0)
+    blocks = [nn.Sequential(bo.nn.GaussianLinear(6, 6, rho_init=-4.0), nn.BatchNorm1d(6), nn.ReLU()) for _ in range(12)]
+    model = nn.Sequential(*blocks).bfloat16().eval()
+    wide = Net(lambda s, x: s.body(x.bfloat16()).float())
+    wide.body = model
+    assert predicted(wide, path="plan").dtype == torch.float32
+
+
 RANDOM = {
     "randn": lambda s, x: s.layer(x) + torch.randn(6),
     "in_place": lambda s, x: s.layer(x) + torch.empty(6).normal_(),

@@ -242,6 +242,11 @@ def test_segmentation_output():
     torch.testing.assert_close(prediction.mean.sum(1), torch.ones(3, 8, 8))
 
 
+def test_a_softmax_over_examples_is_warned_of():
+    with pytest.warns(UserWarning, match="as many numbers as there are inputs"):
+        bo.predict(nn.Sequential(bo.nn.BernoulliLinear(6, 1), nn.Flatten(0)).eval(), torch.randn(3, 6), 2)
+
+
 @pytest.mark.cpu_only
 def test_lazy_layers_meet_their_input_in_the_loop():
     model = nn.Sequential(nn.LazyLinear(6), nn.ReLU(), bo.nn.BernoulliLinear(6, 3)).eval()
@@ -293,11 +298,6 @@ def test_whole_models(name, granularity, device):
         ({"inputs": ()}, TypeError, "'inputs' must be a tensor, a tuple of tensors"),
         ({"model": lambda x: (x, x)}, TypeError, "'model' must be a callable that returns one tensor .*, got tuple"),
         ({"model": "m"}, TypeError, "'model' must be a Module or another callable, got str"),
-        (
-            {"model": lambda x: x[:, 0]},
-            ValueError,
-            r"'model' must be .* classes .* got shape \(2,\), a num",
-        ),
         ({"quantiles": 0.5}, TypeError, "'quantiles' must be a sequence of numbers, got 0.5"),
         ({"quantiles": ("a",)}, TypeError, "'quantiles' must be a sequence of numbers, got 'a'"),
         ({"tolerance": "x"}, TypeError, "'tolerance' must be a number, got 'x'"),

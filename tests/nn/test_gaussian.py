@@ -288,6 +288,14 @@ def test_repr():
     )
 
 
+@pytest.mark.cpu_only
+@pytest.mark.parametrize("estimator", ["local_reparam", "weight_sample", "flipout"])
+def test_autocast(estimator):
+    layer = bo.nn.GaussianLinear(6, 4, estimator=estimator)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert layer(torch.randn(2, 6)).dtype == torch.bfloat16
+
+
 @pytest.mark.parametrize("options", [{}, {"variance": "alpha"}, {"bias": False}])
 def test_local_reparameterisation_of_float16(options):
     """Variances and squares that float16 does not have: 1e-9 and 250000."""

@@ -1,0 +1,12 @@
+"""Warnings that point to the user's own line."""
+
+import sys
+import warnings
+
+
+def warn_user(message: str) -> None:
+    """Warn, at the first frame outside of this package."""
+    level, frame = 1, sys._getframe(0)
+    while frame.f_back is not None and frame.f_globals["__name__"].startswith("bayesops."):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, stacklevel=level)
