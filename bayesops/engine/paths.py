@@ -61,7 +61,7 @@ class Draws:
                     raise
             self._most = len(seeds) // 2  # here what has failed is free again
         parts = [self.draw(part) for part in seeds.split(self._most)]
-        return _joined(torch.cat, parts)
+        return joined(torch.cat, parts)
 
     def _draw_at_once(self, seeds: Tensor) -> Value:
         while len(self._paths) > 1:
@@ -148,7 +148,7 @@ class Draws:
 
     def _by_loop(self, seeds: Tensor) -> Value:
         draws = [self._run(seed) for seed in seeds]
-        return _joined(torch.stack, draws)
+        return joined(torch.stack, draws)
 
     def _by_vmap(self, seeds: Tensor) -> Value:
         if not isinstance(self._model, nn.Module):
@@ -192,7 +192,7 @@ class Draws:
         return samples
 
 
-def _joined(join: Callable[[list[Tensor]], Tensor], values: Sequence[Value]) -> Value:
+def joined(join: Callable[[list[Tensor]], Tensor], values: Sequence[Value]) -> Value:
     """`join` the tensors of what a model has returned several times; of anything else take the first."""
     return pytree.tree_map(lambda *v: join(list(v)) if isinstance(v[0], Tensor) else v[0], values[0], *values[1:])
 

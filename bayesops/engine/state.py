@@ -115,9 +115,8 @@ class Unchanged:
         """Also the numbers in `buffers`, if wanted: for that they are copied."""
         self.changed = ""
         modules = [(f"{name}." if name else "", module) for name, module in model.named_modules()]
-        self._attributes = [
-            (name, now, dict(now)) for name, module in modules for now in (vars(module), module._buffers)
-        ]
+        self._attributes = [(name, vars(module), vars(module).copy()) for name, module in modules]
+        self._named_buffers = [(name, module._buffers, module._buffers.copy()) for name, module in modules]
         containers = [value for _, _, values in self._attributes for value in values.values()]
         self._containers = [(value, value.copy()) for value in containers if type(value) in (list, dict)]
         tensors = model.named_buffers() if buffers else ()
@@ -132,6 +131,9 @@ class Unchanged:
                 self.changed = name
                 with torch.no_grad():
                     tensor.copy_(copy)
+        for name, now, before in self._named_buffers:
+            for key in _restore(now, before, buffers=True):
+                self.changed = name + key
         for container, copy in self._containers:
             if isinstance(container, list):
                 container[:] = copy
@@ -139,20 +141,23 @@ class Unchanged:
                 _restore(container, copy)
         for name, now, before in self._attributes:
             for key in _restore(now, before):
-                if isinstance(before[key], (bool, int, float)):
-                    self.changed = name + key
+                self.changed = name + key
 
 
 def _version(tensor: Tensor) -> int:
     return 0 if tensor.is_inference() else tensor._version
 
 
-def _restore(now: dict[Any, Any], before: dict[Any, Any]) -> list[Any]:
-    """Give `now` the values of `before`; return the keys that were there, with other numbers."""
+def _restore(now: dict[str, Any], before: dict[str, Any], *, buffers: bool = False) -> list[str]:
+    """Give `now` the values of `before`; return the keys of other numbers, or of other `buffers`."""
     changed = [key for key in before if key not in now or now[key] is not before[key]]
-    numbers = [key for key in changed if isinstance(now.get(key), (bool, int, float)) and now[key] != before[key]]
+    counts = [key for key in changed if buffers or _is_another_number(now.get(key), before[key])]
     for key in now.keys() - before.keys():
         del now[key]
     for key in changed:
         now[key] = before[key]
-    return numbers
+    return counts
+
+
+def _is_another_number(now: Any, before: Any) -> bool:
+    return isinstance(before, (bool, int, float)) and isinstance(now, (bool, int, float)) and now != before

@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.utils import _pytree as pytree
 
 from bayesops.engine.moments import Moments
+from bayesops.engine.paths import joined
 from bayesops.engine.prediction import Prediction
 from bayesops.engine.quantiles import QuantileSketch
 from bayesops.engine.warn import warn_user
@@ -137,7 +138,7 @@ def _of_each_draw(function: Callable[[Any], Any], outputs: Any) -> Any:
         ]
         if not draws:
             raise
-        return pytree.tree_map(lambda *values: torch.stack(values), draws[0], *draws[1:])
+        return joined(torch.stack, draws)
 
 
 def _mean_and_log_variance(outputs: Any) -> tuple[Tensor, Tensor]:

@@ -355,6 +355,28 @@ def test_state_that_goes_from_call_to_call():
     assert counting.number == 13
 
 
+@pytest.mark.filterwarnings("ignore:predict. draws are made one after another")
+def test_a_buffer_that_is_set_anew_goes_from_call_to_call():
+    def grows(s, x):
+        s.scale = s.scale * 2
+        return s.layer(x) * s.scale
+
+    model = Net(grows)
+    assert bo.predict(model, X, 3, link="identity").plan.startswith("loop")
+    assert model.scale[0] == 8
+
+
+def test_a_number_in_place_of_a_tensor():
+    def forgets(s, x):
+        s.plain = 1.0
+        return s.layer(x)
+
+    model = Net(forgets)
+    plain, samples = model.plain, predicted(model)
+    assert model.plain is plain
+    torch.testing.assert_close(samples, looped(model))
+
+
 def test_batch_statistics_count_each_draw_once():
     model = nn.Sequential(bo.nn.BernoulliLinear(6, 6), nn.BatchNorm1d(6)).train()
     with pytest.warns(UserWarning, match="one after another"):
@@ -456,6 +478,8 @@ def test_functions_of_what_is_returned_are_of_one_draw(path):
     torch.testing.assert_close(both, torch.cat([first, second], 2))
     part = bo.predict(model, X, output=lambda o: o[0][:, :2], **options).samples
     torch.testing.assert_close(part, first[..., :2])
+    by_value = bo.predict(model, X, output=lambda o: o[0] if o[1].isfinite().all() else o[1], **options).samples
+    torch.testing.assert_close(by_value, first)
 
 
 def test_an_index_into_one_tensor_is_an_error():
