@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from bayesops.acquisition._pool import Pool, predictions
 from bayesops.engine import Prediction
-from bayesops.engine.tally import selected
+from bayesops.engine.output import selected
 from bayesops.ops._arguments import as_int, wrong_type, wrong_value
 from bayesops.random import sample_seeds
 

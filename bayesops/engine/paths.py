@@ -1,8 +1,9 @@
 """Three ways to the same draws: a traced plan, `torch.vmap` over the seeds, and a loop."""
 
+import dataclasses
 import math
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -11,6 +12,7 @@ from torch.nn.parameter import UninitializedParameter
 from torch.utils import _pytree as pytree
 
 from bayesops.engine.chunks import assumed_activation_bytes, drawn_weight_bytes, draws_at_once
+from bayesops.engine.output import Output, joined, selected, selected_of_draws
 from bayesops.engine.plan import Plan, Watch, plan_of, reject
 from bayesops.engine.state import Unchanged
 from bayesops.engine.steps import Value
@@ -30,9 +32,14 @@ class Draws:
     """
 
     def __init__(
-        self, model: Callable[..., Any], arguments: tuple[Any, ...], path: str = "auto", watch: Watch | None = None
+        self,
+        model: Callable[..., Any],
+        arguments: tuple[Any, ...],
+        path: str = "auto",
+        output: Output = None,
+        watch: Watch | None = None,
     ) -> None:
-        self._model, self._arguments, self._watch = model, arguments, watch
+        self._model, self._arguments, self._output, self._watch = model, arguments, output, watch
         self._streams = Streams(remembers=False)
         self._paths = list(PATHS) if path == "auto" else [path]
         self._refusals: list[str] = []
@@ -52,7 +59,10 @@ class Draws:
         return min(self._most, draws_at_once(self._activation, self._drawn_weight, device))
 
     def draw(self, seeds: Tensor) -> Value:
-        """Return what the model returns for each of `seeds`, ``[S, ...]``: by halves where memory does not suffice."""
+        """Return what is meant of the model's return value, for each of `seeds`, ``[S, ...]``.
+
+        By halves, where memory does not suffice.
+        """
         if len(seeds) <= self._most:
             try:
                 return self._draw_at_once(seeds)
@@ -111,11 +121,11 @@ class Draws:
         plan = self._plan
         kinds = tuple((a.dim(), a.dtype, a.device.type) if isinstance(a, Tensor) else type(a) for a in self._arguments)
         if kinds in plan.checked or is_captured(seeds.device):
-            return self._planned(plan, seeds)
+            return selected_of_draws(self._planned(plan, seeds), self._output)
         # A new plan's first draw is held against the model's own: tracing does not see all that Python code does.
         assert isinstance(self._model, nn.Module)
         with Unchanged(self._model, buffers=True):
-            expected = self._run(seeds[0])
+            expected = self._call(seeds[0])
         samples = self._planned(plan, seeds)
         first = pytree.tree_map(lambda v: v[0] if isinstance(v, Tensor) else v, samples)
         if not agree(first, expected, self._rounding()):
@@ -123,7 +133,7 @@ class Draws:
             reject(self._model, len(self._arguments), reason)
             raise NoPlan(reason)
         plan.checked.add(kinds)
-        return samples
+        return selected_of_draws(samples, self._output)
 
     def _rounding(self) -> float:
         """Return how far draws may differ that are computed in another order, relative to the largest number."""
@@ -140,14 +150,14 @@ class Draws:
         samples, self._activation = plan.draw(self._prefix, seeds, self._streams, self._modules, self._watch)
         return samples
 
-    def _run(self, seed: Tensor) -> Value:
+    def _call(self, seed: Tensor) -> Value:
         # A model may overwrite its arguments: every draw starts from what was given.
         arguments = [a.clone() if isinstance(a, Tensor) else a for a in self._arguments]
         with sampling(seed, streams=self._streams):
             return self._model(*arguments)
 
     def _by_loop(self, seeds: Tensor) -> Value:
-        draws = [self._run(seed) for seed in seeds]
+        draws = [selected(self._call(seed), self._output) for seed in seeds]
         return joined(torch.stack, draws)
 
     def _by_vmap(self, seeds: Tensor) -> Value:
@@ -165,14 +175,18 @@ class Draws:
         """Map the model over the seeds; what it returns besides tensors is the same for all."""
         leaves: list[Any] = []
         spec: Any = None
+        is_record = False  # of a kind that vmap does not look into
 
         def tensors(seed: Tensor) -> list[Tensor]:
-            nonlocal leaves, spec
-            leaves, spec = pytree.tree_flatten(self._run(seed))
+            nonlocal leaves, spec, is_record
+            outputs = self._call(seed)
+            is_record = dataclasses.is_dataclass(outputs)
+            leaves, spec = pytree.tree_flatten(selected(outputs, self._output) if is_record else outputs)
             return [leaf for leaf in leaves if isinstance(leaf, Tensor)]
 
         mapped = iter(torch.vmap(tensors)(seeds))
-        return pytree.tree_unflatten([next(mapped) if isinstance(leaf, Tensor) else leaf for leaf in leaves], spec)
+        samples = pytree.tree_unflatten([next(mapped) if isinstance(leaf, Tensor) else leaf for leaf in leaves], spec)
+        return samples if is_record else selected_of_draws(samples, self._output)
 
     def _mapped_and_measured(self, model: nn.Module, seeds: Tensor) -> Value:
         largest = 0
@@ -190,11 +204,6 @@ class Draws:
                 hook.remove()
         self._activation, self._measured = largest, True
         return samples
-
-
-def joined(join: Callable[[list[Tensor]], Tensor], values: Sequence[Value]) -> Value:
-    """`join` the tensors of what a model has returned several times; of anything else take the first."""
-    return pytree.tree_map(lambda *v: join(list(v)) if isinstance(v[0], Tensor) else v[0], values[0], *values[1:])
 
 
 def agree(ours: Value, expected: Value, rounding: float) -> bool:

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable
 from contextlib import nullcontext
+from operator import attrgetter
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -14,8 +15,8 @@ from bayesops.engine.fusion import find_foldings, find_fusions
 from bayesops.engine.nodes import Way
 from bayesops.engine.state import fingerprint
 from bayesops.engine.steps import Chunk, Step, Value
-from bayesops.engine.trace import trace
-from bayesops.engine.tracer import NoPlan
+from bayesops.engine.trace import target_name, trace
+from bayesops.engine.tracer import SHAPE, NoPlan
 from bayesops.sampling import Streams
 
 # Called around each step, with its name, as a context.
@@ -48,6 +49,7 @@ class Plan:
         self._has_images = any(nodes.is_convolution2d(node, modules) for node in order)
         self._inputs = [self._places[node] for node in order if node.op == "placeholder"]
         self._result = next(node for node in order if node.op == "output")
+        self._shapes = {target_name(node): node.meta[SHAPE] for node in order if SHAPE in node.meta}
         self.once: list[Step] = []
         self.each: list[Step] = []
         for node in order:
@@ -112,6 +114,11 @@ class Plan:
         made = {step.place for step in self.each} - {self._places[n] for n in self._result.all_input_nodes}
         for place in made & last.keys():
             last[place].frees.append(place)
+
+    def holds(self, model: nn.Module) -> bool:
+        """Whether the parameters and buffers, on whose shapes the model's code depends, have those of the trace."""
+        shapes = {name: getattr(attrgetter(name)(model), "shape", None) for name in self._shapes}
+        return shapes == self._shapes
 
     def begin(
         self, arguments: tuple[Any, ...], modules: dict[str, nn.Module], watch: Watch | None = None
@@ -188,7 +195,8 @@ def plan_of(model: nn.Module, inputs: int = 1) -> Plan:
     mark = fingerprint(model)
     with _lock:
         known = _plans.setdefault(model, {})
-        if inputs not in known or known[inputs][0] != mark:
+        seen, found = known.get(inputs, (None, None))
+        if seen != mark or (isinstance(found, Plan) and not found.holds(model)):
             try:
                 graph = trace(model, inputs)
                 known[inputs] = mark, Plan(graph, dict(model.named_modules(remove_duplicate=False)))

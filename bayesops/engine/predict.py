@@ -10,11 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from bayesops.engine.distributed import combined, failing_together, gathered_in_turn, share
+from bayesops.engine.output import Output
 from bayesops.engine.paths import PATHS, Draws
 from bayesops.engine.plan import Watch
 from bayesops.engine.prediction import Prediction, concatenated
 from bayesops.engine.progress import Progress, progress_bar
-from bayesops.engine.tally import Output, Tally
+from bayesops.engine.tally import Tally
 from bayesops.ops._arguments import wrong_type, wrong_value
 from bayesops.random import sample_seeds
 
@@ -141,8 +142,8 @@ def predict(
     tolerance, max_samples
         See `num_samples`.
     output : int, str or callable, optional
-        For a model that returns several things: the index or key of the one that is meant, or a function of what one
-        call returns.
+        For a model that returns several things: the index, key or name (of a named tuple or a dataclass) of the one
+        that is meant, or a function of what one call returns.
     progress : bool
         Show a bar on the terminal (needs tqdm).
     path : {"auto", "plan", "vmap", "loop"}
@@ -228,9 +229,9 @@ def predict_batch(
     group: "ProcessGroup | None" = None,
 ) -> Prediction:
     """Predict one batch."""
-    draws = Draws(model, arguments, request.path, watch)
+    draws = Draws(model, arguments, request.path, request.output, watch)
     seeds = sample_seeds(request.seed, request.limit, device=arguments[0].device)
-    tally = Tally(request.link, request.output, request.quantiles, request.return_samples, _examples(arguments))
+    tally = Tally(request.link, request.quantiles, request.return_samples, _examples(arguments))
     begin = 0
     for end in _looks(request):
         tally.begin_round()

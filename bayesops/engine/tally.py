@@ -1,20 +1,15 @@
 """What is kept of the draws of one batch, and the prediction that it makes."""
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils import _pytree as pytree
 
 from bayesops.engine.moments import Moments
-from bayesops.engine.paths import joined
 from bayesops.engine.prediction import Prediction
 from bayesops.engine.quantiles import QuantileSketch
 from bayesops.engine.warn import warn_user
 from bayesops.ops._arguments import wrong_type, wrong_value
-
-Output = int | str | Callable[[Any], Any] | None
 
 
 class Tally:
@@ -26,13 +21,12 @@ class Tally:
     def __init__(
         self,
         link: str,
-        output: Output,
         quantiles: tuple[float, ...],
         return_samples: bool,
         examples: int | None = None,
     ) -> None:
         self._examples = examples
-        self._link, self._output, self._levels, self._return_samples = link, output, quantiles, return_samples
+        self._link, self._levels, self._return_samples = link, quantiles, return_samples
         self.moments = Moments(softmax=link == "softmax")
         self.aleatoric = Moments(softmax=False)
         self.sketch = QuantileSketch()
@@ -44,11 +38,10 @@ class Tally:
 
     def empty(self) -> "Tally":
         """Return a tally of the same kind without draws."""
-        return Tally(self._link, self._output, self._levels, self._return_samples, self._examples)
+        return Tally(self._link, self._levels, self._return_samples, self._examples)
 
     def add(self, outputs: Any) -> None:
-        """Take what the model returned for some draws, ``[S, ...]``."""
-        outputs = _select(outputs, self._output)
+        """Take what the model returned (and was selected of it) for some draws, ``[S, ...]``."""
         if self._link == "gaussian":
             outputs, log_variances = _mean_and_log_variance(outputs)
             self.aleatoric.add(log_variances.exp())
@@ -97,48 +90,6 @@ class Tally:
             if self._return_samples
             else None,
         )
-
-
-def _select(outputs: Any, which: Output) -> Any:
-    """Select from what the model returned for some draws."""
-    return _of_each_draw(which, outputs) if callable(which) else selected(outputs, which)
-
-
-def selected(outputs: Any, which: Output) -> Any:
-    """Select from what the model returns: by index, by key, or by a function of it.
-
-    Raises
-    ------
-    ValueError
-        Where it returns one tensor, or nothing of that index or key.
-    """
-    if which is None:
-        return outputs
-    if callable(which):
-        return which(outputs)
-    try:
-        if isinstance(outputs, Tensor):
-            raise TypeError("it returns one tensor")
-        return outputs[which]
-    except (LookupError, TypeError) as error:
-        wrong_value("predict", "output", "an index or key of what the model returns", f"{which!r} ({error!r})")
-
-
-def _of_each_draw(function: Callable[[Any], Any], outputs: Any) -> Any:
-    """Map `function` over the draws of a model's outputs."""
-    leaves, spec = pytree.tree_flatten(outputs)
-    places = pytree.tree_unflatten([0 if isinstance(leaf, Tensor) else None for leaf in leaves], spec)
-    try:
-        return torch.vmap(function, (places,))(outputs)
-    except RuntimeError:  # control flow on the data, say
-        count = next((len(leaf) for leaf in leaves if isinstance(leaf, Tensor)), 0)
-        draws = [
-            function(pytree.tree_map(lambda leaf, i=i: leaf[i] if isinstance(leaf, Tensor) else leaf, outputs))
-            for i in range(count)
-        ]
-        if not draws:
-            raise
-        return joined(torch.stack, draws)
 
 
 def _mean_and_log_variance(outputs: Any) -> tuple[Tensor, Tensor]:

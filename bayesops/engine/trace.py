@@ -1,5 +1,6 @@
 """What a model computes, as a graph of `torch.fx`, where its draws can be planned ahead."""
 
+import dataclasses
 import operator
 
 import torch
@@ -98,6 +99,8 @@ def _drops_by_itself(module: nn.Module) -> bool:
 
 def _check_node(node: fx.Node, modules: dict[str, nn.Module]) -> None:
     name = target_name(node)
+    if isinstance(node.target, type) and dataclasses.is_dataclass(node.target):
+        raise NoPlan(f"it returns a dataclass, {name}")
     if node.op in ("call_function", "call_method"):
         if name in RANDOM and _is_switched_on(node):
             raise NoPlan(f"{name} draws from torch's generator")

@@ -33,6 +33,9 @@ RANDOM = {
     "uniform_",
 }  # fmt: skip
 
+# In the `meta` of a node of a parameter or a buffer: its shape, if the graph holds for that alone.
+SHAPE = "bayesops_shape"
+
 _one_at_a_time = threading.RLock()
 
 
@@ -72,6 +75,38 @@ for _function in IN_PLACE_OPERATORS:
     setattr(_Proxy, f"__{_function.__name__.strip('_')}__", _recorded(_function))
 
 
+class _Held(_Proxy):
+    """A parameter or a buffer: its shape is known, so that code may depend on it. The node keeps what was read."""
+
+    def __init__(self, node: fx.Node, tracer: fx.Tracer, held: Tensor) -> None:
+        super().__init__(node, tracer)
+        self._held = held
+
+    @property
+    def shape(self) -> torch.Size:
+        self.node.meta[SHAPE] = self._held.shape
+        return self._held.shape
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+    def size(self, dim: int | None = None) -> torch.Size | int:
+        return self.shape if dim is None else self.shape[dim]
+
+    def dim(self) -> int:
+        return len(self.shape)
+
+    def numel(self) -> int:
+        return self.shape.numel()
+
+    def nelement(self) -> int:
+        return self.shape.numel()
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+
 class _Tracer(fx.Tracer):
     """Goes into containers and the user's own modules; layers of torch and Bayesian ones are kept whole."""
 
@@ -109,7 +144,9 @@ class _Tracer(fx.Tracer):
     def getattr(self, attr: str, attr_val: Any, parameter_proxy_cache: dict[str, fx.Proxy]) -> Any:
         if threading.get_ident() != self._thread:
             return attr_val
-        return super().getattr(attr, attr_val, parameter_proxy_cache)
+        value = super().getattr(attr, attr_val, parameter_proxy_cache)
+        is_held = isinstance(value, fx.Proxy) and isinstance(attr_val, Tensor)
+        return _Held(value.node, self, attr_val) if is_held else value
 
     def create_arg(self, a: Any) -> Any:
         if isinstance(a, Tensor) and not isinstance(a, nn.Parameter):

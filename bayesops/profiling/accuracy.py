@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from bayesops.engine import predict
-from bayesops.engine.tally import selected
+from bayesops.engine.output import selected
 from bayesops.ops._arguments import wrong_value
 from bayesops.profiling.cases import Case
 from bayesops.profiling.subject import Batch, Subject

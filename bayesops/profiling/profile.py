@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from bayesops.convert import convert
+from bayesops.engine.output import Output
 from bayesops.engine.predict import LINKS
-from bayesops.engine.tally import Output
 from bayesops.ops._arguments import wrong_type, wrong_value
 from bayesops.profiling import machine, twins
 from bayesops.profiling.accuracy import Accuracy, measure_accuracy

@@ -9,9 +9,9 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
 from bayesops.engine import Prediction, predict
+from bayesops.engine.output import Output
 from bayesops.engine.plan import Watch
 from bayesops.engine.predict import Request, predict_batch
-from bayesops.engine.tally import Output
 from bayesops.profiling import twins
 from bayesops.profiling.twins import peers
 

@@ -122,6 +122,39 @@ def test_constants_of_numbers_have_a_plan():
     assert_faithful(pickle.loads(pickle.dumps(bo.optimize(model))))
 
 
+def shaped(s, x):
+    assert len(s.scale) == s.scale.numel() == s.scale.size(-1)
+    assert s.scale.dim() == s.scale.ndim == 1
+    y = s.layer(x).view(-1, s.scale.shape[0])
+    return y * s.scale if s.gain.size()[0] > 1 and s.scale.nelement() else y
+
+
+def test_code_may_depend_on_the_shapes_of_parameters_and_buffers():
+    model = Net(shaped)
+    assert_faithful(model, path="plan")
+    plan = plan_of(model)
+    with torch.no_grad():
+        model.gain.mul_(2)
+    assert plan_of(model) is plan
+    model.gain = nn.Parameter(torch.ones(1))
+    assert_faithful(model, path="plan")
+    assert plan_of(model) is not plan
+    assert_faithful(bo.optimize(model))
+    model.scale = None
+    with pytest.raises(NoPlan, match="NoneType"):
+        plan_of(model)
+
+
+def test_a_buffer_that_is_overwritten_by_another_name_has_no_plan():
+    def adds(s, x):
+        scale = s.scale
+        scale += len(scale)
+        return s.layer(x) * scale
+
+    with pytest.raises(NoPlan, match="iadd overwrites"):
+        plan_of(Net(adds))
+
+
 # --- what tracing does not see ----------------------------------------------------------------------------------------
 
 

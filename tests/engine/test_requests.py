@@ -2,6 +2,8 @@
 
 import math
 import sys
+from collections import namedtuple
+from dataclasses import dataclass
 
 import pytest
 import torch
@@ -161,6 +163,36 @@ def test_output_says_which():
     torch.testing.assert_close(both.mean, bo.predict(model, rows, 6, link="identity", output=0).mean - second.mean)
     with pytest.raises(ValueError, match="argument 'output' must be an index or key"):
         bo.predict(model, rows, 6, link="identity", output="loc")
+
+
+@dataclass
+class Result:
+    """What a model may return."""
+
+    rows: torch.Tensor
+    count: int
+
+
+Pair = namedtuple("Pair", ["rows", "count"])
+
+
+@pytest.mark.parametrize("kind", [Result, Pair])
+@pytest.mark.parametrize("path", ["auto", "vmap", "loop"])
+@pytest.mark.parametrize("output", ["rows", lambda result: result.rows])
+def test_output_of_a_record(kind, path, output):
+    class Model(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = bo.nn.BernoulliLinear(6, 4)
+
+        def forward(self, x):
+            return kind(self.layer(x), 3)
+
+    model, rows = Model().eval(), torch.randn(5, 6)
+    prediction = bo.predict(model, rows, 6, link="identity", output=output, path=path)
+    torch.testing.assert_close(prediction.mean, bo.predict(model.layer, rows, 6, link="identity").mean)
+    with pytest.raises(ValueError, match="argument 'output'"):
+        bo.predict(model, rows, 6, link="identity", output="columns", path=path)
 
 
 def test_auto_stops_when_the_error_is_small(model):
