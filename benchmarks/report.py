@@ -7,6 +7,7 @@ the pages again.
 
 import argparse
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -126,7 +127,7 @@ def _verdicts(run: Run) -> list[str]:
     return lines
 
 
-def summary(run: Run) -> str:
+def summary(run: Run, note: str = "") -> str:
     """Write the table of the README: one line a group, over its cases on two threads (random streams: one)."""
     machine = run["machine"]
     where = f"{machine['cpu']} ({machine['capability']}), {BAR_THREADS} threads (random streams: one)"
@@ -134,9 +135,9 @@ def summary(run: Run) -> str:
         where = machine["device"]
     lines = [
         f"{where}, torch {machine['torch']}; smallest and largest of the cases in "
-        "[docs/benchmarks.md](docs/benchmarks.md):",
+        f"[docs/benchmarks.md](docs/benchmarks.md){note}:",
         "",
-        "| | against | times as fast | of the limit | bars met |",
+        "| | against | times as fast | of the limit | goals met |",
         "| --- | --- | ---: | ---: | ---: |",
     ]
     for group in GROUPS:
@@ -157,7 +158,8 @@ def _summary_line(group: Group, rows: Sequence[Row]) -> list[str]:
     against = group.rival if " " in group.rival else f"`{group.rival}`"
     times = f"{factor(min(factors))} – {factor(max(factors))}"
     limit = f"{min(shares):.0%} – {max(shares):.0%}" if shares else ""
-    return [cells([group.title, against, times, limit, f"{sum(checks)} of {len(checks)}" if checks else ""])]
+    title = re.sub(r" \((no )?bar.*\)$", "", group.title)
+    return [cells([title, against, times, limit, f"{sum(checks)} of {len(checks)}" if checks else ""])]
 
 
 def with_block(text: str, block: str) -> str:
@@ -185,7 +187,8 @@ def write_pages(
     if not shown:
         done.append(f"no results of {kind or 'a CPU'} are committed: {readme} left alone")
     elif readme.is_file() and START in (text := readme.read_text(encoding="utf-8")):
-        readme.write_text(with_block(text, summary(shown[0])), encoding="utf-8")
+        note = "" if any(map(results.is_device, runs)) else " (speeds on a GPU have not been measured yet)"
+        readme.write_text(with_block(text, summary(shown[0], note)), encoding="utf-8")
         done.append(f"wrote the table in {readme}")
     else:
         done.append(f"{readme} has no {START}: left alone")

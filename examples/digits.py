@@ -14,6 +14,6 @@ for batch in torch.randint(len(digits.train_images), (300, 64)):  # a fresh mask
     nn.functional.cross_entropy(model(digits.train_images[batch]), digits.train_labels[batch]).backward()
     optimizer.step()
 for images in (digits.test_images, data.corrupt(digits.test_images, "noise", 0.3)):
-    mean = bo.predict(model, images, num_samples=100, seed=0).mean  # over 100 masks
-    right = (mean.argmax(1) == digits.test_labels).float().mean()
-    print(f"{right:.1%} right, mean entropy {torch.special.entr(mean).sum(1).mean():.2f} nats")
+    prediction = bo.predict(model, images, num_samples=100, seed=0)  # over 100 masks
+    right = (prediction.mean.argmax(1) == digits.test_labels).float().mean()
+    print(f"{right:.1%} right, mean entropy {prediction.entropy.mean():.2f} nats")

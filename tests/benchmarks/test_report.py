@@ -247,7 +247,7 @@ def test_summary_takes_the_cases_of_two_threads():
         make_row(DROPOUT, threads=1, limit=None),
     )
     lines = report.summary(run).splitlines()
-    assert lines[-2] == f"| {PLAIN.title} | `F.conv2d` | 1.50 – 3.00 | 80% – 90% | 1 of 1 |"
+    assert lines[-2] == f"| Plain convolution | `F.conv2d` | 1.50 – 3.00 | 80% – 90% | 1 of 1 |"
     assert lines[-1] == f"| {DROPOUT.title} | `F.dropout` | 2.00 – 2.00 |  |  |"
 
 
@@ -272,7 +272,9 @@ def test_pages_are_written_from_the_committed_runs(folder, tmp_path):
     readme.write_text(f"# Read me\n{report.START}\n{report.END}\n", encoding="utf-8")
     report.write_pages(folder, page, readme)
     assert PLAIN.title in page.read_text(encoding="utf-8")
-    assert PLAIN.title in readme.read_text(encoding="utf-8")
+    text = readme.read_text(encoding="utf-8")
+    assert "| Plain convolution |" in text
+    assert "speeds on a GPU have not been measured" in text
 
 
 def test_the_readme_shows_the_cpu_unless_told_otherwise(folder, tmp_path):
@@ -287,7 +289,8 @@ def test_the_readme_shows_the_cpu_unless_told_otherwise(folder, tmp_path):
     report.write_pages(folder, page, readme, kind="some-gpu")
     text = readme.read_text(encoding="utf-8")
     assert "Some GPU, torch 2.13.0+cu130" in text
-    assert f"| {PLAIN.title} | `F.conv2d` | 2.00 – 7.00 | 95% – 95% |  |" in text
+    assert "not been measured" not in text
+    assert "| Plain convolution | `F.conv2d` | 2.00 – 7.00 | 95% – 95% |  |" in text
     assert "no results of other-gpu" in report.write_pages(folder, page, readme, kind="other-gpu")[-1]
 
 
