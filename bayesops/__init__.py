@@ -21,9 +21,8 @@ from bayesops import (
 )
 from bayesops.accelerate import Accelerated, accelerate, import_state_dict
 from bayesops.convert import convert
-from bayesops.engine import Prediction, predict
+from bayesops.engine import Prediction, optimize, predict
 from bayesops.kl import kl_divergence
-from bayesops.optimize import optimize
 from bayesops.sampling import checkpoint_contexts, sampling
 
 if _library.lacks_cuda():

@@ -5,8 +5,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from bayesops._arguments import wrong_type, wrong_value
 from bayesops.nn.gaussian import GaussianLayer
-from bayesops.ops._arguments import wrong_type, wrong_value
 
 
 def kl_divergence(module: nn.Module, num_samples: int = 1) -> Tensor:

@@ -8,12 +8,13 @@ module, so that one with tensors in it moves and is saved with the layer that ho
 
 import copy
 import math
+from numbers import Real
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from bayesops.ops._arguments import wrong_type, wrong_value
+from bayesops._arguments import wrong_type, wrong_value
 
 __all__ = ["Distribution", "Gaussian", "Laplace", "LogUniform", "Prior", "ScaleMixture", "as_prior"]
 
@@ -58,7 +59,7 @@ class Prior(nn.Module):
             else:
                 self.register_buffer(name, value)
             return
-        if isinstance(value, bool) or not isinstance(value, (int, float)):
+        if isinstance(value, bool) or not isinstance(value, Real):
             wrong_type(type(self).__name__, name, "a number or a floating tensor", type(value).__name__)
         if not math.isfinite(value):
             wrong_value(type(self).__name__, name, "finite", value)

@@ -8,7 +8,7 @@ from weakref import WeakSet
 import torch
 from torch import Tensor, nn
 
-from bayesops.ops._arguments import seed_tensor, wrong_value
+from bayesops._arguments import seed_tensor, wrong_value
 
 _FRESH_SEED_BOUND = 2**63 - 1
 
@@ -19,7 +19,9 @@ class Streams:
     def __init__(self, *, remembers: bool = True) -> None:
         """Layers are remembered as called in a block, unless nothing of it is for a backward pass."""
         self._remembers = remembers
-        self._by_layer: dict[nn.Module, int] = {}
+        # By the layer's id, which torch.compile guards, as it does not a module that is a key: layers that are compiled
+        # one by one share their code. The layer is there to stay alive.
+        self._by_layer: dict[int, tuple[int, nn.Module]] = {}
         self._explicit: set[int] = set()
         self._next = 0
 
@@ -35,14 +37,16 @@ class Streams:
         if explicit is not None:
             self._claim(layer, explicit)
             return explicit
-        stream = self._by_layer.get(layer)
-        if stream is None:
-            while self._next in self._explicit:
-                self._next += 1
-            stream = self._by_layer[layer] = self._next
+        known = self._by_layer.get(id(layer))
+        if known is not None:
+            return known[0]
+        while self._next in self._explicit:
             self._next += 1
-            if self._remembers:
-                _remember(layer)
+        stream = self._next
+        self._by_layer[id(layer)] = stream, layer
+        self._next += 1
+        if self._remembers:
+            _remember(layer)
         return stream
 
     def _claim(self, layer: nn.Module, stream: int) -> None:
@@ -50,7 +54,7 @@ class Streams:
             _remember(layer)
         if stream in self._explicit:
             return
-        for other, taken in self._by_layer.items():
+        for taken, other in self._by_layer.values():
             if taken == stream and other is not layer:
                 raise ValueError(
                     f"sampling: {type(layer).__name__}.stream is {stream}, which this block gave to another layer, "
@@ -59,20 +63,33 @@ class Streams:
         self._explicit.add(stream)
 
 
-class _Context:
+class Block:
+    """What a `sampling` block gives to the layers that are called in it."""
+
     def __init__(self, seed: int | Tensor, streams: Streams) -> None:
         self.seed = seed
         self.streams = streams
+        self._moved: Tensor | None = None
 
     def seed_on(self, device: torch.device) -> Tensor:
         """Return the seed on `device`, made and moved once."""
         seed = self.seed
         if isinstance(seed, Tensor) and seed.device == device:
             return seed
+        if self._moved is not None and self._moved.device == device:
+            return self._moved
         moved = seed.to(device) if isinstance(seed, Tensor) else seed_tensor("sampling", seed, device)
-        if not is_captured(device):  # then it is not there before the graph runs
-            self.seed = moved
+        if _serves_all_calls(moved):
+            self._moved = moved
         return moved
+
+
+def _serves_all_calls(seed: Tensor) -> bool:
+    """Whether later calls of the block can use `seed`, in whatever mode they run."""
+    if torch.compiler.is_compiling() or type(seed) is not Tensor:  # it may be of the tracing alone
+        return False
+    # One that is captured is not there before the graph runs.
+    return not (seed.is_inference() or seed.is_meta or is_captured(seed.device))
 
 
 def is_captured(device: torch.device) -> bool:
@@ -83,7 +100,7 @@ def is_captured(device: torch.device) -> bool:
 class _Current(threading.local):
     """The innermost block of a thread; not a ContextVar, since `torch.compile` cannot read one."""
 
-    context: _Context | None = None
+    block: Block | None = None
 
 
 _current = _Current()
@@ -92,7 +109,7 @@ _called_in_block: WeakSet[nn.Module] = WeakSet()
 
 
 @contextmanager
-def sampling(seed: int | Tensor, *, streams: Streams | None = None) -> Iterator[None]:
+def sampling(seed: int | Tensor) -> Iterator[None]:
     """Within the block, Bayesian layers draw from `seed`: one draw of the whole network, which can be made again.
 
     Each layer gets a stream of its own, numbered by order of first use in the block, unless its attribute `stream` is
@@ -108,8 +125,6 @@ def sampling(seed: int | Tensor, *, streams: Streams | None = None) -> Iterator[
     seed : int or int64 Tensor
         One draw, ``[]``. Under `torch.vmap` it may be the mapped argument; that is how `bayesops.predict` makes all
         draws of a chunk in one pass.
-    streams : Streams, optional
-        The numbering of another block, to be continued.
 
     Raises
     ------
@@ -129,31 +144,36 @@ def sampling(seed: int | Tensor, *, streams: Streams | None = None) -> Iterator[
             wrong_value("sampling", "seed", "one draw, of shape [] (bayesops.predict makes many)", tuple(seed.shape))
     else:
         seed = int(seed_tensor("sampling", seed, torch.device("cpu")))
-    with sampling_many(seed, Streams() if streams is None else streams):
+    with sampling_many(seed, Streams()):
         yield
 
 
 @contextmanager
 def sampling_many(seed: int | Tensor, streams: Streams) -> Iterator[None]:
-    """As `sampling`, and `seed` may be ``[S]``: for layers that are given S draws at a time, and know it."""
-    with _within(_Context(seed, streams)):
+    """As `sampling`, with the numbering of other blocks; `seed` may be ``[S]``, for layers that are given S draws."""
+    with _within(Block(seed, streams)):
         yield
 
 
 @contextmanager
-def _within(context: _Context | None) -> Iterator[None]:
-    outer = _current.context
-    _current.context = context
+def _within(block: Block | None) -> Iterator[None]:
+    outer = _current.block
+    _current.block = block
     try:
         yield
     finally:
-        _current.context = outer
+        _current.block = outer
+
+
+def current_block() -> Block | None:
+    """Return the innermost block of this thread."""
+    return _current.block
 
 
 def checkpoint_contexts() -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
     """For `torch.utils.checkpoint.checkpoint` in a `sampling` block: what is computed again draws the same again.
 
-    The backward pass computes again what was not kept, and does so behind the end of the block, or, on a GPU, in a
+    The backward pass computes again what was not kept, and does so after the end of the block, or, on a GPU, in a
     thread of its own, where there is none. To be given as ``context_fn``; outside of blocks it changes nothing.
 
     Returns
@@ -161,29 +181,39 @@ def checkpoint_contexts() -> tuple[AbstractContextManager[None], AbstractContext
     tuple of context managers
         Of the forward pass, which needs none, and of its repetition: the block that is open now.
 
+    Raises
+    ------
+    RuntimeError
+        Within `torch.vmap` or `torch.func.grad`, where gradients are recorded.
+
     Examples
     --------
     >>> with bo.sampling(seed=0):
     ...     y = checkpoint(block, x, use_reentrant=False, context_fn=bo.checkpoint_contexts)
     >>> y.sum().backward()
     """
-    return nullcontext(), _within(_current.context)
+    if torch.is_grad_enabled() and torch._C._functorch.maybe_current_level() is not None:
+        raise RuntimeError(
+            "checkpoint_contexts: torch checkpoints no activations within torch.vmap or torch.func.grad, whose tensors "
+            "are gone when the backward pass computes them again"
+        )
+    return nullcontext(), _within(_current.block)
 
 
 def layer_seed(layer: nn.Module, stream: int | None, device: torch.device) -> tuple[Tensor, int]:
-    """Seed and stream for one call of `layer`: the context's, or a fresh seed ``[]`` from torch's generator.
+    """Seed and stream for one call of `layer`: the block's, or a fresh seed ``[]`` from torch's generator.
 
     Raises
     ------
     RuntimeError
         If a backward pass computes again what was drawn in a block, and has lost the block.
     """
-    context = _current.context
-    if context is None:
+    block = _current.block
+    if block is None:
         if not torch.compiler.is_compiling() and layer in _called_in_block:
             _leave_block(layer)
         return torch.randint(0, _FRESH_SEED_BOUND, (), dtype=torch.int64, device=device), stream or 0
-    return context.seed_on(device), context.streams.of(layer, stream)
+    return block.seed_on(device), block.streams.of(layer, stream)
 
 
 def _remember(layer: nn.Module) -> None:

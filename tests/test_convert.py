@@ -244,9 +244,29 @@ def test_models_are_built_gaussian(name):
     assert len(layers) == sum(isinstance(m, (nn.Conv2d, nn.Linear)) for m in plain.modules())
     assert {layer.estimator for layer in layers} == {"flipout"}
     with pytest.raises(
-        ValueError, match=r"models\.build: argument 'posterior' must be one of bernoulli, gaussian, got"
+        ValueError, match=r"models\.build: argument 'posterior' must be one of 'bernoulli', 'gaussian', got"
     ):
         bo.models.build(name, bayesian=True, posterior="laplace")
+
+
+@pytest.mark.parametrize(
+    ("model", "options"),
+    [
+        (nn.Sequential(nn.ConvTranspose2d(2, 3, 3), nn.ReLU()), {}),
+        (nn.Sequential(nn.utils.parametrizations.weight_norm(nn.Linear(2, 3))), {}),
+        (nn.Linear(2, 3), {"where": nn.Conv2d}),
+        (nn.Linear(2, 3), {"where": lambda name, layer: False}),
+        (nn.ReLU(), {"where": "last"}),
+    ],
+)
+def test_a_model_that_would_stay_as_it_is_is_refused(model, options):
+    with pytest.raises(ValueError, match=f"convert: argument 'model' must be .*Conv1d.* got {type(model).__name__}"):
+        bo.convert(model, **options)
+
+
+def test_what_is_no_module_is_refused():
+    with pytest.raises(TypeError, match=r"convert: argument 'model' must be a torch.nn.Module, got function"):
+        bo.convert(lambda x: x)
 
 
 def test_twice_is_once():
@@ -321,4 +341,4 @@ def test_transformers_draw_in_eval_mode(options, activation):
         assert not torch.equal(first, second)
         torch.testing.assert_close(mean, expected)
     plain = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True).eval()
-    assert bo.convert(plain, where=lambda *_: False).activation_relu_or_gelu == plain.activation_relu_or_gelu
+    assert bo.convert(plain, where=[]).activation_relu_or_gelu == plain.activation_relu_or_gelu

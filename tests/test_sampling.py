@@ -231,3 +231,32 @@ class TestCheckpointing:
         torch.manual_seed(1)
         found = self.gradients(network, checkpoint(network, X, use_reentrant=False, **options))
         assert all(map(torch.equal, found, expected))
+
+
+def test_a_block_serves_all_modes_one_after_another():
+    layer, x = bo.nn.BernoulliLinear(6, 4), torch.randn(3, 6)
+    with bo.sampling(0):
+        expected = layer(x)
+    with bo.sampling(0):
+        with torch.inference_mode():
+            assert torch.equal(layer(x), expected)
+        layer(x).sum().backward()
+    with bo.sampling(0):
+        torch.export.export(layer, (x,))
+        assert torch.equal(layer(x), expected)
+    with bo.sampling(0):
+        layer.to_empty(device="meta")(x.to("meta"))
+        assert torch.equal(bo.nn.BernoulliLinear(6, 4)(x).isnan(), torch.zeros(3, 4).bool())
+
+
+def test_checkpoints_are_refused_where_torch_has_none():
+    layer = bo.nn.BernoulliLinear(6, 4)
+
+    def checkpointed(x):
+        return checkpoint(layer, x, use_reentrant=False, context_fn=bo.checkpoint_contexts).sum()
+
+    with bo.sampling(0):
+        with pytest.raises(RuntimeError, match=r"checkpoint_contexts: torch checkpoints no .* within torch\.vmap"):
+            torch.func.grad(checkpointed)(X)
+        with torch.no_grad():
+            assert torch.vmap(checkpointed)(X).shape == (3,)

@@ -6,11 +6,11 @@ from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
+from bayesops._arguments import wrong_type
 from bayesops.accelerate import bayesian_torch, blitz, others, pytorch_bayesiancnn, torch_dropout, torchbnn
 from bayesops.accelerate._peer_layer import PeerLayer, blank
 from bayesops.accelerate._takeover import Found, Takeover
 from bayesops.nn._stochastic import Stochastic
-from bayesops.ops._arguments import wrong_type
 
 # A layer goes to the first that knows it.
 _LIBRARIES = (bayesian_torch, torchbnn, blitz, pytorch_bayesiancnn)

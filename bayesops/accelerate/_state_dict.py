@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from bayesops._arguments import wrong_type, wrong_value
 from bayesops.nn.gaussian import GaussianLayer
-from bayesops.ops._arguments import wrong_type, wrong_value
 
 # Below, log(exp(sigma) - 1) is log sigma to the last digit of a double.
 _LOW = -40.0

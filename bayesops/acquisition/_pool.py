@@ -5,8 +5,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from bayesops._arguments import check_count, wrong_type, wrong_value
 from bayesops.engine import Prediction, predict
-from bayesops.ops._arguments import wrong_type, wrong_value
 
 Pool = Tensor | tuple[Tensor, ...] | Iterable[Any]
 
@@ -38,8 +38,7 @@ def predictions(
 
 
 def _batches(name: str, pool: Pool, batch_size: int) -> Iterable[Any]:
-    if not isinstance(batch_size, int) or batch_size < 1:
-        wrong_value(name, "batch_size", "an int of at least 1", repr(batch_size))
+    batch_size = check_count(name, "batch_size", batch_size)
     if isinstance(pool, Tensor):
         if pool.dim() == 0 or len(pool) == 0:
             wrong_value(name, "pool", "of at least one point", f"shape {tuple(pool.shape)}")

@@ -1,12 +1,13 @@
 """BatchBALD: a batch whose labels, taken together, say most about the weights."""
 
-import warnings
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from bayesops._arguments import check_count, wrong_value
+from bayesops._messages import warn_user
 from bayesops.acquisition._pool import Pool, predictions
 from bayesops.acquisition.joint_entropy import Configurations
 from bayesops.acquisition.scores import random, top_k
@@ -15,7 +16,6 @@ from bayesops.nn import Dropout
 from bayesops.nn._stochastic import Stochastic
 from bayesops.nn.bernoulli import _Bernoulli
 from bayesops.nn.gaussian import GaussianLayer
-from bayesops.ops._arguments import wrong_value
 from bayesops.random import sample_seeds
 
 # Nats. Equal points differ by the rounding of float32, which must not decide between them.
@@ -97,8 +97,7 @@ def batch_bald(
     name = "batch_bald"
     counts = {"k": k, "num_samples": num_samples, "max_configurations": max_configurations}
     for argument, value in (counts if candidates is None else counts | {"candidates": candidates}).items():
-        if not isinstance(value, int) or value < 1:
-            wrong_value(name, argument, "an int of at least 1", repr(value))
+        check_count(name, argument, value)
     _warn_of_noise_by_example(name, model)
     parts = predictions(name, model, pool, num_samples, seed, batch_size, options, return_samples=True)
     positions, probabilities = _candidates(parts, candidates)
@@ -170,5 +169,5 @@ def _warn_of_noise_by_example(name: str, model: Any) -> None:
             f"{name}: {type(layer).__name__} {why}: its noise is each example's own, and what labels have in common is "
             "lost; use a layer that draws weights"
         )
-        warnings.warn(message, stacklevel=3)
+        warn_user(message)
         return

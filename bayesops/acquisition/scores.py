@@ -7,10 +7,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from bayesops._arguments import check_count, wrong_type, wrong_value
 from bayesops.acquisition._pool import Pool, predictions
 from bayesops.engine import Prediction
 from bayesops.engine.output import selected
-from bayesops.ops._arguments import as_int, wrong_type, wrong_value
 from bayesops.random import sample_seeds
 
 
@@ -126,10 +126,9 @@ def random(num_points: int, *, seed: int | Tensor = 0) -> Tensor:
     Raises
     ------
     ValueError, TypeError
-        A number of points that is negative or no int, a seed that is none.
+        A number of points that is negative or no int; a seed that is none.
     """
-    if as_int("random", "num_points", "an int", num_points) < 0:
-        wrong_value("random", "num_points", "at least 0", num_points)
+    check_count("random", "num_points", num_points, 0)
     return (sample_seeds(seed, num_points) & (2**53 - 1)).double() * 2.0**-53
 
 
@@ -159,8 +158,8 @@ def top_k(scores: Tensor, k: int) -> Tensor:
         wrong_type("top_k", "scores", "a tensor", type(scores).__name__)
     if scores.dim() != 1:
         wrong_value("top_k", "scores", "of shape [N]", f"shape {tuple(scores.shape)}")
-    if not isinstance(k, int) or not 1 <= k <= len(scores):
-        wrong_value("top_k", "k", f"an int from 1 to {len(scores)}, the number of scores", repr(k))
+    if check_count("top_k", "k", k) > len(scores):
+        wrong_value("top_k", "k", f"no more than the number of scores, {len(scores)}", k)
     if scores.isnan().any():
         wrong_value("top_k", "scores", "without NaN", f"{int(scores.isnan().sum())} of them")
     return scores.sort(descending=True, stable=True).indices[:k]

@@ -5,6 +5,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
+from bayesops._messages import first_line
 from bayesops.cli._arguments import UsageError
 
 if TYPE_CHECKING:
@@ -40,13 +41,13 @@ def load(
     try:
         model, inputs = model.to(device), tuple(tensor.to(device) for tensor in inputs)
     except Exception as error:
-        raise UsageError(f"--device {device} is not to be had: {_first_line(error)}") from error
+        raise UsageError(f"--device {device} is not to be had: {first_line(error)}") from error
     try:
         with torch.no_grad():
             model.eval()(*inputs)
     except Exception as error:
         shapes = ", ".join(str(tuple(tensor.shape)) for tensor in inputs)
-        raise UsageError(f"{name} does not take an input of shape {shapes}: {_first_line(error)}") from error
+        raise UsageError(f"{name} does not take an input of shape {shapes}: {first_line(error)}") from error
     return model, inputs
 
 
@@ -74,7 +75,7 @@ def _imported(name: str) -> tuple["nn.Module", "tuple[Tensor, ...] | None"]:
         for part in attribute.split("."):
             found = getattr(found, part)
     except Exception as error:
-        raise UsageError(f"cannot import {name}: {_first_line(error)}") from error
+        raise UsageError(f"cannot import {name}: {first_line(error)}") from error
     if isinstance(found, nn.Module):
         return found, None
     if not callable(found):
@@ -84,7 +85,7 @@ def _imported(name: str) -> tuple["nn.Module", "tuple[Tensor, ...] | None"]:
     try:
         made = found()
     except Exception as error:
-        raise UsageError(f"{name}() failed: {_first_line(error)}") from error
+        raise UsageError(f"{name}() failed: {first_line(error)}") from error
     model, inputs = made if isinstance(made, tuple) and len(made) == 2 else (made, None)
     inputs = (inputs,) if isinstance(inputs, Tensor) else inputs
     are_tensors = isinstance(inputs, (tuple, list)) and all(isinstance(tensor, Tensor) for tensor in inputs)
@@ -93,8 +94,3 @@ def _imported(name: str) -> tuple["nn.Module", "tuple[Tensor, ...] | None"]:
             f"{name}() must return a torch.nn.Module, or one with its input; it returned {type(made).__name__}"
         )
     return model, None if inputs is None else tuple(inputs)
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__

@@ -6,11 +6,11 @@ from typing import Any
 
 from torch import nn
 
+from bayesops._arguments import check_choice, wrong_type, wrong_value
 from bayesops.convert._bernoulli import BernoulliPosterior
 from bayesops.convert._gaussian import GaussianPosterior
-from bayesops.convert._selection import Where, selection
+from bayesops.convert._selection import CONVERTIBLE, Where, selection
 from bayesops.nn._stochastic import Stochastic
-from bayesops.ops._arguments import wrong_value
 
 __all__ = ["POSTERIORS", "convert"]
 
@@ -63,9 +63,10 @@ def convert(model: nn.Module, posterior: str = "bernoulli", *, where: Where = No
     ------
     ValueError
         An unknown posterior, or a value out of range; a name in `where` that no module has, or whose module cannot be
-        converted.
+        converted; a model without any layer to convert (but an
+        empty list as `where` asks for that, and a Bayesian model is one already).
     TypeError
-        An option that the posterior does not have, a `where` of another kind.
+        An option that the posterior does not have, a `where` of another kind, a model that is no module.
 
     Notes
     -----
@@ -82,8 +83,7 @@ def convert(model: nn.Module, posterior: str = "bernoulli", *, where: Where = No
     >>> bo.convert(trained, p=0.1)
     >>> bo.convert(trained, "gaussian", delta=0.05, prior_at_weight=True)
     """
-    if posterior not in POSTERIORS:
-        wrong_value("convert", "posterior", f"one of {', '.join(map(repr, POSTERIORS))}", repr(posterior))
+    check_choice("convert", "posterior", posterior, POSTERIORS)
     known = [field.name for field in fields(POSTERIORS[posterior]) if field.init]
     for name in options:
         if name not in known:
@@ -91,7 +91,14 @@ def convert(model: nn.Module, posterior: str = "bernoulli", *, where: Where = No
                 f"convert: argument '{name}' is no option of posterior={posterior!r}, which has {', '.join(known)}"
             )
     make = POSTERIORS[posterior](**options)
+    if not isinstance(model, nn.Module):
+        wrong_type("convert", "model", "a torch.nn.Module", type(model).__name__)
     chosen = selection(model, where)
+    draws = any(isinstance(module, Stochastic) for module in model.modules())
+    if not chosen and not draws and where != []:
+        layers = ", ".join(kind.__name__ for kind in CONVERTIBLE)
+        limits = "no subclasses, none with hooks" + ("" if where is None else ", chosen by 'where'")
+        wrong_value("convert", "model", f"one with layers to convert: {layers} ({limits})", type(model).__name__)
     model = copy.deepcopy(model)
     replacements: dict[nn.Module, nn.Module] = {}
     for name, module in model.named_modules(remove_duplicate=False):

@@ -3,14 +3,15 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from numbers import Real
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from bayesops._arguments import wrong_value
 from bayesops.convert._selection import constructor_arguments
 from bayesops.nn import GaussianConv1d, GaussianConv2d, GaussianConv3d, GaussianLinear
-from bayesops.ops._arguments import wrong_value
 from bayesops.priors import Gaussian, as_prior
 
 _LAYERS: dict[type[nn.Module], Callable[..., Any]] = {
@@ -37,8 +38,8 @@ class GaussianPosterior:
 
     def __post_init__(self) -> None:
         for name in ("delta", "floor"):
-            value = getattr(self, name)
-            if not isinstance(value, (int, float)) or not 0.0 < value < math.inf:
+            value: Any = getattr(self, name)
+            if not isinstance(value, (int, float, Real)) or not 0.0 < float(value) < math.inf:
                 wrong_value("convert", name, "a finite number greater than 0", repr(value))
         if self.prior_at_weight:
             for name in ("prior", "bias_prior"):

@@ -5,11 +5,12 @@ from typing import Any
 
 from torch import nn
 
-from bayesops.ops._arguments import wrong_type, wrong_value
+from bayesops._arguments import wrong_type, wrong_value
+from bayesops.engine.state import has_hooks
 
 Where = Callable[[str, nn.Module], bool] | str | type[nn.Module] | Iterable[str | type[nn.Module]] | None
 
-_CONVERTIBLE = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
+CONVERTIBLE = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
 
 
 def selection(model: nn.Module, where: Where) -> set[str]:
@@ -34,7 +35,7 @@ def selection(model: nn.Module, where: Where) -> set[str]:
             if item not in modules:
                 wrong_value("convert", "where", "names of modules of the model", repr(item))
             if item not in convertible:
-                wanted = f"names of plain layers ({', '.join(t.__name__ for t in _CONVERTIBLE)})"
+                wanted = f"names of plain layers ({', '.join(t.__name__ for t in CONVERTIBLE)})"
                 wrong_value("convert", "where", wanted, f"{item!r}, which is a {type(modules[item]).__name__}")
             chosen.add(item)
         elif isinstance(item, type):
@@ -55,5 +56,4 @@ def constructor_arguments(layer: Any) -> tuple[Any, ...]:
 
 
 def _is_convertible(module: nn.Module) -> bool:
-    hooked = module._forward_hooks or module._forward_pre_hooks or module._backward_hooks or module._backward_pre_hooks
-    return type(module) in _CONVERTIBLE and not hooked
+    return type(module) in CONVERTIBLE and not has_hooks(module)

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from torch import Tensor
 
 from bayesops import random
+from bayesops._arguments import check_choice, check_floating, wrong_value
 from bayesops.data.spatter import spatter
-from bayesops.ops._arguments import check_floating
 
 
 def _noise(images: Tensor, strength: float, seed: int) -> Tensor:
@@ -59,9 +59,7 @@ def corrupt(images: Tensor, kind: str = "noise", strength: float = 0.4, seed: in
         Images that are not floating.
     """
     check_floating("corrupt", "images", images)
-    if kind not in CORRUPTIONS:
-        raise ValueError(f"corrupt: argument 'kind' must be one of {', '.join(CORRUPTIONS)}, got {kind!r}")
+    check_choice("corrupt", "kind", kind, CORRUPTIONS)
     if not 0 <= strength <= (math.inf if kind == "noise" else 1):
-        wanted = "must not be negative" if kind == "noise" else "must be in [0, 1]"
-        raise ValueError(f"corrupt: argument 'strength' {wanted} ({kind}), got {strength}")
+        wrong_value("corrupt", "strength", f"{'at least 0' if kind == 'noise' else 'in [0, 1]'} ({kind})", strength)
     return CORRUPTIONS[kind](images, strength, seed)

@@ -12,8 +12,8 @@ from torch import Tensor
 from torch.nn import functional
 from torch.utils.data import Dataset
 
+from bayesops._arguments import wrong_value
 from bayesops.data.camvid import open_image
-from bayesops.ops._arguments import wrong_value
 
 Size = tuple[int, int]
 Pair = tuple[Tensor, Tensor]

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from bayesops.ops._arguments import as_int, wrong_value
+from bayesops._arguments import check_count
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,7 @@ class LabelledImages:
     def subset(self, num_train: int, num_test: int) -> "LabelledImages":
         """Return the first images of each part (all of them where there are fewer); a negative number is an error."""
         for argument, value in (("num_train", num_train), ("num_test", num_test)):
-            if as_int("subset", argument, "an int", value) < 0:
-                wrong_value("subset", argument, "at least 0", value)
+            check_count("subset", argument, value, 0)
         return LabelledImages(
             self.name,
             self.train_images[:num_train],

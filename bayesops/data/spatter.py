@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from bayesops import random
-from bayesops.ops._arguments import check_floating, wrong_type, wrong_value
+from bayesops._arguments import check_choice, check_floating, wrong_type, wrong_value
 
 _FUNCTION = "spatter"
 _GREY = 63 / 255
@@ -91,8 +91,7 @@ def _check(images: Any, severity: Any, first: Any) -> None:
     for argument, value in (("severity", severity), ("first", first)):
         if not isinstance(value, int) or isinstance(value, bool):
             wrong_type(_FUNCTION, argument, "an int", type(value).__name__)
-    if severity not in _SEVERITIES:
-        wrong_value(_FUNCTION, "severity", f"one of {', '.join(map(str, _SEVERITIES))}", severity)
+    check_choice(_FUNCTION, "severity", severity, _SEVERITIES)
     if first < 0:
         wrong_value(_FUNCTION, "first", "at least 0", first)
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bayesops.ops._arguments import wrong_type, wrong_value
+from bayesops._arguments import wrong_type, wrong_value
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,10 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from bayesops._messages import first_line
 from bayesops.engine.moments import Moments
 from bayesops.engine.prediction import Prediction
 from bayesops.engine.tally import Tally
-from bayesops.engine.tracer import first_line
 
 if TYPE_CHECKING:  # a build of torch may lack it
     from torch.distributed import ProcessGroup

@@ -21,7 +21,7 @@ class Way(Enum):
     """How a node takes all draws at once."""
 
     DRAW = auto()  # a Bayesian layer that takes a seed for each draw
-    FUSED = auto()  # the same with what follows it, see `bayesops.optimize`
+    FUSED = auto()  # the same with what follows it, see `optimize`
     DROPOUT = auto()
     STACKWISE = auto()  # treats all leading dimensions alike
     BATCHWISE = auto()  # treats the first dimension as a batch

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
+from bayesops._arguments import wrong_value
 from bayesops.engine.steps import Value
-from bayesops.ops._arguments import wrong_value
 
 Output = int | str | Callable[[Any], Any] | None
 

@@ -11,14 +11,14 @@ from torch import Tensor, nn
 from torch.nn.parameter import UninitializedParameter
 from torch.utils import _pytree as pytree
 
+from bayesops._messages import first_line, warn_user
 from bayesops.engine.chunks import assumed_activation_bytes, drawn_weight_bytes, draws_at_once
 from bayesops.engine.output import Output, joined, selected, selected_of_draws
 from bayesops.engine.plan import Plan, Watch, plan_of, reject
 from bayesops.engine.state import Unchanged
 from bayesops.engine.steps import Value
-from bayesops.engine.tracer import NoPlan, first_line
-from bayesops.engine.warn import warn_user
-from bayesops.sampling import Streams, is_captured, sampling
+from bayesops.engine.tracer import NoPlan
+from bayesops.sampling import Streams, is_captured, sampling_many
 
 PATHS = ("plan", "vmap", "loop")
 _LONG = {"plan": "a traced plan", "vmap": "torch.vmap"}
@@ -153,7 +153,7 @@ class Draws:
     def _call(self, seed: Tensor) -> Value:
         # A model may overwrite its arguments: every draw starts from what was given.
         arguments = [a.clone() if isinstance(a, Tensor) else a for a in self._arguments]
-        with sampling(seed, streams=self._streams):
+        with sampling_many(seed, self._streams):
             return self._model(*arguments)
 
     def _by_loop(self, seeds: Tensor) -> Value:

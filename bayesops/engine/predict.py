@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from bayesops._arguments import check_choice, wrong_type, wrong_value
 from bayesops.engine.distributed import combined, failing_together, gathered_in_turn, share
 from bayesops.engine.output import Output
 from bayesops.engine.paths import PATHS, Draws
@@ -16,7 +17,6 @@ from bayesops.engine.plan import Watch
 from bayesops.engine.prediction import Prediction, concatenated
 from bayesops.engine.progress import Progress, progress_bar
 from bayesops.engine.tally import Tally
-from bayesops.ops._arguments import wrong_type, wrong_value
 from bayesops.random import sample_seeds
 
 if TYPE_CHECKING:  # a build of torch may lack it
@@ -49,14 +49,12 @@ class Request:
         auto = self.num_samples == "auto"
         if not auto and not _is_count(self.num_samples):
             wrong_value("predict", "num_samples", "'auto' or an int of at least 1", repr(self.num_samples))
-        if self.link not in LINKS:
-            wrong_value("predict", "link", f"one of {', '.join(map(repr, LINKS))}", repr(self.link))
+        check_choice("predict", "link", self.link, LINKS)
         if self.chunk_size != "auto" and not _is_count(self.chunk_size):
             wrong_value("predict", "chunk_size", "'auto' or an int of at least 1", repr(self.chunk_size))
         if self.path not in ("auto", *PATHS):
             wrong_value("predict", "path", f"'auto' or one of {', '.join(map(repr, PATHS))}", repr(self.path))
-        if self.shard not in SHARDS:
-            wrong_value("predict", "shard", f"one of {', '.join(map(repr, SHARDS))}", repr(self.shard))
+        check_choice("predict", "shard", self.shard, SHARDS)
         if not _is_count(self.max_samples):
             wrong_value("predict", "max_samples", "an int of at least 1", repr(self.max_samples))
         if not isinstance(self.tolerance, Real):

@@ -17,7 +17,7 @@ from bayesops.engine.trace import target_name
 from bayesops.engine.tracer import IN_PLACE_OPERATORS
 from bayesops.nn.dropout import Dropout
 from bayesops.ops._epilogue import Epilogue, apply_epilogue, follows_layer
-from bayesops.sampling import Streams, sampling, sampling_many
+from bayesops.sampling import Streams, sampling_many
 
 Value = Any  # a tensor, or what a model's Python code makes of one
 Places = dict[fx.Node, int]
@@ -122,7 +122,7 @@ class Mapped(Step):
 
     def run(self, chunk: Chunk) -> Value:
         def of_one_draw(seed: Tensor, *values: Value) -> Value:
-            with sampling(seed, streams=chunk.streams):
+            with sampling_many(seed, chunk.streams):
                 return self._call(chunk, dict(zip(self._draws, values, strict=True)))
 
         return torch.vmap(of_one_draw)(chunk.seeds, *[chunk.values[self._places[node]] for node in self._draws])

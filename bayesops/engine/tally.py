@@ -5,11 +5,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from bayesops._arguments import wrong_type, wrong_value
+from bayesops._messages import warn_user
 from bayesops.engine.moments import Moments
 from bayesops.engine.prediction import Prediction
 from bayesops.engine.quantiles import QuantileSketch
-from bayesops.engine.warn import warn_user
-from bayesops.ops._arguments import wrong_type, wrong_value
 
 
 class Tally:

@@ -11,10 +11,11 @@ import torch
 from torch import Tensor, fx, nn
 from torch.overrides import TorchFunctionMode
 
-from bayesops import sampling
+from bayesops._messages import first_line
 from bayesops.engine.state import Unchanged
 from bayesops.nn._stochastic import Stochastic
 from bayesops.nn.fused import Fused
+from bayesops.sampling import current_block
 
 # What `a += b` calls, and what it does where nobody sees that `a` is overwritten.
 IN_PLACE_OPERATORS = {
@@ -167,7 +168,7 @@ def _surroundings() -> tuple[Any, ...]:
     """Return what blocks of the model's own would change, and a graph would not repeat."""
     kinds = ("cpu", "cuda")
     autocast = tuple(torch.is_autocast_enabled(kind) and torch.get_autocast_dtype(kind) for kind in kinds)
-    return sampling._current.context, autocast
+    return current_block(), autocast
 
 
 class _SeesRandomNumbers(TorchFunctionMode):
@@ -228,9 +229,3 @@ def _names(model: nn.Module, inputs: int) -> list[str]:
     if len(parameters) < inputs or required:
         raise NoPlan(f"{inputs} inputs were given, and its forward function takes {len(parameters)}")
     return [parameter.name for parameter in parameters[:inputs]]
-
-
-def first_line(error: BaseException) -> str:
-    """Name the kind of `error` and the first line of its message."""
-    text = str(error).strip()
-    return f"{type(error).__name__}: {text.splitlines()[0]}" if text else type(error).__name__

@@ -1,16 +1,18 @@
 """The negative evidence lower bound, estimated on minibatches."""
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from bayesops._arguments import check_count, check_number, seed_tensor, wrong_value
+from bayesops._messages import first_line
 from bayesops.kl import closed_form_kl, gaussian_layers, monte_carlo_kl
-from bayesops.ops._arguments import check_number, seed_tensor, wrong_value
 from bayesops.random import sample_seeds
-from bayesops.sampling import Streams, layer_seed, sampling
+from bayesops.sampling import Streams, layer_seed, sampling_many
 
 
 class ELBOTerms(NamedTuple):
@@ -96,22 +98,19 @@ class ELBO(nn.Module):
         batched: bool = True,
     ) -> None:
         super().__init__()
-        for name, value in (("num_data", num_data), ("num_samples", num_samples)):
-            if not isinstance(value, int) or value < 1:
-                wrong_value("ELBO", name, "an int of at least 1", value)
-        check_number("ELBO", "kl_weight", kl_weight)
+        _check_weight(kl_weight)
         gaussian_layers("ELBO", model, "model")
         self.model = model
-        self.num_data = num_data
+        self.num_data = check_count("ELBO", "num_data", num_data)
         self.kl_weight = kl_weight
-        self.num_samples = num_samples
+        self.num_samples = check_count("ELBO", "num_samples", num_samples)
         self.nll = nll
         self.batched = batched
 
     def forward(
         self,
-        inputs: Tensor | Sequence[Any],
-        target: Tensor,
+        inputs: Any,
+        target: Any,
         *,
         seed: int | Tensor | None = None,
         kl_weight: float | None = None,
@@ -121,8 +120,8 @@ class ELBO(nn.Module):
 
     def terms(
         self,
-        inputs: Tensor | Sequence[Any],
-        target: Tensor,
+        inputs: Any,
+        target: Any,
         *,
         seed: int | Tensor | None = None,
         kl_weight: float | None = None,
@@ -131,14 +130,14 @@ class ELBO(nn.Module):
 
         Parameters
         ----------
-        inputs : Tensor or tuple
-            The argument, or arguments, of the model.
+        inputs : Tensor, or tuple or list
+            The argument of the model, or its arguments.
         target : Tensor
-            Second argument of `nll`.
+            Second argument of `nll`, which may take something else.
         seed : int or int64 Tensor, optional
             An int or ``[]``: the draws are those of ``bayesops.random.sample_seeds(seed, num_samples)``. ``[S]``: one
             seed for each draw. None: the seed of the `bayesops.sampling` block, or a fresh one from torch's generator
-            of the target's device.
+            of the target's device (without a tensor: of the model's).
         kl_weight : float, optional
             In place of the constructor's.
 
@@ -147,17 +146,18 @@ class ELBO(nn.Module):
         RuntimeError
             Where `torch.vmap` cannot take the model: see `batched`.
         ValueError
-            An `nll` that is no scalar, seeds that are not `num_samples`.
+            An `nll` that is no scalar, seeds that are not `num_samples`, a weight that is negative or no number.
         """
-        arguments = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
+        arguments = tuple(inputs) if isinstance(inputs, (tuple, list)) else (inputs,)
         layers = gaussian_layers("ELBO", self.model, "model")
         weight = self.kl_weight if kl_weight is None else kl_weight
-        check_number("ELBO", "kl_weight", weight)
-        seeds = self._seeds(seed, target.device)
+        _check_weight(weight)
+        device = target.device if isinstance(target, Tensor) else next(self.model.parameters()).device
+        seeds = self._seeds(seed, device)
         streams = Streams()
 
         def draw(seed: Tensor) -> tuple[Tensor, ...]:
-            with sampling(seed, streams=streams):
+            with sampling_many(seed, streams):
                 nll = self.nll(self.model(*arguments), target)
                 if not isinstance(nll, Tensor) or nll.dim() != 0:
                     got = f"shape {tuple(nll.shape)}" if isinstance(nll, Tensor) else type(nll).__name__
@@ -192,13 +192,19 @@ class ELBO(nn.Module):
         except Exception as error:
             with torch.no_grad():
                 draw(seeds[0])  # a model that is at fault itself fails again, by its own error
-            reason = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
             raise RuntimeError(
                 f"ELBO: torch.vmap cannot take this model, so its {len(seeds)} samples do not run as one call; with "
-                f"batched=False they run one after another ({reason})"
+                f"batched=False they run one after another ({first_line(error)})"
             ) from error
         return [values.mean(0) for values in samples]
 
     def extra_repr(self) -> str:
         """Show the constructor's arguments."""
         return f"num_data={self.num_data}, kl_weight={self.kl_weight}, num_samples={self.num_samples}"
+
+
+def _check_weight(weight: float | Tensor) -> None:
+    """Check the weight of the divergence; of a tensor, which may be on a GPU, the number is not looked at."""
+    check_number("ELBO", "kl_weight", weight)
+    if not isinstance(weight, Tensor) and not 0 <= weight < math.inf:
+        wrong_value("ELBO", "kl_weight", "finite and at least 0", weight)

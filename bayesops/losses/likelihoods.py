@@ -7,11 +7,12 @@ Bayesian deep learning for computer vision?", NIPS 2017, sections 2.2 and 3.1.
 
 import math
 from collections.abc import Sequence
+from numbers import Real
 
 import torch
 from torch import Tensor
 
-from bayesops.ops._arguments import check_floating, wrong_type, wrong_value
+from bayesops._arguments import check_choice, check_floating, wrong_type, wrong_value
 
 REDUCTIONS = ("none", "mean", "sum")
 
@@ -112,8 +113,8 @@ def _residual_and_log_var(
         wrong_type(name, "target", "a tensor", type(target).__name__)
     if target.shape != mean.shape:
         wrong_value(name, "target", f"of the mean's shape {tuple(mean.shape)}", f"shape {tuple(target.shape)}")
-    if isinstance(log_var, (int, float)):
-        log_var = torch.full((), log_var, dtype=mean.dtype, device=mean.device)
+    if isinstance(log_var, (int, float, Real)):
+        log_var = torch.full((), log_var, dtype=torch.promote_types(mean.dtype, torch.float32), device=mean.device)
     check_floating(name, "log_var", log_var)
     log_var = _aligned(name, log_var, mean.shape)
     dtype = torch.promote_types(torch.promote_types(mean.dtype, log_var.dtype), torch.float32)
@@ -148,8 +149,7 @@ def _broadcasts(shape: Sequence[int], to: Sequence[int]) -> bool:
 
 
 def _reduced(name: str, value: Tensor, mask: Tensor | None, reduction: str) -> Tensor:
-    if reduction not in REDUCTIONS:
-        wrong_value(name, "reduction", f"one of {', '.join(map(repr, REDUCTIONS))}", repr(reduction))
+    check_choice(name, "reduction", reduction, REDUCTIONS)
     if mask is not None:
         value = torch.where(mask, value, 0.0)
     if reduction == "none":

@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from bayesops.ops._arguments import wrong_type, wrong_value
+from bayesops._arguments import check_count, wrong_type
 from bayesops.ops.logit_noise_cross_entropy import logit_noise_cross_entropy
 from bayesops.sampling import layer_seed
 
@@ -54,9 +54,7 @@ class LogitNoiseCrossEntropy(nn.Module):
         stream: int | None = None,
     ) -> None:
         super().__init__()
-        if not isinstance(num_samples, int) or num_samples < 1:
-            wrong_value("LogitNoiseCrossEntropy", "num_samples", "an int of at least 1", repr(num_samples))
-        self.num_samples = num_samples
+        self.num_samples = check_count("LogitNoiseCrossEntropy", "num_samples", num_samples)
         self.register_buffer("weight", weight)
         self.ignore_index = ignore_index
         self.reduction = reduction

@@ -6,8 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from bayesops._arguments import check_count, check_number, wrong_type, wrong_value
 from bayesops.nn.bernoulli import _Bernoulli
-from bayesops.ops._arguments import check_number, wrong_type, wrong_value
 
 _PLAIN = (
     nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d,
@@ -83,8 +83,7 @@ def dropout_regularisation(
     name = "dropout_regularisation"
     if not isinstance(model, nn.Module):
         wrong_type(name, "model", "a torch.nn.Module", type(model).__name__)
-    if not isinstance(num_data, int) or num_data < 1:
-        wrong_value(name, "num_data", "an int of at least 1", num_data)
+    num_data = check_count(name, "num_data", num_data)
     for argument, value in (("length_scale", length_scale), ("precision", precision)):
         check_number(name, argument, value)
         if not value > 0:

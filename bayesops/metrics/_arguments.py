@@ -5,8 +5,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from bayesops._arguments import check_choice, check_floating, wrong_type, wrong_value
 from bayesops.engine.prediction import Prediction
-from bayesops.ops._arguments import check_floating, wrong_type, wrong_value
 
 REDUCTIONS = ("mean", "sum", "none")
 # How far rounding, of bfloat16 above all, may take a value out of its range; in parts of the range.
@@ -87,13 +87,6 @@ def check_not_nan(function: str, name: str, values: Tensor) -> None:
         wrong_value(function, name, "free of NaN", f"{count} of them")
 
 
-def check_count(function: str, name: str, value: Any, least: int = 1) -> int:
-    """Return `value`, an int of at least `least`."""
-    if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        wrong_value(function, name, f"an int of at least {least}", repr(value))
-    return value
-
-
 def check_ignore_index(function: str, value: Any) -> int:
     """Return `value`, an int."""
     if not isinstance(value, int) or isinstance(value, bool):
@@ -103,8 +96,7 @@ def check_ignore_index(function: str, value: Any) -> int:
 
 def check_reduction(function: str, reduction: str) -> None:
     """Check for one of the three."""
-    if reduction not in REDUCTIONS:
-        wrong_value(function, "reduction", f"one of {', '.join(map(repr, REDUCTIONS))}", repr(reduction))
+    check_choice(function, "reduction", reduction, REDUCTIONS)
 
 
 def reduced(values: Tensor, reduction: str, counts: Tensor | None = None) -> Tensor:

@@ -5,8 +5,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from bayesops._arguments import check_floating, wrong_value
 from bayesops.metrics._arguments import at_least_float32
-from bayesops.ops._arguments import check_floating, wrong_value
 
 _ELEMENTS_AT_ONCE = 2**22
 

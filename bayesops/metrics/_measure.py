@@ -5,7 +5,7 @@ from typing import Any, Generic, NoReturn, Protocol, TypeVar
 
 from torch import Tensor
 
-from bayesops.ops._arguments import wrong_type, wrong_value
+from bayesops._arguments import wrong_type, wrong_value
 
 Result = TypeVar("Result")
 

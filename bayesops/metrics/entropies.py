@@ -5,10 +5,10 @@ import math
 import torch
 from torch import Tensor
 
+from bayesops._arguments import check_floating, wrong_value
 from bayesops.engine.prediction import Prediction
 from bayesops.metrics._arguments import at_least_float32, probabilities_of
 from bayesops.metrics._draws import check_draws, class_dim, mean_over_draws
-from bayesops.ops._arguments import check_floating, wrong_value
 
 
 def predictive_entropy(probabilities: Tensor | Prediction, *, dim: int = 1, base: float | None = None) -> Tensor:

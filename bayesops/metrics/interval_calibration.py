@@ -6,13 +6,13 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
+from bayesops._arguments import check_choice, check_floating, wrong_type, wrong_value
 from bayesops.engine.prediction import Prediction
 from bayesops.metrics._arguments import check_device, check_shape
 from bayesops.metrics._bins import counts_of
 from bayesops.metrics._measure import Measure, Part, Sum
 from bayesops.metrics.intervals import check_level, half_width, mean_and_variance
 from bayesops.metrics.results import IntervalCalibrationData
-from bayesops.ops._arguments import check_floating, wrong_type, wrong_value
 
 DISTRIBUTIONS = ("gaussian", "laplace")
 LEVELS = tuple(i / 20 for i in range(1, 20))
@@ -56,11 +56,8 @@ class IntervalCalibration(Measure[IntervalCalibrationData]):
             check_level("IntervalCalibration", level, "levels")
         if not levels or any(low >= high for low, high in pairwise(levels)):
             wrong_value("IntervalCalibration", "levels", "ascending numbers, at least one", levels)
-        if distribution not in DISTRIBUTIONS:
-            wanted = f"one of {', '.join(map(repr, DISTRIBUTIONS))}"
-            wrong_value("IntervalCalibration", "distribution", wanted, repr(distribution))
         self.levels = levels
-        self.distribution = distribution
+        self.distribution = check_choice("IntervalCalibration", "distribution", distribution, DISTRIBUTIONS)
         super().__init__()
 
     def _fresh_parts(self) -> dict[str, Part]:

@@ -7,11 +7,11 @@ from statistics import NormalDist
 import torch
 from torch import Tensor
 
+from bayesops._arguments import check_floating, wrong_type, wrong_value
 from bayesops.engine.prediction import Prediction
 from bayesops.metrics._arguments import at_least_float32, check_device, check_shape
 from bayesops.metrics._draws import check_draws
 from bayesops.metrics.results import Interval
-from bayesops.ops._arguments import check_floating, wrong_type, wrong_value
 
 # torch.quantile takes 2**24 elements and no more.
 _ELEMENTS_AT_ONCE = 2**24

@@ -3,11 +3,11 @@
 import torch
 from torch import Tensor
 
+from bayesops._arguments import check_count, wrong_value
 from bayesops.engine.prediction import Prediction
 from bayesops.metrics._arguments import (
     check_class_range,
     check_classes,
-    check_count,
     check_device,
     check_ignore_index,
     check_shape,
@@ -17,7 +17,6 @@ from bayesops.metrics._arguments import (
 from bayesops.metrics._measure import Measure, Part, Sum
 from bayesops.metrics._torchmetrics import classification
 from bayesops.metrics.results import IoU
-from bayesops.ops._arguments import wrong_value
 
 
 class MeanIoU(Measure[IoU]):

@@ -3,10 +3,10 @@
 import torch
 from torch import Tensor
 
+from bayesops._arguments import check_floating, wrong_value
 from bayesops.metrics._arguments import check_device, check_not_nan
 from bayesops.metrics._torchmetrics import classification
 from bayesops.metrics.results import Detection
-from bayesops.ops._arguments import check_floating, wrong_value
 
 
 @torch.no_grad()

@@ -3,12 +3,12 @@
 import torch
 from torch import Tensor
 
-from bayesops.metrics._arguments import check_count, check_device, check_not_nan, check_shape
+from bayesops._arguments import check_count, check_floating, wrong_type, wrong_value
+from bayesops.metrics._arguments import check_device, check_not_nan, check_shape
 from bayesops.metrics._measure import Measure, Part
 from bayesops.metrics._ranking import Groups, Ranking
 from bayesops.metrics.reliability import EXACT_LIMIT
 from bayesops.metrics.results import RejectionCurve
-from bayesops.ops._arguments import check_floating, wrong_type, wrong_value
 
 
 class Rejection(Measure[RejectionCurve]):

@@ -5,13 +5,13 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from bayesops._arguments import check_count, wrong_value
 from bayesops.engine.prediction import Prediction
-from bayesops.metrics._arguments import check_count, check_ignore_index, check_range, counted, probabilities_of
+from bayesops.metrics._arguments import check_ignore_index, check_range, counted, probabilities_of
 from bayesops.metrics._bins import bin_of, counts_of, equal_edges, sums_of
 from bayesops.metrics._measure import Measure, Part, Sum
 from bayesops.metrics._ranking import Groups, Ranking
 from bayesops.metrics.results import ReliabilityData
-from bayesops.ops._arguments import wrong_value
 
 EXACT_LIMIT = 2**23
 

@@ -5,6 +5,7 @@ import math
 import torch
 from torch import Tensor
 
+from bayesops._arguments import check_floating, wrong_type, wrong_value
 from bayesops.engine.prediction import Prediction
 from bayesops.metrics._arguments import (
     at_least_float32,
@@ -20,7 +21,6 @@ from bayesops.metrics._arguments import (
 from bayesops.metrics._draws import check_draws
 from bayesops.metrics._measure import Measure, Part, Sum
 from bayesops.metrics.results import Scores
-from bayesops.ops._arguments import check_floating, wrong_type, wrong_value
 
 
 def negative_log_likelihood(

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
+from bayesops._arguments import check_floating, wrong_value
 from bayesops.engine.prediction import Prediction
 from bayesops.metrics._arguments import check_ignore_index, counted, probabilities_of
-from bayesops.ops._arguments import check_floating, wrong_value
 
 _ELEMENTS_AT_ONCE = 2**22
 

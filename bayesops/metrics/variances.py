@@ -2,11 +2,11 @@
 
 from torch import Tensor
 
+from bayesops._arguments import check_floating, wrong_type, wrong_value
 from bayesops.engine.prediction import Prediction
 from bayesops.metrics._arguments import at_least_float32, check_device, check_shape, probabilities_of
 from bayesops.metrics._draws import check_draws, mean_over_draws
 from bayesops.metrics.results import Variances
-from bayesops.ops._arguments import check_floating, wrong_type, wrong_value
 
 
 def classification_variances(samples: Tensor | Prediction) -> Variances:

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from bayesops._arguments import check_choice, wrong_value
 from bayesops.convert import POSTERIORS, convert
 from bayesops.models.alexnet import AlexNet
 from bayesops.models.lenet import LeNet5
@@ -15,7 +16,6 @@ from bayesops.models.one_conv_one_fc import OneConvOneFC
 from bayesops.models.resnet import ResNet18
 from bayesops.models.three_conv_three_fc import ThreeConvThreeFC
 from bayesops.models.two_conv_one_fc import TwoConvOneFC
-from bayesops.ops._arguments import wrong_value
 
 MODELS: dict[str, Callable[..., nn.Module]] = {
     "lenet5": LeNet5,
@@ -59,8 +59,7 @@ def build(name: str, bayesian: bool = False, posterior: str = "bernoulli", **opt
         An unknown name or posterior; a posterior, or an option of `convert`, without `bayesian`.
     """
     for argument, value, known in (("name", name, MODELS), ("posterior", posterior, POSTERIORS)):
-        if value not in known:
-            wrong_value("models.build", argument, f"one of {', '.join(known)}", repr(value))
+        check_choice("models.build", argument, value, known)
     of_convert = {"where", *(field.name for field in fields(POSTERIORS[posterior]))}
     convert_options = {key: options.pop(key) for key in of_convert & options.keys()}
     if not bayesian:

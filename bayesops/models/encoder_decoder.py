@@ -6,8 +6,8 @@ from itertools import pairwise
 from torch import Tensor, nn
 from torch.nn import functional
 
+from bayesops._arguments import check_choice, check_probability, wrong_type, wrong_value
 from bayesops.nn import Dropout
-from bayesops.ops._arguments import check_probability, wrong_type, wrong_value
 from bayesops.ops.dropout import GRANULARITIES
 
 HEADS = (None, "each", "shared")
@@ -76,10 +76,8 @@ class EncoderDecoder(nn.Module):
             wrong_type(name, "widths", "ints", widths)
         if len(widths) < 2 or min(widths) < 1:
             wrong_value(name, "widths", "at least two ints of at least 1", widths)
-        if log_var not in HEADS:
-            wrong_value(name, "log_var", f"one of {', '.join(map(repr, HEADS))}", repr(log_var))
-        if granularity not in GRANULARITIES:
-            wrong_value(name, "granularity", f"one of {', '.join(map(repr, GRANULARITIES))}", repr(granularity))
+        check_choice(name, "log_var", log_var, HEADS)
+        check_choice(name, "granularity", granularity, GRANULARITIES)
         check_probability(name, p)
 
         def dropout(inner: bool) -> nn.Module:

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from bayesops import ops
-from bayesops.ops._arguments import wrong_value
+from bayesops._arguments import wrong_value
 from bayesops.priors import Gaussian, LogUniform, Prior
 
 
@@ -26,13 +26,15 @@ class Posterior(NamedTuple):
             prior_mu, prior_sigma = self.prior.mu, self.prior.sigma
             if not isinstance(prior_mu, Tensor) and not isinstance(prior_sigma, Tensor):
                 return ops.gaussian_kl(self.mu, self.rho, prior_mu, prior_sigma)
-        dtype = torch.promote_types(self.mu.dtype, torch.float32)
-        mu = self.mu.to(dtype)
+            if isinstance(prior_mu, Tensor) and not isinstance(prior_sigma, Tensor) and self._fits(prior_mu):
+                offset = self.mu.to(self._dtype) - prior_mu  # weights around those of a trained network, say
+                return ops.gaussian_kl(offset, self.rho.to(offset.dtype), 0.0, prior_sigma)
+        mu = self.mu.to(self._dtype)
         if self.rho is not None:
-            sigma = functional.softplus(self.rho.to(dtype))
+            sigma = functional.softplus(self.rho.double())  # whose gradient is 0 / 0 where it is subnormal
         else:
             assert self.log_alpha is not None
-            relative = torch.exp(self.log_alpha.to(dtype) / 2)
+            relative = torch.exp(self.log_alpha.to(self._dtype) / 2)
             if isinstance(self.prior, LogUniform):
                 mu, sigma = torch.ones_like(mu), relative  # it depends on alpha alone: no 0 / 0 where a mean is 0
             else:
@@ -42,6 +44,16 @@ class Posterior(NamedTuple):
             got = "None" if terms is None else f"{tuple(terms.shape)}"
             wrong_value("kl_loss", "prior", f"one whose kl has the parameter's shape {tuple(mu.shape)}", got)
         return terms.sum(dtype=torch.float64)
+
+    @property
+    def _dtype(self) -> torch.dtype:
+        return torch.promote_types(self.mu.dtype, torch.float32)
+
+    def _fits(self, of_prior: Tensor) -> bool:
+        try:
+            return torch.broadcast_shapes(of_prior.shape, self.mu.shape) == self.mu.shape
+        except RuntimeError:
+            return False
 
     def monte_carlo_kl(self, seed: Tensor, stream: int) -> Tensor:
         """Log q − log prior at the draws of `seed` (averaged where it is ``[S]``), float64 ``[]``."""

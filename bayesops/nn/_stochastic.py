@@ -5,8 +5,8 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
-from bayesops.ops._arguments import check_stream, seed_tensor, wrong_value
-from bayesops.sampling import Streams, _current, layer_seed
+from bayesops._arguments import check_stream, seed_tensor, wrong_value
+from bayesops.sampling import Streams, current_block, layer_seed
 
 _Module = TypeVar("_Module", bound=nn.Module)
 _Layer = TypeVar("_Layer", bound="Stochastic")
@@ -74,9 +74,10 @@ class Stochastic(nn.Module):
         (`per_sample`), its seed is ``[S]``, S times the same.
         """
         seed, stream = self._draw_from(input.device)
-        block = None if _current.context is None else _current.context.seed
-        if per_sample and seed.dim() == 0 and isinstance(block, Tensor) and block.dim() == 1:
-            seed = seed.expand(block.shape)
+        block = current_block()
+        seeds = None if block is None else block.seed
+        if per_sample and seed.dim() == 0 and isinstance(seeds, Tensor) and seeds.dim() == 1:
+            seed = seed.expand(seeds.shape)
         return seed, stream
 
     def _stochastic_repr(self) -> str:

@@ -11,10 +11,10 @@ from torch.nn.modules.conv import _ConvNd
 from torch.nn.modules.utils import _pair, _single, _triple
 
 from bayesops import ops
+from bayesops._arguments import check_choice, check_probability
 from bayesops.nn._padding import pad_input
 from bayesops.nn._samples import has_samples, over_examples
 from bayesops.nn._stochastic import Stochastic
-from bayesops.ops._arguments import check_probability, wrong_value
 from bayesops.ops._epilogue import apply_epilogue
 from bayesops.ops.fused import Epilogue, masked_conv_fused
 from bayesops.ops.masked_conv import GRANULARITIES
@@ -25,10 +25,8 @@ class _Bernoulli(Stochastic):
 
     def _set_mask_options(self, p: float, granularity: str, rescale: bool, per_example: bool) -> None:
         name = type(self).__name__
-        if granularity not in GRANULARITIES:
-            wrong_value(name, "granularity", f"one of {', '.join(map(repr, GRANULARITIES))}", repr(granularity))
+        self.granularity = check_choice(name, "granularity", granularity, GRANULARITIES)
         self.p = check_probability(name, p)
-        self.granularity = granularity
         self.rescale = rescale
         self.per_example = per_example
 

@@ -3,8 +3,8 @@
 from torch import Tensor
 
 from bayesops import ops
+from bayesops._arguments import check_choice, check_probability, check_stream
 from bayesops.nn._stochastic import Stochastic
-from bayesops.ops._arguments import check_probability, check_stream, wrong_value
 from bayesops.ops.dropout import GRANULARITIES
 
 
@@ -30,11 +30,8 @@ class Dropout(Stochastic):
 
     def __init__(self, p: float = 0.5, granularity: str = "element", *, stream: int | None = None) -> None:
         super().__init__()
-        if granularity not in GRANULARITIES:
-            wanted = f"one of {', '.join(map(repr, GRANULARITIES))}"
-            wrong_value("Dropout", "granularity", wanted, repr(granularity))
+        self.granularity = check_choice("Dropout", "granularity", granularity, GRANULARITIES)
         self.p = check_probability("Dropout", p)
-        self.granularity = granularity
         self.stream = None if stream is None else check_stream("Dropout", stream)
 
     def forward(self, input: Tensor, mask: Tensor | None = None) -> Tensor:

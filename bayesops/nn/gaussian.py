@@ -24,11 +24,11 @@ from torch.nn import functional
 from torch.nn.modules.conv import _ConvNd
 
 from bayesops import ops
+from bayesops._arguments import check_choice, check_count
 from bayesops.nn._padding import pad_input
 from bayesops.nn._posterior import Posterior
 from bayesops.nn._samples import has_samples, over_examples
 from bayesops.nn._stochastic import Stochastic
-from bayesops.ops._arguments import wrong_value
 from bayesops.ops._epilogue import apply_epilogue
 from bayesops.ops._gaussian_arguments import BIAS_STREAM
 from bayesops.ops._softplus_variance_rules import variance_of
@@ -81,9 +81,7 @@ class GaussianLayer(Stochastic):
     ) -> None:
         """Make the parameters, of the shapes of torch's layer `plain`."""
         self.estimator = estimator
-        if variance not in VARIANCES:
-            wrong_value(type(self).__name__, "variance", f"one of {', '.join(map(repr, VARIANCES))}", repr(variance))
-        self.variance = variance
+        self.variance = check_choice(type(self).__name__, "variance", variance, VARIANCES)
         self.rho_init, self.log_alpha_init = rho_init, log_alpha_init
         weight, bias = plain.weight.shape, None if plain.bias is None else plain.bias.shape
         shapes = {
@@ -120,10 +118,7 @@ class GaussianLayer(Stochastic):
 
     @estimator.setter
     def estimator(self, estimator: str) -> None:
-        if estimator not in ESTIMATORS:
-            wanted = f"one of {', '.join(map(repr, ESTIMATORS))}"
-            wrong_value(type(self).__name__, "estimator", wanted, repr(estimator))
-        self._estimator = estimator
+        self._estimator = check_choice(type(self).__name__, "estimator", estimator, ESTIMATORS)
 
     def _estimate(self, input: Tensor, epilogue: Epilogue | None, **geometry: Any) -> Tensor:
         """Draw the output for `input`, padded already."""
@@ -198,10 +193,8 @@ class GaussianLayer(Stochastic):
             An unknown reduction, `num_samples` below 1, a prior whose tensors do not have the parameter's shape.
         """
         name = type(self).__name__
-        if reduction not in REDUCTIONS:
-            wrong_value(name, "reduction", f"one of {', '.join(map(repr, REDUCTIONS))}", repr(reduction))
-        if not isinstance(num_samples, int) or num_samples < 1:
-            wrong_value(name, "num_samples", "an int of at least 1", num_samples)
+        check_choice(name, "reduction", reduction, REDUCTIONS)
+        check_count(name, "num_samples", num_samples)
         parts = [part for part in (self._closed_form_kl(), self._monte_carlo_kl(num_samples)) if part is not None]
         total = parts[0] if len(parts) == 1 else parts[0] + parts[1]
         if reduction == "sum":

@@ -3,8 +3,8 @@
 from torch import Tensor
 
 from bayesops import random
+from bayesops._arguments import check_stream, wrong_type, wrong_value
 from bayesops.nn._stochastic import Stochastic
-from bayesops.ops._arguments import check_stream, wrong_type, wrong_value
 
 
 class LogitNoise(Stochastic):

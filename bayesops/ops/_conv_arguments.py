@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from bayesops.ops._arguments import Seed, check_like_input, padding_pairs, per_dim, wrong_value
+from bayesops._arguments import Seed, wrong_value
+from bayesops.ops._arguments import check_like_input, padding_pairs, per_dim
 
 IntPerDim = int | Sequence[int]
 Padding = int | Sequence[int] | str

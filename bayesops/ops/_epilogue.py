@@ -5,7 +5,8 @@ from typing import NamedTuple
 
 from torch import Size, Tensor
 
-from bayesops.ops._arguments import check_like_input, wrong_type, wrong_value
+from bayesops._arguments import wrong_type, wrong_value
+from bayesops.ops._arguments import check_like_input
 from bayesops.ops._conv_arguments import check_shape
 from bayesops.ops._layout import output_size
 

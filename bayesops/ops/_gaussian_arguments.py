@@ -7,15 +7,8 @@ from torch import Tensor
 from torch._ops import OpOverload
 from torch.nn import functional
 
-from bayesops.ops._arguments import (
-    Seed,
-    check_floating,
-    check_like_input,
-    check_stream,
-    seed_tensor,
-    wrong_type,
-    wrong_value,
-)
+from bayesops._arguments import Seed, check_floating, check_stream, seed_tensor, wrong_type, wrong_value
+from bayesops.ops._arguments import check_like_input
 from bayesops.ops._conv_arguments import (
     IntPerDim,
     Padding,

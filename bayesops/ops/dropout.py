@@ -8,16 +8,17 @@ networks", CVPR 2015 (whole channels).
 import torch
 from torch import Tensor
 
-from bayesops.ops import _dropout_rules  # noqa: F401  registers fake, autograd and vmap
-from bayesops.ops._arguments import (
+from bayesops._arguments import (
     Seed,
     check_floating,
-    check_mask,
     check_probability,
     check_stream,
     seed_tensor,
+    wrong_choice,
     wrong_value,
 )
+from bayesops.ops import _dropout_rules  # noqa: F401  registers fake, autograd and vmap
+from bayesops.ops._arguments import check_mask
 from bayesops.ops._dispatch import call
 
 GRANULARITIES = {"element": 0, "channel": 1}
@@ -81,7 +82,7 @@ def dropout(
     check_stream(operator, stream)
     code = GRANULARITIES.get(granularity, -1)
     if code < 0:
-        wrong_value(operator, "granularity", f"one of {', '.join(map(repr, GRANULARITIES))}", repr(granularity))
+        wrong_choice(operator, "granularity", GRANULARITIES, granularity)
     check_floating(operator, "input", input)
     if seed is None and isinstance(mask, Tensor):
         base_dims = 2 if code else input.dim()

@@ -16,8 +16,8 @@ ICLR 2018, section 3.1, equations 3 and 4.
 import torch
 from torch import Tensor
 
+from bayesops._arguments import Seed
 from bayesops.ops import _sampled_conv_rules  # noqa: F401  registers fake, autograd, vmap and autocast
-from bayesops.ops._arguments import Seed
 from bayesops.ops._conv_arguments import IntPerDim, Padding
 from bayesops.ops._gaussian_arguments import sampled_weight_conv, sampled_weight_linear
 

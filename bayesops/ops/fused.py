@@ -18,8 +18,8 @@ They have no derivative: call them under `torch.no_grad`, or with nothing that r
 import torch
 from torch import Tensor
 
+from bayesops._arguments import Seed, check_floating, check_stream, seed_tensor, wrong_value
 from bayesops.ops import _fused_conv_rules, _lrt_draw_rules  # noqa: F401  register fake, autocast, CUDA
-from bayesops.ops._arguments import Seed, check_floating, check_stream, seed_tensor, wrong_value
 from bayesops.ops._conv_arguments import IntPerDim, Padding, check_shape
 from bayesops.ops._dispatch import call
 from bayesops.ops._epilogue import Epilogue, check_per_channel, check_residual

@@ -9,8 +9,9 @@ import math
 import torch
 from torch import Tensor
 
+from bayesops._arguments import check_floating, wrong_type, wrong_value
 from bayesops.ops import _gaussian_kl_rules  # noqa: F401  registers fake, autograd, vmap and CUDA
-from bayesops.ops._arguments import check_floating, check_like_input, wrong_type, wrong_value
+from bayesops.ops._arguments import check_like_input
 from bayesops.ops._dispatch import call
 
 _operator = torch.ops.bayesops.gaussian_kl.default

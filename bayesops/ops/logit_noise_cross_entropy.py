@@ -8,16 +8,9 @@ mean of the softmax over Monte-Carlo draws of the logits.
 import torch
 from torch import Tensor
 
+from bayesops._arguments import Seed, check_choice, check_floating, check_stream, seed_tensor, wrong_type, wrong_value
 from bayesops.ops import _logit_noise_cross_entropy_rules  # noqa: F401  registers fake, autograd, vmap and autocast
-from bayesops.ops._arguments import (
-    Seed,
-    check_floating,
-    check_like_input,
-    check_stream,
-    seed_tensor,
-    wrong_type,
-    wrong_value,
-)
+from bayesops.ops._arguments import check_like_input
 from bayesops.ops._dispatch import call
 from bayesops.random import sample_seeds
 
@@ -140,8 +133,7 @@ def _check_options(num_samples: int, reduction: str, average: str) -> None:
     if num_samples < 1:
         wrong_value(_NAME, "num_samples", "at least 1", num_samples)
     for argument, value, known in (("reduction", reduction, _REDUCTIONS), ("average", average, _AVERAGES)):
-        if value not in known:
-            wrong_value(_NAME, argument, f"one of {', '.join(map(repr, known))}", repr(value))
+        check_choice(_NAME, argument, value, known)
 
 
 def _check_shapes(logits: Tensor, log_var: Tensor, target: Tensor) -> None:

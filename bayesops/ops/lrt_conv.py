@@ -19,8 +19,8 @@ operations (mean and variance)".
 import torch
 from torch import Tensor
 
+from bayesops._arguments import Seed, check_floating
 from bayesops.ops import _lrt_conv_rules  # noqa: F401  registers fake, autograd, vmap and autocast
-from bayesops.ops._arguments import Seed, check_floating
 from bayesops.ops._conv_arguments import (
     IntPerDim,
     Padding,

@@ -13,16 +13,17 @@ need in Bayesian deep learning for computer vision?", 2017, section 2.1.
 import torch
 from torch import Tensor
 
-from bayesops.ops import _masked_conv_rules  # noqa: F401  registers fake, autograd, vmap and autocast
-from bayesops.ops._arguments import (
+from bayesops._arguments import (
     Seed,
     check_floating,
-    check_mask,
     check_probability,
     check_stream,
     seed_tensor,
+    wrong_choice,
     wrong_value,
 )
+from bayesops.ops import _masked_conv_rules  # noqa: F401  registers fake, autograd, vmap and autocast
+from bayesops.ops._arguments import check_mask
 from bayesops.ops._conv_arguments import (
     IntPerDim,
     Padding,
@@ -266,7 +267,7 @@ def _masked_conv(
     check_stream(operator, stream)
     code = GRANULARITIES.get(granularity, -1)
     if code < 0:
-        wrong_value(operator, "granularity", f"one of {', '.join(map(repr, GRANULARITIES))}", repr(granularity))
+        wrong_choice(operator, "granularity", GRANULARITIES, granularity)
     check_floating(operator, "input", input)
     check_weight(operator, "weight", dims, weight, input, groups)
     if bias is not None:

@@ -7,7 +7,8 @@ is a fraction of the elements left to take it of.
 import torch
 from torch import Tensor
 
-from bayesops.ops._arguments import check_floating, per_dim, wrong_type, wrong_value
+from bayesops._arguments import check_floating, wrong_choice, wrong_type, wrong_value
+from bayesops.ops._arguments import per_dim
 from bayesops.ops._dispatch import call
 from bayesops.ops._max_pool_rules import pooled_size
 
@@ -74,7 +75,7 @@ def max_pool2d(
     check_floating(operator, "input", input)
     code = ACTIVATIONS.get(activation, -1)
     if code < 0:
-        wrong_value(operator, "activation", f"one of {', '.join(map(repr, ACTIVATIONS))}", repr(activation))
+        wrong_choice(operator, "activation", ACTIVATIONS, activation)
     if not isinstance(ceil_mode, bool):
         wrong_type(operator, "ceil_mode", "a bool", type(ceil_mode).__name__)
     window = per_dim(operator, "kernel_size", kernel_size, 2, 1)

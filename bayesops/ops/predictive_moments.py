@@ -8,7 +8,7 @@ Chan, Golub and LeVeque, "Updating formulae and a pairwise algorithm for computi
 import torch
 from torch import Tensor
 
-from bayesops.ops._arguments import check_floating, wrong_type, wrong_value
+from bayesops._arguments import check_floating, wrong_type, wrong_value
 from bayesops.ops._dispatch import call
 
 _operator = torch.ops.bayesops.add_predictive_moments.default

@@ -10,16 +10,9 @@ import torch
 from torch import Tensor
 
 from bayesops import priors
+from bayesops._arguments import Seed, check_floating, check_stream, seed_tensor, wrong_type, wrong_value
 from bayesops.ops import _sample_gaussian_rules  # noqa: F401  registers fake, autograd and vmap
-from bayesops.ops._arguments import (
-    Seed,
-    check_floating,
-    check_like_input,
-    check_stream,
-    seed_tensor,
-    wrong_type,
-    wrong_value,
-)
+from bayesops.ops._arguments import check_like_input
 from bayesops.ops._dispatch import call
 
 _operator = torch.ops.bayesops.sample_gaussian.default
@@ -156,4 +149,7 @@ def _sum(prior: priors.Prior, weights: Tensor, samples: int) -> Tensor:
     if weights.dtype in (torch.bfloat16, torch.float16):
         weights = weights.float()
     log_density = prior.log_prob(weights).double()
+    if log_density.shape != weights.shape:
+        wanted = f"one whose log_prob has the weights' shape {tuple(weights.shape)}"
+        wrong_value("sample_gaussian", "prior", wanted, f"shape {tuple(log_density.shape)}")
     return log_density.sum(list(range(samples, weights.dim()))) if weights.dim() > samples else log_density

@@ -8,11 +8,11 @@ from typing import Any
 import torch
 from torch import nn
 
+from bayesops._arguments import wrong_type, wrong_value
 from bayesops.convert._selection import constructor_arguments
 from bayesops.engine.state import has_hooks
 from bayesops.nn import BernoulliConv2d
 from bayesops.nn._stochastic import Stochastic
-from bayesops.ops._arguments import wrong_type, wrong_value
 from bayesops.optical.fourier_conv import FourierConv2d
 
 _LAST_STREAM = 2**32 - 1

@@ -1,6 +1,7 @@
 """A convolution by an optical processor, simulated."""
 
 import math
+from numbers import Real
 from typing import Literal
 
 import torch
@@ -8,8 +9,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from bayesops import random
+from bayesops._arguments import as_int, check_choice, check_floating, wrong_type, wrong_value
 from bayesops.nn.bernoulli import BernoulliConv2d
-from bayesops.ops._arguments import check_floating, check_like_input, check_mask, wrong_type, wrong_value
+from bayesops.ops._arguments import check_like_input, check_mask
 from bayesops.ops._epilogue import Epilogue, apply_epilogue
 from bayesops.optical.correlator import correlate
 from bayesops.optical.detector import DETECTIONS, SIGNS, Detector
@@ -109,8 +111,8 @@ class FourierConv2d(BernoulliConv2d):
         )  # fmt: skip
         self.input_bits = _check_bits("input_bits", input_bits)
         self.kernel_bits = _check_bits("kernel_bits", kernel_bits)
-        self.detection = _check_choice("detection", detection, DETECTIONS)
-        self.sign = _check_choice("sign", sign, SIGNS)
+        self.detection = check_choice(_NAME, "detection", detection, DETECTIONS)
+        self.sign = check_choice(_NAME, "sign", sign, SIGNS)
         if detection == "complex" and sign != "lost":
             wrong_value(_NAME, "sign", "left alone with detection='complex', which keeps the sign", repr(sign))
         self.readout_noise = _check_noise(readout_noise)
@@ -208,21 +210,18 @@ _NAME = FourierConv2d.__name__
 
 
 def _check_bits(argument: str, bits: int | None) -> int | None:
-    if bits is not None and (isinstance(bits, bool) or not isinstance(bits, int)):
-        wrong_type(_NAME, argument, "an int or None", type(bits).__name__)
-    if bits is not None and not 1 <= bits <= _MOST_BITS:
+    if bits is None:
+        return None
+    if isinstance(bits, bool):
+        wrong_type(_NAME, argument, "an int or None", "bool")
+    bits = as_int(_NAME, argument, "an int or None", bits)
+    if not 1 <= bits <= _MOST_BITS:
         wrong_value(_NAME, argument, f"in 1 to {_MOST_BITS}, or None", bits)
     return bits
 
 
-def _check_choice(argument: str, value: str, known: tuple[str, ...]) -> str:
-    if value not in known:
-        wrong_value(_NAME, argument, f"one of {', '.join(map(repr, known))}", repr(value))
-    return value
-
-
 def _check_noise(noise: float) -> float:
-    if not isinstance(noise, (int, float)):
+    if not isinstance(noise, Real):
         wrong_type(_NAME, "readout_noise", "a number", type(noise).__name__)
     if not 0 <= noise < math.inf:
         wrong_value(_NAME, "readout_noise", "finite and at least 0", noise)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayesops.ops._arguments import wrong_type, wrong_value
+from bayesops._arguments import wrong_type, wrong_value
 from bayesops.plot.style import STYLE
 
 if TYPE_CHECKING:

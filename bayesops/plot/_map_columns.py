@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from bayesops._arguments import wrong_value
 from bayesops.engine.prediction import Prediction
-from bayesops.ops._arguments import wrong_value
 from bayesops.plot._values import array, picture, wrong_shape
 
 FUNCTION = "uncertainty_maps"

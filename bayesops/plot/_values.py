@@ -6,7 +6,7 @@ from typing import Any, NoReturn
 import numpy as np
 from torch import Tensor
 
-from bayesops.ops._arguments import wrong_type, wrong_value
+from bayesops._arguments import wrong_type, wrong_value
 
 
 def array(function: str, argument: str, value: Any, dims: Sequence[int] | None = None) -> np.ndarray:

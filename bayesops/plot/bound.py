@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayesops.ops._arguments import wrong_type, wrong_value
+from bayesops._arguments import check_count, wrong_type, wrong_value
 from bayesops.plot._canvas import one_axes
 from bayesops.plot._values import array, wrong_shape
 from bayesops.plot.style import GREY, GRID, LEGEND, line
@@ -69,8 +69,7 @@ def elbo_terms(
     ...     ...
     >>> bo.plot.elbo_terms(history, num_data=len(training_set))
     """
-    if not isinstance(num_data, int) or num_data < 1:
-        wrong_value(_FUNCTION, "num_data", "an int of at least 1", num_data)
+    num_data = check_count(_FUNCTION, "num_data", num_data)
     loss, nll, kl = _terms(history)
     share = kl / num_data
     places = np.arange(1, len(nll) + 1) if steps is None else array(_FUNCTION, "steps", steps, (1,))

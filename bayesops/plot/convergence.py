@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from bayesops._arguments import check_count, wrong_value
 from bayesops.engine.prediction import Prediction
-from bayesops.ops._arguments import wrong_value
 from bayesops.plot._canvas import several_axes
 from bayesops.plot._values import array, class_names, series, wrong_shape
 from bayesops.plot.style import GREY, GRID, LEGEND, band, line
@@ -99,8 +99,7 @@ def _of_prediction(
         wrong_shape(_FUNCTION, "samples", "a prediction with draws of shape [T, N, C]", draws)
     if not -draws.shape[1] <= index < draws.shape[1]:
         wrong_value(_FUNCTION, "index", f"one of {draws.shape[1]} images", index)
-    if top < 1:
-        wrong_value(_FUNCTION, "top", "at least 1", top)
+    top = check_count(_FUNCTION, "top", top)
     names = class_names(_FUNCTION, classes, draws.shape[2])
     chosen = np.argsort(-draws[:, index].mean(0), kind="stable")[:top]
     return {names[number]: draws[:, index, number] for number in chosen}

@@ -2,8 +2,8 @@
 
 from typing import TYPE_CHECKING, Any
 
+from bayesops._arguments import wrong_type
 from bayesops.metrics.results import HistogramData
-from bayesops.ops._arguments import wrong_type
 from bayesops.plot._canvas import one_axes
 from bayesops.plot._values import array
 from bayesops.plot.style import COLOURS, EDGE, GRID, LEGEND, PALE

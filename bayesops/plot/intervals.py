@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from torch import Tensor
 
+from bayesops._arguments import as_int, wrong_type, wrong_value
 from bayesops.engine.prediction import Prediction
-from bayesops.ops._arguments import as_int, wrong_type, wrong_value
 from bayesops.plot._canvas import several_axes
 from bayesops.plot._values import array, class_names, picture, wrong_shape
 from bayesops.plot.style import EDGE, GRID, INK, LEGEND, PALE

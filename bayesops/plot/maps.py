@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from bayesops._arguments import wrong_value
 from bayesops.engine.prediction import Prediction
-from bayesops.ops._arguments import wrong_value
 from bayesops.plot._canvas import several_axes
 from bayesops.plot._map_columns import (
     FUNCTION,

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from bayesops.ops._arguments import wrong_type, wrong_value
+from bayesops._arguments import wrong_type, wrong_value
 from bayesops.plot._canvas import several_axes
 from bayesops.plot._values import array
 from bayesops.plot.style import GREY, GRID, INK, LEGEND, LINE_STYLES

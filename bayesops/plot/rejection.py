@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from bayesops._arguments import wrong_value
 from bayesops.metrics.results import RejectionCurve
-from bayesops.ops._arguments import wrong_value
 from bayesops.plot._canvas import one_axes
 from bayesops.plot._values import array, results
 from bayesops.plot.style import GREY, GRID, LEGEND, line

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayesops.ops._arguments import wrong_value
+from bayesops._arguments import wrong_value
 from bayesops.plot._canvas import one_axes
 from bayesops.plot._values import array, series, wrong_shape
 from bayesops.plot.style import GRID, LEGEND, band, line

@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from bayesops._arguments import wrong_value
 from bayesops.engine import predict
 from bayesops.engine.output import selected
-from bayesops.ops._arguments import wrong_value
 from bayesops.profiling.cases import Case
 from bayesops.profiling.subject import Batch, Subject
 from bayesops.profiling.timing import Spread

@@ -1,16 +1,16 @@
 """The profile of a model: T draws by every way there is, step by step, and what they are worth."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
+from bayesops._arguments import check_choice, check_count, wrong_type, wrong_value
 from bayesops.convert import convert
 from bayesops.engine.output import Output
 from bayesops.engine.predict import LINKS
-from bayesops.ops._arguments import wrong_type, wrong_value
 from bayesops.profiling import machine, twins
 from bayesops.profiling.accuracy import Accuracy, measure_accuracy
 from bayesops.profiling.breakdown import Breakdown, break_down
@@ -113,7 +113,7 @@ def profile(
     >>> print(cost.to_text())
     >>> cost.cases[0].ways["ours"].ratio.median, cost.accuracy[32].needed[0].num_samples
     """
-    counts = (num_samples,) if isinstance(num_samples, int) else tuple(num_samples)
+    counts = tuple(num_samples) if isinstance(num_samples, Iterable) else (num_samples,)
     _check_counts("num_samples", counts)
     _check_options(link, seconds, rivals, targets)
     if not isinstance(model, nn.Module):
@@ -188,13 +188,14 @@ class _Steps:
 
 
 def _check_counts(argument: str, counts: Sequence[int]) -> None:
-    if not counts or any(not isinstance(count, int) or count < 1 for count in counts):
-        wrong_value("profile", argument, "ints of at least 1", list(counts))
+    if not counts:
+        wrong_value("profile", argument, "at least one number", "none")
+    for count in counts:
+        check_count("profile", argument, count)
 
 
 def _check_options(link: str, seconds: float, rivals: Collection[str], targets: Sequence[float]) -> None:
-    if link not in LINKS:
-        wrong_value("profile", "link", f"one of {', '.join(map(repr, LINKS))}", repr(link))
+    check_choice("profile", "link", link, LINKS)
     if not seconds > 0:
         wrong_value("profile", "seconds", "above 0", seconds)
     if isinstance(rivals, str) or not set(rivals) <= set(RIVALS):

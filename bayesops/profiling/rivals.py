@@ -8,8 +8,8 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from bayesops._messages import first_line
 from bayesops.engine.paths import PATHS
-from bayesops.engine.tracer import first_line
 from bayesops.profiling import twins
 from bayesops.profiling.subject import Batch, Subject
 from bayesops.profiling.timing import free_memory, synchronise

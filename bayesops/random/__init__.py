@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from bayesops.ops._arguments import as_int, check_probability, check_stream, seed_tensor, wrong_type, wrong_value
+from bayesops._arguments import as_int, check_probability, check_stream, seed_tensor, wrong_type, wrong_value
 from bayesops.random import _rules  # noqa: F401  registers fake and vmap
 
 __all__ = ["bernoulli_mask", "normal", "sample_seeds", "signs"]

@@ -182,7 +182,7 @@ def test_draws_of_whole_networks_are_not_warned_of(model, pool):
         (ValueError, {"k": 41}, "'k' must be no more than the number of candidates, 40, got 41"),
         (ValueError, {"k": 7, "candidates": 6}, "'k' must be no more than the number of candidates, 6, got 7"),
         (ValueError, {"candidates": 0}, "'candidates' must be an int of at least 1, got 0"),
-        (ValueError, {"num_samples": "auto"}, "'num_samples' must be an int of at least 1, got 'auto'"),
+        (TypeError, {"num_samples": "auto"}, "'num_samples' must be an int of at least 1, got 'auto'"),
         (ValueError, {"max_configurations": 0}, "'max_configurations' must be an int of at least 1, got 0"),
         (ValueError, {"pool": []}, "'pool' must be of at least one batch, got none"),
         (TypeError, {"return_samples": True}, "'return_samples' is none of its options"),

@@ -247,7 +247,7 @@ def test_summary_takes_the_cases_of_two_threads():
         make_row(DROPOUT, threads=1, limit=None),
     )
     lines = report.summary(run).splitlines()
-    assert lines[-2] == f"| Plain convolution | `F.conv2d` | 1.50 – 3.00 | 80% – 90% | 1 of 1 |"
+    assert lines[-2] == "| Plain convolution | `F.conv2d` | 1.50 – 3.00 | 80% – 90% | 1 of 1 |"
     assert lines[-1] == f"| {DROPOUT.title} | `F.dropout` | 2.00 – 2.00 |  |  |"
 
 

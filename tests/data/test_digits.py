@@ -71,9 +71,9 @@ def test_digits_are_split_without_overlap():
 @pytest.mark.parametrize(
     ("sizes", "error", "message"),
     [
-        ((-1, 3), ValueError, "'num_train' must be at least 0, got -1"),
-        ((3, -1), ValueError, "'num_test' must be at least 0, got -1"),
-        ((2.5, 3), TypeError, "'num_train' must be an int, got float"),
+        ((-1, 3), ValueError, "'num_train' must be an int of at least 0, got -1"),
+        ((3, -1), ValueError, "'num_test' must be an int of at least 0, got -1"),
+        ((2.5, 3), TypeError, "'num_train' must be an int of at least 0, got 2.5"),
     ],
 )
 def test_a_subset_that_does_not_exist(sizes, error, message):

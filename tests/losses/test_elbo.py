@@ -1,9 +1,11 @@
 """The ELBO: its scaling, and its samples as one call."""
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 
 import bayesops as bo
 
@@ -189,7 +191,6 @@ def test_is_a_module():
     ("make", "message"),
     [
         (lambda: bo.losses.ELBO(network(), 0), "ELBO: argument 'num_data' must be an int of at least 1, got 0"),
-        (lambda: bo.losses.ELBO(network(), 10.5), "ELBO: argument 'num_data' must be an int"),
         (lambda: bo.losses.ELBO(network(), 10, num_samples=0), "ELBO: argument 'num_samples' must be an int"),
         (lambda: bo.losses.ELBO(nn.Linear(2, 2), 10), "ELBO: argument 'model' must be one with Gaussian layers"),
         (
@@ -210,7 +211,65 @@ def test_errors(make, message):
 def test_types_are_checked():
     with pytest.raises(TypeError, match=r"ELBO: argument 'model' must be a torch\.nn\.Module, got str"):
         bo.losses.ELBO("model", 10)
+    for value in (10.5, True, "all"):
+        with pytest.raises(TypeError, match=f"ELBO: argument 'num_data' must be an int of at least 1, got {value!r}"):
+            bo.losses.ELBO(network(), value)
     with pytest.raises(TypeError, match="ELBO: argument 'kl_weight' must be a number, got str"):
         bo.losses.ELBO(network(), 10, kl_weight="a")
     with pytest.raises(TypeError, match="ELBO: argument 'kl_weight' must be a number, got str"):
         bo.losses.ELBO(network(), 10)(X, Y, kl_weight="a")
+
+
+@pytest.mark.parametrize("weight", [-1.0, float("nan"), float("inf")])
+def test_weights_of_the_divergence_that_are_none(weight):
+    with pytest.raises(ValueError, match=f"ELBO: argument 'kl_weight' must be finite and at least 0, got {weight}"):
+        bo.losses.ELBO(network(), 10, weight)
+    with pytest.raises(ValueError, match=f"ELBO: argument 'kl_weight' must be finite and at least 0, got {weight}"):
+        bo.losses.ELBO(network(), 10)(X, Y, kl_weight=weight)
+    with pytest.raises(ValueError, match=r"ELBO: argument 'kl_weight' must be a number, got shape \(2,\)"):
+        bo.losses.ELBO(network(), 10)(X, Y, kl_weight=torch.ones(2))
+
+
+def test_numbers_of_numpy():
+    elbo = bo.losses.ELBO(network(), np.int64(10), np.float32(0.5), np.int32(2))
+    expected = bo.losses.ELBO(network(), 10, 0.5, 2)
+    assert (elbo.num_data, elbo.kl_weight, elbo.num_samples) == (10, 0.5, 2) == (expected.num_data, 0.5, 2)
+
+
+@pytest.mark.parametrize("num_samples", [1, 2])
+def test_inputs_and_targets_of_other_kinds(num_samples):
+    class Model(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = bo.nn.GaussianLinear(6, 6)
+
+        def forward(self, batch):
+            return self.layer(batch["x"])
+
+    model, x = Model(), torch.randn(5, 6)
+
+    def elbo(nll):
+        return bo.losses.ELBO(model, 10, num_samples=num_samples, nll=nll)
+
+    one = elbo(lambda output, t: (output - t).square().mean())
+    pair = elbo(lambda output, t: (output - t[0] + t[1]).square().mean())
+    none = elbo(lambda output, _: (output - x).square().mean())
+    expected = one({"x": x}, x, seed=1)
+    torch.testing.assert_close(pair({"x": x}, (x + 1, torch.ones(())), seed=1), expected)
+    torch.testing.assert_close(none({"x": x}, None, seed=1), expected)
+
+
+def test_checkpoints_within_one_call_of_all_samples_are_refused():
+    class Model(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.second = bo.nn.GaussianLinear(6, 8), bo.nn.GaussianLinear(8, 3)
+
+        def forward(self, x):
+            hidden = checkpoint(self.first, x, use_reentrant=False, context_fn=bo.checkpoint_contexts)
+            return self.second(hidden)
+
+    model, x, y = Model(), torch.randn(5, 6), torch.tensor([0, 1, 2, 0, 1])
+    with pytest.raises(RuntimeError, match=r"batched=False .*torch checkpoints no activations within torch\.vmap"):
+        bo.losses.ELBO(model, 10, num_samples=2)(x, y)
+    bo.losses.ELBO(model, 10, num_samples=2, batched=False)(x, y).backward()

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from scipy.integrate import quad
@@ -57,6 +58,13 @@ def test_it_is_the_negative_log_density(loss, shape, of_log_var, broadcast):
 def test_a_number_stands_for_a_log_variance_that_is_known(loss):
     mean, target = doubles(4, 2), doubles(4, 2)
     torch.testing.assert_close(loss(mean, target, 0.5), exact(loss, mean, target, torch.tensor(0.5).double()).mean())
+    torch.testing.assert_close(loss(mean, target, np.float32(0.5)), loss(mean, target, 0.5))
+
+
+@BOTH
+def test_a_known_log_variance_is_not_rounded_to_half_precision(loss):
+    mean, target = torch.zeros(2, dtype=torch.bfloat16), torch.ones(2, dtype=torch.bfloat16)
+    assert torch.equal(loss(mean, target, -4.605), loss(mean.float(), target.float(), -4.605))
 
 
 @BOTH

@@ -128,7 +128,7 @@ def test_half_precision_is_summed_in_float32():
         (ValueError, {"model": nn.Linear(2, 2)}, "'model' must be one with Bernoulli layers .*'plain_p', got Linear"),
         (ValueError, {"model": bo.nn.GaussianLinear(2, 2), "plain_p": 0.5}, "'model' must be .*got GaussianLinear"),
         (ValueError, {"num_data": 0}, "'num_data' must be an int of at least 1, got 0"),
-        (ValueError, {"num_data": 0.5}, "'num_data' must be an int of at least 1, got 0.5"),
+        (TypeError, {"num_data": 0.5}, "'num_data' must be an int of at least 1, got 0.5"),
         (ValueError, {"length_scale": 0.0}, "'length_scale' must be above 0, got 0.0"),
         (ValueError, {"precision": -1.0}, "'precision' must be above 0, got -1.0"),
         (TypeError, {"model": "m"}, r"'model' must be a torch\.nn\.Module, got str"),

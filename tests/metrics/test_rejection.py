@@ -206,11 +206,10 @@ def test_errors():
         with pytest.raises(ValueError, match=rf"{name} 'error' must be finite \(in float32\) and at least 0, got"):
             update(uncertainty, torch.tensor([0.0, 1.0, wrong]))
     for value in (0, -1, 2.0):
-        with pytest.raises(
-            ValueError, match=f"Rejection: argument 'num_points' must be an int of at least 1, got {value}"
-        ):
+        kind = ValueError if isinstance(value, int) else TypeError
+        with pytest.raises(kind, match=f"Rejection: argument 'num_points' must be an int of at least 1, got {value}"):
             metrics.Rejection(value)
-        with pytest.raises(ValueError, match="Rejection: argument 'exact_limit' must be an int of at least 1, got"):
+        with pytest.raises(kind, match="Rejection: argument 'exact_limit' must be an int of at least 1, got"):
             metrics.Rejection(exact_limit=value)
 
 

@@ -239,9 +239,10 @@ def test_a_prediction(prediction, adaptive):
 def test_errors(classified, prediction):
     name = "Reliability: argument"
     for value in (0, 1.5, True, None):
-        with pytest.raises(ValueError, match=f"{name} 'num_bins' must be an int of at least 1, got {value!r}"):
+        kind = ValueError if value == 0 else TypeError
+        with pytest.raises(kind, match=f"{name} 'num_bins' must be an int of at least 1, got {value!r}"):
             metrics.Reliability(value)
-        with pytest.raises(ValueError, match=f"{name} 'exact_limit' must be an int of at least 1, got {value!r}"):
+        with pytest.raises(kind, match=f"{name} 'exact_limit' must be an int of at least 1, got {value!r}"):
             metrics.Reliability(exact_limit=value)
     with pytest.raises(TypeError, match=f"{name} 'ignore_index' must be an int, got 'void'"):
         metrics.Reliability(ignore_index="void")

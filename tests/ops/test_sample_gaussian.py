@@ -439,6 +439,11 @@ BAD = {
     "seed": ({"seed": None}, TypeError, "'seed' must be an int or an int64 tensor"),
     "seed dims": ({"seed": torch.zeros(1, 1).long()}, ValueError, r"'seed' must be an int or a tensor of shape \[\]"),
     "stream": ({"stream": -1}, ValueError, "'stream' must be in"),
+    "prior shape": (
+        {"prior": priors.Laplace(torch.zeros(4, 1, 1), 1.0)},
+        ValueError,
+        r"'prior' must be one whose log_prob has the weights' shape .*got shape \(4, 2, 3\)",
+    ),
     "prior": ({"prior": 1.0}, TypeError, "'prior' must be a bayesops.priors.Prior.*got float"),
 }  # fmt: skip
 

@@ -62,7 +62,7 @@ def test_what_cannot_be_drawn_is_said(predicted):
         bo.plot.sample_convergence(predicted(draws[..., None], samples=draws[..., None]))
     with pytest.raises(ValueError, match="'index' must be one of 2 images, got 2"):
         bo.plot.sample_convergence(prediction, 2)
-    with pytest.raises(ValueError, match="'top' must be at least 1, got 0"):
+    with pytest.raises(ValueError, match="'top' must be an int of at least 1, got 0"):
         bo.plot.sample_convergence(prediction, top=0)
     with pytest.raises(ValueError, match="'classes' must be 3 names, got 1"):
         bo.plot.sample_convergence(prediction, classes=["a"])

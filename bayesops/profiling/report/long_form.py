@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
-from bayesops.ops._arguments import wrong_value
+from bayesops._arguments import check_choice
 from bayesops.profiling.result import Profile
 from bayesops.profiling.rivals import LABELS
 from bayesops.profiling.timing import Spread
@@ -16,8 +16,7 @@ TABLES = ("ways", "steps", "accuracy")
 
 def to_csv(result: Profile, table: str) -> str:
     """Return one of the tables; see `Profile.to_csv`. Nothing comes of one that was not measured."""
-    if table not in TABLES:
-        wrong_value("to_csv", "table", f"one of {', '.join(map(repr, TABLES))}", repr(table))
+    check_choice("to_csv", "table", table, TABLES)
     rows = list({"ways": _ways, "steps": _steps, "accuracy": _accuracy}[table](result))
     file = io.StringIO()
     names = dict.fromkeys(name for row in rows for name in row)

@@ -8,12 +8,12 @@ import torch
 from torch import fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from bayesops._arguments import wrong_type, wrong_value
 from bayesops.engine.fusion import find_foldings, find_fusions, folded
 from bayesops.engine.trace import target_name, trace
 from bayesops.engine.tracer import Constant, NoPlan
 from bayesops.nn._stochastic import Stochastic
 from bayesops.nn.fused import Fused
-from bayesops.ops._arguments import wrong_type, wrong_value
 
 
 def optimize(model: nn.Module, inputs: int = 1) -> nn.Module:
