@@ -94,9 +94,10 @@ def _combined_moments(mine: Moments, whole: Moments, group: "ProcessGroup", devi
     step = mine.mean - mean if mine.count else zeros
     deviations = total(mine.deviations + mine.count * step.square() if mine.count else None, zeros)
     whole.mean, whole.deviations = mean.to(dtype), deviations.to(dtype)
-    if whole.has_entropy:
+    if whole.link in ("softmax", "sigmoid"):
         share = None if entropies is None else entropies * (mine.count / whole.count)
-        whole.expected_entropy = total(share, zeros.select(min(1, zeros.dim() - 1), 0)).to(dtype)
+        like = zeros if whole.link == "sigmoid" else zeros.select(min(1, zeros.dim() - 1), 0)
+        whole.expected_entropy = total(share, like).to(dtype)
     return whole
 
 

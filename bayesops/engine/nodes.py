@@ -25,6 +25,7 @@ class Way(Enum):
     DROPOUT = auto()
     STACKWISE = auto()  # treats all leading dimensions alike
     BATCHWISE = auto()  # treats the first dimension as a batch
+    PASSED = auto()  # gives what it takes
     MAPPED = auto()  # nothing is known of it
 
 
@@ -45,7 +46,14 @@ _STACKWISE_MODULES = {
     nn.CELU, nn.ELU, nn.GELU, nn.Hardshrink, nn.Hardsigmoid, nn.Hardswish, nn.Hardtanh, nn.LeakyReLU, nn.LogSigmoid,
     nn.Mish, nn.ReLU, nn.ReLU6, nn.SELU, nn.SiLU, nn.Sigmoid, nn.Softplus, nn.Softshrink, nn.Softsign, nn.Tanh,
     nn.Tanhshrink, nn.Threshold, nn.Identity, nn.LayerNorm, nn.Linear,
-    nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout,  # off: see `trace`
+}  # fmt: skip
+# Off, see `trace`; those that drop channels would count the dimensions of the stacked tensor.
+_DROPOUT_MODULES = {
+    nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout,
+}  # fmt: skip
+_DROPOUT_FUNCTIONS = {
+    functional.dropout, functional.dropout1d, functional.dropout2d, functional.dropout3d, functional.alpha_dropout,
+    functional.feature_alpha_dropout,
 }  # fmt: skip
 _BATCHWISE_MODULES: dict[type, tuple[int, ...]] = {
     nn.Conv1d: (3,), nn.Conv2d: (4,), nn.Conv3d: (5,),
@@ -63,7 +71,6 @@ _STACKWISE_FUNCTIONS = {
     torch.add, torch.sub, torch.mul, torch.div, torch.exp, torch.log, torch.relu, torch.sigmoid, torch.tanh, torch.sqrt,
     torch.square, torch.abs, functional.relu, functional.relu6, functional.elu, functional.gelu, functional.leaky_relu,
     functional.silu, functional.softplus, functional.sigmoid, functional.tanh,
-    functional.dropout, functional.dropout1d, functional.dropout2d, functional.dropout3d,  # off: see `trace`
 }  # fmt: skip
 _STACKWISE_METHODS = {
     "abs", "add", "add_", "contiguous", "div", "div_", "exp", "float", "log", "mul", "mul_", "neg", "relu", "relu_",
@@ -143,6 +150,8 @@ def kind(node: fx.Node, modules: dict[str, nn.Module]) -> Kind:
     if module is not None:
         return _kind_of_module(node, module)
     if node.op == "call_function":
+        if node.target in _DROPOUT_FUNCTIONS:
+            return Kind(Way.PASSED)
         if node.target in _STACKWISE_FUNCTIONS:
             return Kind(Way.STACKWISE)
         if node.target in _BATCHWISE_FUNCTIONS and not node.kwargs.get("return_indices"):
@@ -188,6 +197,8 @@ def _kind_of_module(node: fx.Node, module: nn.Module) -> Kind:
         if type(module) is Dropout:
             return Kind(Way.DROPOUT)
         return Kind(Way.DRAW, (_DRAWING[type(module)],)) if type(module) in _DRAWING else Kind(Way.MAPPED)
+    if type(module) in _DROPOUT_MODULES:
+        return Kind(Way.PASSED)
     if type(module) in _STACKWISE_MODULES:
         return Kind(Way.STACKWISE)
     if type(module) is nn.Flatten:

@@ -8,7 +8,7 @@ import torch
 from torch import fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from bayesops._arguments import wrong_type, wrong_value
+from bayesops._arguments import check_count, wrong_type, wrong_value
 from bayesops.engine.fusion import find_foldings, find_fusions, folded
 from bayesops.engine.trace import target_name, trace
 from bayesops.engine.tracer import Constant, NoPlan
@@ -16,7 +16,7 @@ from bayesops.nn._stochastic import Stochastic
 from bayesops.nn.fused import Fused
 
 
-def optimize(model: nn.Module, inputs: int = 1) -> nn.Module:
+def optimize(model: nn.Module, num_inputs: int = 1) -> nn.Module:
     """Copy `model` for prediction, with less to do and the same draws.
 
     Batch normalisation is folded: into the weights of plain convolutions, and behind Bayesian layers into the pass that
@@ -28,7 +28,7 @@ def optimize(model: nn.Module, inputs: int = 1) -> nn.Module:
     ----------
     model : Module
         In ``eval`` mode; stays as it is. `torch.fx` must be able to trace it.
-    inputs : int
+    num_inputs : int
         How many arguments its forward function will be given; others keep their defaults.
 
     Returns
@@ -54,9 +54,10 @@ def optimize(model: nn.Module, inputs: int = 1) -> nn.Module:
         wrong_type("optimize", "model", "a Module", type(model).__name__)
     if model.training:
         wrong_value("optimize", "model", "in eval mode", "training mode")
+    num_inputs = check_count("optimize", "num_inputs", num_inputs)
     clone = copy.deepcopy(model)
     try:
-        graph = trace(clone, inputs)
+        graph = trace(clone, num_inputs)
     except NoPlan as reason:
         wrong_value("optimize", "model", "a model that torch.fx can trace", str(reason))
     modules = dict(clone.named_modules(remove_duplicate=False))

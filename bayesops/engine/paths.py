@@ -5,6 +5,7 @@ import math
 import sys
 from collections.abc import Callable
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
@@ -13,15 +14,21 @@ from torch.utils import _pytree as pytree
 
 from bayesops._messages import first_line, warn_user
 from bayesops.engine.chunks import assumed_activation_bytes, drawn_weight_bytes, draws_at_once
+from bayesops.engine.generators import TorchGenerators
+from bayesops.engine.mapping import map_draws
 from bayesops.engine.output import Output, joined, selected, selected_of_draws
 from bayesops.engine.plan import Plan, Watch, plan_of, reject
-from bayesops.engine.state import Unchanged
+from bayesops.engine.state import Unchanged, fingerprint
 from bayesops.engine.steps import Value
 from bayesops.engine.tracer import NoPlan
+from bayesops.nn._stochastic import Stochastic
 from bayesops.sampling import Streams, is_captured, sampling_many
 
 PATHS = ("plan", "vmap", "loop")
 _LONG = {"plan": "a traced plan", "vmap": "torch.vmap"}
+
+# Why paths failed that a later path did not: by the kinds of inputs, for a state of the model (see `fingerprint`).
+_refused: WeakKeyDictionary[nn.Module, dict[Any, tuple[Any, list[str]]]] = WeakKeyDictionary()
 
 
 class Draws:
@@ -42,16 +49,22 @@ class Draws:
         self._model, self._arguments, self._output, self._watch = model, arguments, output, watch
         self._streams = Streams(remembers=False)
         self._paths = list(PATHS) if path == "auto" else [path]
-        self._refusals: list[str] = []
+        device = arguments[0].device
+        kinds = tuple((a.dim(), a.dtype, a.device.type) if isinstance(a, Tensor) else type(a) for a in arguments)
+        self._kinds = kinds, torch.is_autocast_enabled(device.type)
+        self._refusals: list[str] = self._known_refusals() if path == "auto" else []
+        del self._paths[: len(self._refusals)]
+        self._mark: Any = None  # of the model, as it was when a path failed
         self._warned = path != "auto"
         self._chunks: list[int] = []
         self._plan: Plan | None = None
         self._modules: dict[str, nn.Module] = {}
         self._prefix: list[Value] = []
         self._activation = assumed_activation_bytes(model, arguments)
-        self._drawn_weight = drawn_weight_bytes(model, arguments) if arguments[0].device.type == "cuda" else 0
+        self._drawn_weight = drawn_weight_bytes(model, arguments) if device.type == "cuda" else 0
         self._most = sys.maxsize  # draws that a device's memory holds, as far as is known
-        self._measured = False
+        self._measured = self._looked = False
+        self._generators = TorchGenerators(device)
 
     def draws_at_once(self) -> int:
         """Return the size of the next chunk."""
@@ -66,8 +79,8 @@ class Draws:
         if len(seeds) <= self._most:
             try:
                 return self._draw_at_once(seeds)
-            except torch.OutOfMemoryError:
-                if len(seeds) == 1:
+            except Exception as error:
+                if len(seeds) == 1 or not _is_out_of_memory(error):
                     raise
             self._most = len(seeds) // 2  # here what has failed is free again
         parts = [self.draw(part) for part in seeds.split(self._most)]
@@ -78,15 +91,41 @@ class Draws:
             try:
                 return self._by(self._paths[0], seeds)
             except Exception as error:  # they refuse in many ways, and a model at fault itself fails in the loop again
-                if isinstance(error, torch.OutOfMemoryError) and len(seeds) > 1:
+                if _is_out_of_memory(error) and len(seeds) > 1:
                     raise
                 reason = str(error) if isinstance(error, NoPlan) else first_line(error)
+                if self._mark is None and isinstance(self._model, nn.Module):
+                    self._mark = fingerprint(self._model)
                 self._refusals.append(f"{_LONG[self._paths.pop(0)]} cannot take the model ({reason})")
         samples = self._by(self._paths[0], seeds)
         if not self._warned:
             self._warned = True
             warn_user(f"predict: draws are made one after another: {'; '.join(self._refusals)}")
         return samples
+
+    def _known_refusals(self) -> list[str]:
+        if not isinstance(self._model, nn.Module):
+            return []
+        mark, refusals = _refused.get(self._model, {}).get(self._kinds, (None, []))
+        return list(refusals) if refusals and mark == fingerprint(self._model) else []
+
+    def _remember_refusals(self) -> None:
+        """Now that another path has taken the same model and inputs: it is not they that are at fault."""
+        if isinstance(self._model, nn.Module) and self._mark is not None:
+            _refused.setdefault(self._model, {})[self._kinds] = self._mark, list(self._refusals)
+            self._mark = None
+
+    def _warn_if_nothing_draws(self) -> None:
+        if self._looked or not isinstance(self._model, nn.Module):
+            return
+        self._looked = True
+        by_plan = self._paths[0] == "plan" and self._plan is not None and self._plan.draws
+        if by_plan or self._generators.are_used or any(isinstance(m, Stochastic) for m in self._model.modules()):
+            return
+        warn_user(
+            "predict: nothing in the model draws, so all draws are the same (bayesops.convert makes a network "
+            "Bayesian; torch's own dropout draws in training mode)"
+        )
 
     def explain(self) -> str:
         """Say which path ran, how, and why no faster one did."""
@@ -108,6 +147,8 @@ class Draws:
         ways = {"plan": self._by_plan, "vmap": self._by_vmap, "loop": self._by_loop}
         samples = ways[path](seeds)
         self._chunks.append(len(seeds))
+        self._remember_refusals()
+        self._warn_if_nothing_draws()
         return samples
 
     def _by_plan(self, seeds: Tensor) -> Value:
@@ -119,8 +160,7 @@ class Draws:
             self._prefix = plan.begin(self._arguments, self._modules, self._watch)
             self._plan = plan
         plan = self._plan
-        kinds = tuple((a.dim(), a.dtype, a.device.type) if isinstance(a, Tensor) else type(a) for a in self._arguments)
-        if kinds in plan.checked or is_captured(seeds.device):
+        if self._kinds in plan.checked or is_captured(seeds.device):
             return selected_of_draws(self._planned(plan, seeds), self._output)
         # A new plan's first draw is held against the model's own: tracing does not see all that Python code does.
         assert isinstance(self._model, nn.Module)
@@ -132,7 +172,7 @@ class Draws:
             reason = "its draws by a traced plan are not its own"
             reject(self._model, len(self._arguments), reason)
             raise NoPlan(reason)
-        plan.checked.add(kinds)
+        plan.checked.add(self._kinds)
         return selected_of_draws(samples, self._output)
 
     def _rounding(self) -> float:
@@ -157,8 +197,14 @@ class Draws:
             return self._model(*arguments)
 
     def _by_loop(self, seeds: Tensor) -> Value:
-        draws = [selected(self._call(seed), self._output) for seed in seeds]
-        return joined(torch.stack, draws)
+        return joined(torch.stack, [self._call_seeded(seed) for seed in seeds])
+
+    def _call_seeded(self, seed: Tensor) -> Value:
+        """Make one draw, also of what torch's generators give to the model: its own dropout, in training mode."""
+        if is_captured(seed.device):
+            return selected(self._call(seed), self._output)
+        with self._generators.seeded(seed):
+            return selected(self._call(seed), self._output)
 
     def _by_vmap(self, seeds: Tensor) -> Value:
         if not isinstance(self._model, nn.Module):
@@ -172,20 +218,15 @@ class Draws:
         return samples
 
     def _mapped(self, seeds: Tensor) -> Value:
-        """Map the model over the seeds; what it returns besides tensors is the same for all."""
-        leaves: list[Any] = []
-        spec: Any = None
         is_record = False  # of a kind that vmap does not look into
 
-        def tensors(seed: Tensor) -> list[Tensor]:
-            nonlocal leaves, spec, is_record
+        def draw(seed: Tensor) -> Value:
+            nonlocal is_record
             outputs = self._call(seed)
             is_record = dataclasses.is_dataclass(outputs)
-            leaves, spec = pytree.tree_flatten(selected(outputs, self._output) if is_record else outputs)
-            return [leaf for leaf in leaves if isinstance(leaf, Tensor)]
+            return selected(outputs, self._output) if is_record else outputs
 
-        mapped = iter(torch.vmap(tensors)(seeds))
-        samples = pytree.tree_unflatten([next(mapped) if isinstance(leaf, Tensor) else leaf for leaf in leaves], spec)
+        samples = map_draws(draw, seeds)
         return samples if is_record else selected_of_draws(samples, self._output)
 
     def _mapped_and_measured(self, model: nn.Module, seeds: Tensor) -> Value:
@@ -204,6 +245,12 @@ class Draws:
                 hook.remove()
         self._activation, self._measured = largest, True
         return samples
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """Whether `error` is torch's, or that of our operators (``csrc/ops/tensors.cpp``), which cannot raise torch's."""
+    ours = isinstance(error, RuntimeError) and "could not be allocated" in str(error)
+    return ours or isinstance(error, torch.OutOfMemoryError)
 
 
 def agree(ours: Value, expected: Value, rounding: float) -> bool:

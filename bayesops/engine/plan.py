@@ -32,6 +32,8 @@ class Plan:
     ----------
     once, each : list of Step
         What runs once, and for every chunk.
+    draws : bool
+        Whether anything differs between draws.
     checked : set
         The kinds of inputs for which a draw has been held against the model's own.
     """
@@ -42,6 +44,7 @@ class Plan:
         self._places = {node: place for place, node in enumerate(order)}
         self._size = len(order)  # and what steps prepare besides the nodes' values
         self._sampled, self._of_shape = nodes.sampled(order, modules)
+        self.draws = bool(self._sampled)
         self._fusions = find_fusions(order, modules)
         self._absorbed = {node for fusion in self._fusions.values() for node in fusion.absorbed}
         # Before the first draw there is nothing to gain: it runs once.
@@ -88,6 +91,8 @@ class Plan:
             return steps.DrawOptimized(node, places, draws, kind.dims[0])
         if kind.way is Way.DROPOUT:
             return steps.DrawDropout(node, places, draws)
+        if kind.way is Way.PASSED:
+            return steps.Passed(node, places, draws)
         if kind.way is Way.STACKWISE:
             return steps.Stackwise(node, places, draws)
         if kind.way is Way.BATCHWISE and len(draws) == 1:

@@ -1,5 +1,6 @@
 """`bayesops.predict`: T draws of a network's prediction."""
 
+import inspect
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from bayesops.random import sample_seeds
 if TYPE_CHECKING:  # a build of torch may lack it
     from torch.distributed import ProcessGroup
 
-LINKS = ("softmax", "identity", "gaussian")
+LINKS = ("softmax", "sigmoid", "identity", "gaussian")
 SHARDS = ("samples", "batches")
 # With num_samples="auto" the standard error is looked at when there are this many draws, and then whenever there are
 # half as many more: never at the end of a chunk, or T would depend on the machine.
@@ -128,10 +129,10 @@ def predict(
         `chunk_size`.
     chunk_size : int or "auto"
         Draws made at once. ``"auto"`` keeps activations in the cache.
-    link : {"softmax", "identity", "gaussian"}
+    link : {"softmax", "sigmoid", "identity", "gaussian"}
         What is applied to the model's output before moments are taken: softmax over dimension 1 (the mean is then the
-        arithmetic mean of probabilities), or nothing (regression). ``"gaussian"``: the model returns a pair, mean and
-        log variance of a normal distribution.
+        arithmetic mean of probabilities); the sigmoid of each element (two classes, several labels, masks); or nothing
+        (regression). ``"gaussian"``: the model returns a pair, mean and log variance of a normal distribution.
     return_samples : bool
         Keep the draws.
     quantiles : sequence of float
@@ -227,6 +228,7 @@ def predict_batch(
     group: "ProcessGroup | None" = None,
 ) -> Prediction:
     """Predict one batch."""
+    _check_takes(model, arguments)
     draws = Draws(model, arguments, request.path, request.output, watch)
     seeds = sample_seeds(request.seed, request.limit, device=arguments[0].device)
     tally = Tally(request.link, request.quantiles, request.return_samples, _examples(arguments))
@@ -277,7 +279,8 @@ def _batches(inputs: Any) -> Iterator[tuple[Any, ...]]:
     elif isinstance(inputs, Iterable):
         for batch in inputs:
             first = batch[0] if isinstance(batch, (tuple, list)) and batch else batch
-            yield _arguments(first if isinstance(first, tuple) else (first,))
+            # A DataLoader makes lists of the dataset's tuples.
+            yield _arguments(tuple(first) if isinstance(first, (tuple, list)) else (first,))
     else:
         _wrong_inputs(inputs)
 
@@ -286,6 +289,21 @@ def _arguments(arguments: tuple[Any, ...]) -> tuple[Any, ...]:
     if not arguments or not isinstance(arguments[0], Tensor):
         _wrong_inputs(arguments[0] if arguments else arguments)
     return arguments
+
+
+def _check_takes(model: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+    """Check the number of `arguments`, if they are several: batches may have been meant."""
+    if len(arguments) == 1:
+        return
+    try:
+        signature = inspect.signature(model.forward if isinstance(model, nn.Module) else model)
+    except (TypeError, ValueError):  # a function of C
+        return
+    try:
+        signature.bind(*arguments)
+    except TypeError:
+        takes = f"as many tensors as {type(model).__name__} takes arguments (of batches make a list)"
+        wrong_value("predict", "inputs", takes, f"a tuple of {len(arguments)}")
 
 
 def _device_of(model: Callable[..., Any]) -> torch.device:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from bayesops.engine.moments import bernoulli_entropy
+
 
 @dataclass(frozen=True)
 class Prediction:
@@ -28,7 +30,8 @@ class Prediction:
     link : str
         What was applied to the model's output.
     expected_entropy : Tensor or None
-        Mean entropy of the draws in nats, ``[N, *]`` without the dimension of the classes; ``link="softmax"`` only.
+        Mean entropy of the draws in nats: ``[N, *]`` without the dimension of the classes for ``link="softmax"``, of
+        each element for ``"sigmoid"``, else None.
     aleatoric_variance : Tensor or None
         Mean of the variances that the model's second output tells; ``link="gaussian"`` only.
     quantiles : Tensor or None
@@ -52,7 +55,9 @@ class Prediction:
 
     @property
     def entropy(self) -> Tensor | None:
-        """Entropy of the mean in nats, ``[N, *]`` without the classes: all that is uncertain. None unless softmax."""
+        """Entropy of the mean in nats, of the shape of `expected_entropy`: all that is uncertain."""
+        if self.link == "sigmoid":
+            return bernoulli_entropy(self.mean)
         if self.link != "softmax":
             return None
         return -torch.special.xlogy(self.mean, self.mean).sum(min(1, self.mean.dim() - 1))

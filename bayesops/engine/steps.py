@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from bayesops import ops
 from bayesops.engine.fusion import Fusion
+from bayesops.engine.mapping import map_draws
 from bayesops.engine.trace import target_name
 from bayesops.engine.tracer import IN_PLACE_OPERATORS
 from bayesops.nn.dropout import Dropout
@@ -125,7 +126,14 @@ class Mapped(Step):
             with sampling_many(seed, chunk.streams):
                 return self._call(chunk, dict(zip(self._draws, values, strict=True)))
 
-        return torch.vmap(of_one_draw)(chunk.seeds, *[chunk.values[self._places[node]] for node in self._draws])
+        return map_draws(of_one_draw, chunk.seeds, *[chunk.values[self._places[node]] for node in self._draws])
+
+
+class Passed(Mapped):
+    """Dropout of torch's that is off: what it takes is what it gives."""
+
+    def run(self, chunk: Chunk) -> Value:
+        return chunk.values[self._places[self._draws[0]]]
 
 
 class Stackwise(Mapped):

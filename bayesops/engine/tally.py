@@ -27,8 +27,7 @@ class Tally:
     ) -> None:
         self._examples = examples
         self._link, self._levels, self._return_samples = link, quantiles, return_samples
-        self.moments = Moments(softmax=link == "softmax")
-        self.aleatoric = Moments(softmax=False)
+        self.moments, self.aleatoric = Moments(link), Moments()
         self.sketch = QuantileSketch()
         self.kept: list[list[Tensor]] = []  # of each round
 
@@ -44,7 +43,7 @@ class Tally:
         """Take what the model returned (and was selected of it) for some draws, ``[S, ...]``."""
         if self._link == "gaussian":
             outputs, log_variances = _mean_and_log_variance(outputs)
-            self.aleatoric.add(log_variances.exp())
+            self.aleatoric.add(log_variances.double().exp())  # far beyond the range of half precision
         if not isinstance(outputs, Tensor):
             wanted = "a callable that returns one tensor (or say which by 'output')"
             wrong_type("predict", "model", wanted, type(outputs).__name__)
@@ -52,6 +51,9 @@ class Tally:
             wrong_type("predict", "model", "a callable that returns floating numbers", outputs.dtype)
         if self._link == "softmax" and outputs.dim() < 2:
             wrong_value("predict", "model", "a callable that returns classes where link is 'softmax'", "a number")
+        if self._link == "softmax" and outputs.shape[min(2, outputs.dim() - 1)] == 1:
+            got = "'softmax', whose probability is 1 whatever it returns"
+            wrong_value("predict", "link", "'sigmoid' or 'identity' where the model returns a single class", got)
         if self._link == "softmax" and outputs.shape[1:] == (self._examples,) and self.moments.count == 0:
             warn_user(
                 "predict: the model returns as many numbers as there are inputs, and link='softmax' takes them for "
@@ -60,6 +62,7 @@ class Tally:
         self.moments.add(outputs)
         if self._levels or self._return_samples:
             values = outputs.softmax(min(2, outputs.dim() - 1)) if self._link == "softmax" else outputs
+            values = outputs.sigmoid() if self._link == "sigmoid" else values
             if self._levels:
                 self.sketch.add(values)
             if self._return_samples:
@@ -70,8 +73,8 @@ class Tally:
         moments = self.moments
         if moments.count < 2:
             return False
-        largest = (moments.deviations / (moments.count * (moments.count - 1))).amax() if moments.mean.numel() else 0
-        return bool(largest <= tolerance**2)
+        squares = moments.deviations / (moments.count * (moments.count - 1))
+        return not bool((squares > tolerance**2).any())  # more draws do not settle what is NaN
 
     def prediction(self, plan: str) -> Prediction:
         """Put everything together."""
@@ -83,7 +86,7 @@ class Tally:
             plan=plan,
             link=self._link,
             expected_entropy=moments.expected_entropy,
-            aleatoric_variance=self.aleatoric.mean.contiguous() if self._link == "gaussian" else None,
+            aleatoric_variance=self.aleatoric.mean.to(moments.mean).contiguous() if self._link == "gaussian" else None,
             quantiles=self.sketch.quantiles(self._levels) if self._levels else None,
             quantile_levels=self._levels,
             samples=torch.cat([part for parts in self.kept for part in parts]).contiguous()

@@ -361,6 +361,8 @@ MAPPED = {
     "cumsum": (1, lambda a, x: a(x).cumsum(1)),
     "bigger_constant": (0, lambda a, x: a(x) + x.mean(0)),
     "matmul": (1, lambda a, x: a(x) @ x.transpose(-1, -2)),
+    "dropout1d": (0, lambda a, x: functional.dropout1d(a(x).mean(3), training=False)),
+    "dropout2d": (0, lambda a, x: functional.dropout2d(a(x), 0.3, False) + 1),
     "einsum": (1, lambda a, x: torch.einsum("nchw,nchw->nc", a(x), x)),
 }
 
@@ -376,6 +378,12 @@ def test_functions_that_are_mapped(name):
     assert_planned(Forward(function, conv()), IMAGES, mapped=mapped)
 
 
+def test_attention_without_its_weights():
+    attention = nn.MultiheadAttention(8, 2, batch_first=True)
+    model = Forward(lambda a, b, x: b(y := a(x), y, y, need_weights=False)[0], bo.nn.BernoulliLinear(4, 8), attention)
+    assert_planned(model, torch.randn(3, 5, 4), mapped=2)
+
+
 def test_sum_with_more_dimensions_than_a_draw():
     """Broadcasting counts from behind: the draws' dimension must not be met."""
     model = Forward(lambda a, x: a(x) + torch.ones(5, 1, 1, 1), bo.nn.GaussianLinear(4, 5, rho_init=-1.0))
@@ -388,7 +396,7 @@ def test_several_inputs():
     assert_planned(model, ROWS, ROWS.flip(0))
     assert_planned(model, ROWS)
     with pytest.raises(NoPlan, match="5 inputs were given"):
-        bo.predict(model, (ROWS,) * 5, 2, path="plan")
+        plan_of(model, 5)
 
 
 def test_a_layer_that_is_used_twice_draws_once():

@@ -144,12 +144,16 @@ def test_drawn_weights_count_on_cuda():
 
 
 @pytest.mark.parametrize("chunk_size", [7, "auto"])
-def test_chunks_are_halved_where_memory_does_not_suffice(monkeypatch, chunk_size):
+@pytest.mark.parametrize(
+    "error",
+    [torch.OutOfMemoryError("CUDA out of memory."), RuntimeError("float32 [8, 9]: 288 bytes could not be allocated")],
+)
+def test_chunks_are_halved_where_memory_does_not_suffice(monkeypatch, chunk_size, error):
     plan_draw = Plan.draw
 
     def draw(plan, values, seeds, *arguments):
         if len(seeds) > 2:
-            raise torch.OutOfMemoryError("CUDA out of memory.")
+            raise error
         return plan_draw(plan, values, seeds, *arguments)
 
     model = classifier()
@@ -293,7 +297,7 @@ def test_whole_models(name, granularity, device):
         ({"num_samples": 0}, ValueError, "'num_samples' must be 'auto' or an int of at least 1, got 0"),
         ({"chunk_size": 0}, ValueError, "'chunk_size' must be 'auto' or an int of at least 1"),
         ({"chunk_size": "large"}, ValueError, "'chunk_size' must be"),
-        ({"link": "probit"}, ValueError, "'link' must be one of 'softmax', 'identity', 'gaussian', got 'probit'"),
+        ({"link": "probit"}, ValueError, "'link' must be one of 'softmax', 'sigmoid', 'identity', 'gaussian', got"),
         ({"seed": 0.1}, TypeError, "'seed' must be an int"),
         ({"inputs": ()}, TypeError, "'inputs' must be a tensor, a tuple of tensors"),
         ({"model": lambda x: (x, x)}, TypeError, "'model' must be a callable that returns one tensor .*, got tuple"),

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from bayesops.engine.quantiles import _LEAST_ROWS, _ROWS, QuantileSketch
+from bayesops.engine.quantiles import _DRAWS, _LEAST_DRAWS, QuantileSketch
 
 LEVELS = (0.0, 0.025, 0.5, 0.9, 1.0)
 
@@ -26,12 +26,12 @@ def test_exact_for_few_draws(count, chunk):
 @pytest.mark.parametrize("count", [1024, 1025, 5000, 20_000])
 @pytest.mark.parametrize("chunk", [50, 999, 3000])
 def test_rank_of_many_draws(count, chunk):
-    """The bound of the docstring, and the rounding of a rank to a row's weight."""
+    """The bound of the docstring, and the rounding of a rank to a draw's weight."""
     draws = torch.stack([torch.randperm(count).float() for _ in range(4)], 1)  # a value is its rank
     found = sketch_of(draws, chunk).quantiles(LEVELS)
     levels = torch.tensor(LEVELS)[:, None]
-    merges = max(0.0, torch.tensor(count / _ROWS).log2().ceil().item())
-    bound = count * (merges / (2 * _ROWS)) + 2 ** (merges + 1)
+    merges = max(0.0, torch.tensor(count / _DRAWS).log2().ceil().item())
+    bound = count * (merges / (2 * _DRAWS)) + 2 ** (merges + 1)
     assert ((found - levels * (count - 1)).abs() <= bound).all()
 
 
@@ -39,14 +39,14 @@ def test_memory_grows_with_the_logarithm():
     sketch = QuantileSketch()
     for _ in range(100):
         sketch.add(torch.randn(1000, 1))
-    rows = sum(len(buffer) for buffer in sketch._levels.values()) + sketch._count
-    assert rows <= _ROWS * 8
+    draws = sum(buffer.shape[1] for buffer in sketch._levels.values()) + sketch._count
+    assert draws <= _DRAWS * 8
 
 
-def test_large_draws_keep_fewer_rows():
+def test_large_draws_keep_fewer_of_them():
     sketch = QuantileSketch()
     sketch.add(torch.zeros(1, 2**20))
-    assert sketch._rows == _LEAST_ROWS
+    assert sketch._size == _LEAST_DRAWS
 
 
 @pytest.mark.parametrize("counts", [(5, 9), (3000, 2500), (0, 40), (2000, 3)])

@@ -58,8 +58,12 @@ def test_several_arguments_in_batches():
             return self.layer(x + y)
 
     x = torch.randn(6, 4)
-    batches = [((part, part), None) for part in x.split(2)]
-    assert_same(bo.predict(Two().eval(), batches, 5), bo.predict(layer, 2 * x, 5), ("mean", "variance"))
+    expected = bo.predict(layer, 2 * x, 5)
+    for kind in (tuple, list):  # a DataLoader makes lists of tuples
+        batches = [(kind((part, part)), None) for part in x.split(2)]
+        assert_same(bo.predict(Two().eval(), batches, 5), expected, ("mean", "variance"))
+    with pytest.raises(ValueError, match=r"must be as many tensors as Two takes arguments .*, got a tuple of 3"):
+        bo.predict(Two(), x.split(2), 5)
 
 
 @pytest.mark.cpu_only
@@ -78,6 +82,39 @@ def test_entropies(model):
     torch.testing.assert_close(prediction.entropy.double(), entropy, rtol=1e-5, atol=1e-6)
     torch.testing.assert_close(prediction.mutual_information.double(), entropy - expected, rtol=1e-3, atol=1e-5)
     assert (prediction.mutual_information > 0).all()
+
+
+@pytest.mark.parametrize("chunk_size", [3, "auto"])
+def test_sigmoid_takes_each_output_by_itself(model, chunk_size):
+    """Several labels, two classes by one output, masks."""
+    options = {"return_samples": True, "quantiles": (0.1, 0.9), "chunk_size": chunk_size}
+    prediction = bo.predict(model, IMAGES, 20, link="sigmoid", **options)
+    logits = bo.predict(model, IMAGES, 20, link="identity", return_samples=True).samples
+    samples = logits.double().sigmoid()
+    torch.testing.assert_close(prediction.samples.double(), samples, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(prediction.mean.double(), samples.mean(0), rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(prediction.variance.double(), samples.var(0, correction=0), rtol=1e-4, atol=1e-6)
+    expected = torch.distributions.Bernoulli(samples).entropy().mean(0)
+    entropy = torch.distributions.Bernoulli(samples.mean(0)).entropy()
+    torch.testing.assert_close(prediction.expected_entropy.double(), expected, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(prediction.entropy.double(), entropy, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(prediction.mutual_information.double(), entropy - expected, rtol=1e-3, atol=1e-5)
+    torch.testing.assert_close(prediction.quantiles.double(), samples.quantile(torch.tensor([0.1, 0.9]).double(), 0))
+
+
+def test_sigmoid_of_sure_outputs_has_no_entropy():
+    prediction = bo.predict(_TwoClasses().eval(), torch.ones(3, 1), 3, link="sigmoid")
+    assert torch.equal(prediction.entropy[:, 0], torch.zeros(3))
+    torch.testing.assert_close(prediction.entropy[:, 1], torch.full((3,), math.log(2)))
+    assert torch.equal(prediction.mutual_information, torch.zeros(3, 2))
+
+
+@pytest.mark.parametrize("shape", [(4, 1), (4, 1, 3, 3)])
+def test_softmax_of_a_single_class_is_refused(shape):
+    model = bo.nn.Dropout(0.5)
+    with pytest.raises(ValueError, match="predict: argument 'link' must be 'sigmoid' or 'identity' where the model"):
+        bo.predict(model, torch.randn(shape), 3)
+    assert bo.predict(model, torch.randn(shape), 3, link="sigmoid").mean.shape == shape
 
 
 def test_entropy_where_members_disagree():

@@ -162,7 +162,7 @@ def test_it_leaves_the_model_as_it_was():
     [
         ({"num_samples": 0}, ValueError, "num_samples"),
         ({"num_samples": ()}, ValueError, "num_samples"),
-        ({"num_samples": (2.5,)}, ValueError, "num_samples"),
+        ({"num_samples": (2.5,)}, TypeError, "num_samples"),
         ({"batch_sizes": (1, -1)}, ValueError, "batch_sizes"),
         ({"batch_sizes": ()}, ValueError, "batch_sizes"),
         ({"seconds": 0}, ValueError, "seconds"),
