@@ -1,9 +1,12 @@
 """What the pages say is so: the README's code and its output, links, and files that are named."""
 
+import inspect
 import re
 import runpy
+from collections import Counter
 from dataclasses import is_dataclass
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -123,6 +126,29 @@ def test_the_navigation_lists_every_page():
     listed = re.findall(r": ([\w/]+\.md)$", (ROOT / "mkdocs.yml").read_text(), re.MULTILINE)
     docs = ROOT / "docs"
     assert sorted(listed) == sorted(page.relative_to(docs).as_posix() for page in docs.rglob("*.md"))
+
+
+def test_the_reference_has_every_public_name_once():
+    """Names of every `__all__`, but for modules; compiled functions have a table, since no source documents them."""
+    pages = {page.stem: page.read_text() for page in (ROOT / "docs" / "api").glob("*.md")}
+    lines = re.findall(r"^::: ([\w.]+)$", "".join(pages.values()), re.MULTILINE)
+    documented = Counter(id(attribute(*line.rpartition(".")[::2])) for line in lines)
+    public = {}
+    for source in (ROOT / "bayesops").rglob("*.py"):
+        if re.search("^__all__ = ", source.read_text(), re.MULTILINE):
+            module = ".".join(source.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+            public |= {f"{module}.{name}": attribute(module, name) for name in import_module(module).__all__}
+    compiled = {name for name in public if name.startswith("bayesops.random.numpy.")}
+    named = re.findall(r"^\| `(\w+)\(", pages["random"], re.MULTILINE)
+    assert sorted(named) == sorted(name.rpartition(".")[2] for name in compiled)
+    plain = {name: value for name, value in public.items() if not inspect.ismodule(value) and name not in compiled}
+    assert {name: documented[id(value)] for name, value in plain.items()} == dict.fromkeys(plain, 1)
+    beyond = set(documented) - {id(value) for value in plain.values()}
+    assert beyond == {id(bo.reference)}
+
+
+def attribute(module, name):
+    return getattr(import_module(module), name)
 
 
 def test_files_named_in_contributing_exist():
