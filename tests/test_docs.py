@@ -91,6 +91,10 @@ def test_the_page_of_operators_runs_and_quotes_an_error(blocks):
             assert names["y"].shape == (100, 2, 4, 8, 8)
     torch.testing.assert_close(names["y"], torch.max_pool2d(names["conv"](x).relu(), 2))
     torch.testing.assert_close(names["mean"], names["chunks"].softmax(-1).mean((0, 1)))
+    rows = re.findall(r"^\| (`[^|]*`) \|", page.read_text(), re.MULTILINE)
+    named = {name for row in rows for name in re.findall(r"`([a-z]\w+)`", row)}
+    dimensions = {f"{name.removesuffix('1d')}{d}d" for name in named if name.endswith("1d") for d in (2, 3)}
+    assert {name for name in bo.ops.__all__ if name.islower()} <= named | dimensions  # the table lists them all
     with pytest.raises(ValueError, match="masked_conv2d") as raised:
         bo.ops.masked_conv2d(x, weight, p=1.5, seed=0)
     assert blocks(page, "text") == [f"{raised.value}\n"]
