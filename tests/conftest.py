@@ -1,6 +1,7 @@
 """Fixtures for all tests."""
 
 import os
+import re
 
 # On a busy machine, threads that spin while they wait for each other make the suite five times slower. Read by OpenMP
 # when torch is imported.
@@ -79,6 +80,17 @@ def device(request, monkeypatch):
 def generator_state(device):
     """Return a function that tells the state of torch's generator of the device."""
     return torch.cuda.get_rng_state if device == "cuda" else torch.get_rng_state
+
+
+@pytest.fixture(scope="session")
+def blocks():
+    """Return a function that finds the code on a page: blocks of a language, or (language, block) pairs for several."""
+
+    def of_page(page, *languages):
+        found = re.findall(rf"^```({'|'.join(languages)})\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL)
+        return found if len(languages) > 1 else [block for _, block in found]
+
+    return of_page
 
 
 @pytest.fixture(autouse=True)

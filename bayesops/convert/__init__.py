@@ -40,24 +40,33 @@ def convert(model: nn.Module, posterior: str = "bernoulli", *, where: Where = No
         Which layers: a predicate of the layer's name and the layer, names as in ``model.named_modules()``, or types;
         ``"last"``: the layer that comes last there, which is the head of most networks (unless a module has that
         name). None converts `torch.nn.Conv1d`, `Conv2d`, `Conv3d` and `Linear`.
-    p, granularity, rescale
-        Options of ``"bernoulli"`` (0.5, ``"weight"``, True), as in `bayesops.nn.BernoulliConv2d`.
-    delta : float
-        Option of ``"gaussian"``, as are all that follow: the standard deviation of a weight in proportion to its
-        magnitude, 0.1 unless given (MOPED: sigma = delta |w|).
-    floor : float
-        Smallest standard deviation, for weights at or near 0; 1e-4 unless given.
-    prior, bias_prior, estimator, variance
-        As in `bayesops.nn.GaussianConv2d`. With ``variance="alpha"`` log alpha is log delta² for every weight, and
-        `floor` is for biases only.
-    prior_at_weight : bool
-        Put the mean of the prior, which must be a `bayesops.priors.Gaussian` (or None), at the trained weights, its
-        standard deviation kept; False unless given.
 
     Returns
     -------
     Module
         The copy; a model that is itself one convertible layer gives the Bayesian layer.
+
+    Other Parameters
+    ----------------
+    p : float
+        Option of ``"bernoulli"``, as are the two that follow: as in `bayesops.nn.BernoulliConv2d`. 0.5 unless given.
+    granularity : str
+        ``"weight"`` unless given.
+    rescale : bool
+        True unless given.
+    delta : float
+        Option of ``"gaussian"``, as are all that follow: the standard deviation of a weight in proportion to its
+        magnitude, 0.1 unless given (MOPED: sigma = delta |w|).
+    floor : float
+        Smallest standard deviation, for weights at or near 0; 1e-4 unless given.
+    prior, bias_prior : Prior or torch distribution
+        As in `bayesops.nn.GaussianConv2d`.
+    estimator, variance : str
+        As in `bayesops.nn.GaussianConv2d`. With ``variance="alpha"`` log alpha is log delta² for every weight, and
+        `floor` is for biases only.
+    prior_at_weight : bool
+        Put the mean of the prior, which must be a `bayesops.priors.Gaussian` (or None), at the trained weights, its
+        standard deviation kept; False unless given.
 
     Raises
     ------

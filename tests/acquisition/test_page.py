@@ -15,10 +15,6 @@ EXAMPLES = {name: ROOT / "examples" / f"{name}.py" for name in ("active_learning
 NUMBER = r"\d+(?:\.\d+)?"
 
 
-def blocks(language):
-    return re.findall(rf"^```{language}\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL)
-
-
 def assert_says(printed, said, within):
     assert re.sub(f" *{NUMBER}", "#", printed) == re.sub(f" *{NUMBER}", "#", said)
     numbers = [[float(number) for number in re.findall(NUMBER, text)] for text in (printed, said)]
@@ -26,11 +22,11 @@ def assert_says(printed, said, within):
 
 
 @pytest.mark.slow
-def test_the_page_begins_with_the_example_and_goes_on_with_it(capsys):
-    first, *others = blocks("python")
+def test_the_page_begins_with_the_example_and_goes_on_with_it(blocks, capsys):
+    first, *others = blocks(PAGE, "python")
     assert first == EXAMPLES["active_learning"].read_text()
     names = runpy.run_path(str(EXAMPLES["active_learning"]), run_name="__main__")
-    table, copies, _ = blocks("text")
+    table, copies, _ = blocks(PAGE, "text")
     # Points of per cent. Where another processor rounds otherwise all rounds go their own way: with 40 labels single
     # runs differ by 6, and it is the mean of three.
     assert_says(capsys.readouterr().out, table, within=8)

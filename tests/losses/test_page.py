@@ -9,11 +9,11 @@ PAGE = Path(__file__).parents[2] / "docs" / "losses.md"
 NUMBER = r"\d+\.\d+"
 
 
-def test_the_page_runs_from_top_to_bottom(capsys):
-    text, names = PAGE.read_text(), {}
-    for block in re.findall(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
+def test_the_page_runs_from_top_to_bottom(blocks, capsys):
+    names = {}
+    for block in blocks(PAGE, "python"):
         exec(block, names)
-    said = "".join(re.findall(r"^```text\n(.*?)^```$", text, re.MULTILINE | re.DOTALL))
+    said = "".join(blocks(PAGE, "text"))
     printed = capsys.readouterr().out
     assert re.sub(NUMBER, "#", printed) == re.sub(NUMBER, "#", said)
     numbers = [[float(number) for number in re.findall(NUMBER, text)] for text in (printed, said)]

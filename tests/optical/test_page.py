@@ -6,12 +6,12 @@ from pathlib import Path
 
 import bayesops as bo
 
-TEXT = (Path(__file__).parents[2] / "docs" / "optical.md").read_text()
+PAGE = Path(__file__).parents[2] / "docs" / "optical.md"
 
 
-def test_the_page_runs():
+def test_the_page_runs(blocks):
     names = {}
-    for block in re.findall(r"^```python\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL):
+    for block in blocks(PAGE, "python"):
         exec(block, names)
     assert isinstance(names["optical"][0], bo.optical.FourierConv2d)
     assert names["prediction"].variance.max() > 0
@@ -19,4 +19,5 @@ def test_the_page_runs():
 
 def test_every_option_of_the_optics_is_in_its_table():
     options = set(inspect.signature(bo.optical.convert).parameters) - {"model", "where"}
-    assert set(re.findall(r"`(\w+)(?:=[^`]*)?`", "".join(re.findall(r"^\|[^|]*\|", TEXT, re.MULTILINE)))) == options
+    first_column = "".join(re.findall(r"^\|[^|]*\|", PAGE.read_text(), re.MULTILINE))
+    assert set(re.findall(r"`(\w+)(?:=[^`]*)?`", first_column)) == options

@@ -14,30 +14,31 @@ import bayesops as bo
 
 ROOT = Path(__file__).parents[2]
 SCRIPTS = ROOT / "examples" / "pictures"
-PAGE = (ROOT / "docs" / "pictures.md").read_text()
-SHOWN = sorted(re.findall(r"\]\(images/(\w+)\.png\)", PAGE))
+PAGE = ROOT / "docs" / "pictures.md"
+SHOWN = sorted(re.findall(r"\]\(images/(\w+)\.png\)", PAGE.read_text()))
 
 
-def blocks():
-    """Code of the page: what is in a script, and what is not."""
+@pytest.fixture
+def code(blocks):
+    """Return the code of the page: what is in a script, and what is not."""
     sources = "".join(path.read_text() for path in SCRIPTS.glob("*.py"))
     taken, own = [], []
-    for block in re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL):
+    for block in blocks(PAGE, "python"):
         there = any(textwrap.indent(block, " " * depth) in sources for depth in (4, 8))
         (taken if there else own).append(block)
     return taken, own
 
 
-def test_every_picture_is_shown_with_the_code_of_its_script():
-    drawn = re.findall(r"bo\.plot\.(\w+)\(", "".join(blocks()[0]))
+def test_every_picture_is_shown_with_the_code_of_its_script(code):
+    drawn = re.findall(r"bo\.plot\.(\w+)\(", "".join(code[0]))
     assert sorted(drawn) == SHOWN == sorted(set(bo.plot.__all__) - {"STYLE"})
 
 
-def test_the_code_of_the_page_itself_runs(tmp_path, monkeypatch):
+def test_the_code_of_the_page_itself_runs(code, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     names = {"model": torch.nn.Sequential(bo.nn.BernoulliLinear(6, 4)), "images": torch.rand(5, 6)}
     try:
-        for block in blocks()[1]:
+        for block in code[1]:
             exec(block, names)
     finally:
         pyplot.close("all")
