@@ -9,8 +9,8 @@ import torch
 from torch import fx, nn
 from torch.nn import functional
 
+from bayesops.engine import torch_functions as known
 from bayesops.engine.trace import target_name
-from bayesops.engine.tracer import IN_PLACE_OPERATORS
 from bayesops.nn import bernoulli, gaussian
 from bayesops.nn._stochastic import Stochastic
 from bayesops.nn.dropout import Dropout
@@ -42,65 +42,6 @@ _DRAWING: dict[type, int] = {
     for module, family in ((bernoulli, "Bernoulli"), (gaussian, "Gaussian"))
     for kind, dims in (("Linear", 0), ("Conv1d", 1), ("Conv2d", 2), ("Conv3d", 3))
 }
-_STACKWISE_MODULES = {
-    nn.CELU, nn.ELU, nn.GELU, nn.Hardshrink, nn.Hardsigmoid, nn.Hardswish, nn.Hardtanh, nn.LeakyReLU, nn.LogSigmoid,
-    nn.Mish, nn.ReLU, nn.ReLU6, nn.SELU, nn.SiLU, nn.Sigmoid, nn.Softplus, nn.Softshrink, nn.Softsign, nn.Tanh,
-    nn.Tanhshrink, nn.Threshold, nn.Identity, nn.LayerNorm, nn.Linear,
-}  # fmt: skip
-# Off, see `trace`; those that drop channels would count the dimensions of the stacked tensor.
-_DROPOUT_MODULES = {
-    nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout,
-}  # fmt: skip
-_DROPOUT_FUNCTIONS = {
-    functional.dropout, functional.dropout1d, functional.dropout2d, functional.dropout3d, functional.alpha_dropout,
-    functional.feature_alpha_dropout,
-}  # fmt: skip
-_BATCHWISE_MODULES: dict[type, tuple[int, ...]] = {
-    nn.Conv1d: (3,), nn.Conv2d: (4,), nn.Conv3d: (5,),
-    nn.ConvTranspose1d: (3,), nn.ConvTranspose2d: (4,), nn.ConvTranspose3d: (5,),
-    nn.MaxPool1d: (3,), nn.MaxPool2d: (4,), nn.MaxPool3d: (5,), nn.AvgPool1d: (3,), nn.AvgPool2d: (4,),
-    nn.AvgPool3d: (5,), nn.AdaptiveAvgPool1d: (3,), nn.AdaptiveAvgPool2d: (4,), nn.AdaptiveAvgPool3d: (5,),
-    nn.AdaptiveMaxPool1d: (3,), nn.AdaptiveMaxPool2d: (4,), nn.AdaptiveMaxPool3d: (5,),
-    nn.BatchNorm1d: (2, 3), nn.BatchNorm2d: (4,), nn.BatchNorm3d: (5,), nn.GroupNorm: (2, 3, 4, 5),
-    nn.PReLU: (2, 3, 4, 5), nn.PixelShuffle: (4,), nn.PixelUnshuffle: (4,), nn.ChannelShuffle: (4,),
-    nn.Upsample: (3, 4, 5), nn.UpsamplingBilinear2d: (4,), nn.UpsamplingNearest2d: (4,), nn.ZeroPad2d: (4,),
-    nn.ReflectionPad2d: (4,), nn.ReplicationPad2d: (4,), nn.ConstantPad2d: (4,),
-}  # fmt: skip
-_STACKWISE_FUNCTIONS = {
-    operator.add, operator.sub, operator.mul, operator.truediv, operator.neg, *IN_PLACE_OPERATORS,
-    torch.add, torch.sub, torch.mul, torch.div, torch.exp, torch.log, torch.relu, torch.sigmoid, torch.tanh, torch.sqrt,
-    torch.square, torch.abs, functional.relu, functional.relu6, functional.elu, functional.gelu, functional.leaky_relu,
-    functional.silu, functional.softplus, functional.sigmoid, functional.tanh,
-}  # fmt: skip
-_STACKWISE_METHODS = {
-    "abs", "add", "add_", "contiguous", "div", "div_", "exp", "float", "log", "mul", "mul_", "neg", "relu", "relu_",
-    "sigmoid", "sqrt", "square", "sub", "sub_", "tanh",
-}  # fmt: skip
-# The first arguments of these are an input, and a dimension or a size that does not count the batch.
-_BATCHWISE_FUNCTIONS: dict[object, tuple[int, ...]] = {
-    functional.max_pool2d: (4,), functional.avg_pool2d: (4,), functional.adaptive_avg_pool2d: (4,),
-    functional.adaptive_max_pool2d: (4,), functional.interpolate: (3, 4, 5), functional.max_pool1d: (3,),
-    functional.avg_pool1d: (3,),
-}  # fmt: skip
-
-# Along dimensions that are named: within the examples of a batch, unless dimension 0 is among them.
-_ALONG_DIMENSIONS = {"mean", "sum", "amax", "amin", "softmax", "log_softmax"}
-_FUNCTIONS_ALONG_DIMENSIONS = {
-    *(getattr(torch, name) for name in _ALONG_DIMENSIONS), functional.softmax, functional.log_softmax
-}  # fmt: skip
-
-# Asked of a draw, not of the samples stacked together; every draw answers the same.
-_METADATA_METHODS = {
-    "size",
-    "dim",
-    "ndimension",
-    "numel",
-    "nelement",
-    "element_size",
-    "is_floating_point",
-    "get_device",
-}
-_METADATA_ATTRIBUTES = {"shape", "ndim", "dtype", "device", "is_cuda"}
 
 
 def module_of(node: fx.Node, modules: dict[str, nn.Module]) -> nn.Module | None:
@@ -140,8 +81,8 @@ def sampled(order: Sequence[fx.Node], modules: dict[str, nn.Module]) -> tuple[se
 def asks_for_metadata(node: fx.Node) -> bool:
     """Whether `node` asks for a shape, a dtype or a device, and not for data."""
     if node.op == "call_method":
-        return node.target in _METADATA_METHODS
-    return node.op == "call_function" and node.target is getattr and node.args[1] in _METADATA_ATTRIBUTES
+        return node.target in known.METADATA_METHODS
+    return node.op == "call_function" and node.target is getattr and node.args[1] in known.METADATA_ATTRIBUTES
 
 
 def kind(node: fx.Node, modules: dict[str, nn.Module]) -> Kind:
@@ -150,17 +91,17 @@ def kind(node: fx.Node, modules: dict[str, nn.Module]) -> Kind:
     if module is not None:
         return _kind_of_module(node, module)
     if node.op == "call_function":
-        if node.target in _DROPOUT_FUNCTIONS:
+        if node.target in known.DROPOUT_FUNCTIONS:
             return Kind(Way.PASSED)
-        if node.target in _STACKWISE_FUNCTIONS:
+        if node.target in known.STACKWISE_FUNCTIONS:
             return Kind(Way.STACKWISE)
-        if node.target in _BATCHWISE_FUNCTIONS and not node.kwargs.get("return_indices"):
-            return Kind(Way.BATCHWISE, _BATCHWISE_FUNCTIONS[node.target])
-    elif node.op == "call_method" and node.target in _STACKWISE_METHODS:
+        if node.target in known.BATCHWISE_FUNCTIONS and not node.kwargs.get("return_indices"):
+            return Kind(Way.BATCHWISE, known.BATCHWISE_FUNCTIONS[node.target])
+    elif node.op == "call_method" and node.target in known.STACKWISE_METHODS:
         return Kind(Way.STACKWISE)
     if _flattens_all_but_batch(node):
         return Kind(Way.BATCHWISE, (2, 3, 4, 5))
-    if node.target in (_ALONG_DIMENSIONS if node.op == "call_method" else _FUNCTIONS_ALONG_DIMENSIONS):
+    if node.target in (known.ALONG_DIMENSIONS if node.op == "call_method" else known.FUNCTIONS_ALONG_DIMENSIONS):
         return _within_examples(_named_dimensions(node))
     return Kind(Way.MAPPED)
 
@@ -197,16 +138,16 @@ def _kind_of_module(node: fx.Node, module: nn.Module) -> Kind:
         if type(module) is Dropout:
             return Kind(Way.DROPOUT)
         return Kind(Way.DRAW, (_DRAWING[type(module)],)) if type(module) in _DRAWING else Kind(Way.MAPPED)
-    if type(module) in _DROPOUT_MODULES:
+    if type(module) in known.DROPOUT_MODULES:
         return Kind(Way.PASSED)
-    if type(module) in _STACKWISE_MODULES:
+    if type(module) in known.STACKWISE_MODULES:
         return Kind(Way.STACKWISE)
     if type(module) is nn.Flatten:
         return Kind(Way.BATCHWISE, (2, 3, 4, 5)) if (module.start_dim, module.end_dim) == (1, -1) else Kind(Way.MAPPED)
     if type(module) in (nn.Softmax, nn.LogSoftmax):
         return _within_examples((module.dim,) if isinstance(module.dim, int) else ())
-    if type(module) in _BATCHWISE_MODULES and not getattr(module, "return_indices", False):
-        return Kind(Way.BATCHWISE, _BATCHWISE_MODULES[type(module)])
+    if type(module) in known.BATCHWISE_MODULES and not getattr(module, "return_indices", False):
+        return Kind(Way.BATCHWISE, known.BATCHWISE_MODULES[type(module)])
     return Kind(Way.MAPPED)
 
 

@@ -14,8 +14,8 @@ from torch.nn import functional
 from bayesops import ops
 from bayesops.engine.fusion import Fusion
 from bayesops.engine.mapping import map_draws
+from bayesops.engine.torch_functions import IN_PLACE_OPERATORS
 from bayesops.engine.trace import target_name
-from bayesops.engine.tracer import IN_PLACE_OPERATORS
 from bayesops.nn.dropout import Dropout
 from bayesops.ops._epilogue import Epilogue, apply_epilogue, follows_layer
 from bayesops.sampling import Streams, sampling_many

@@ -3,56 +3,14 @@
 import dataclasses
 import operator
 
-import torch
 from torch import fx, nn
 from torch.nn import functional
 from torch.nn.modules import module as torch_modules
 
+from bayesops.engine import torch_functions as known
 from bayesops.engine.state import has_hooks, is_patched, is_users
-from bayesops.engine.tracer import IN_PLACE_OPERATORS, RANDOM, NoPlan, symbolic_trace
+from bayesops.engine.tracer import NoPlan, symbolic_trace
 from bayesops.nn._stochastic import Stochastic
-
-# Position and default of the argument that switches a function of these on.
-_TRAINING = {
-    functional.alpha_dropout: (2, False), functional.dropout: (2, True), functional.dropout1d: (2, True),
-    functional.dropout2d: (2, True), functional.dropout3d: (2, True), functional.feature_alpha_dropout: (2, False),
-    functional.rrelu: (3, False),
-}  # fmt: skip
-_RANDOM_MODULES = (nn.modules.dropout._DropoutNd, nn.RReLU)
-# They read how a tensor lies in memory, which the engine chooses.
-_LAYOUT = {"as_strided", "as_strided_", "data_ptr", "is_contiguous", "numpy", "stride", "storage_offset", "tolist"}
-
-# They may return their argument itself, or a view of it.
-_VIEW_MODULES = (nn.Identity, nn.Flatten, nn.Unflatten, nn.modules.dropout._DropoutNd)
-# They return a new tensor, never a view of an argument (where they are not told to overwrite it).
-_NEW_TENSORS = {
-    operator.add, operator.sub, operator.mul, operator.truediv, operator.neg, operator.matmul, operator.pow, torch.add,
-    torch.sub, torch.mul, torch.div, torch.cat, torch.stack, torch.matmul, torch.bmm, torch.relu, torch.sigmoid,
-    torch.tanh, torch.exp, torch.log, torch.sqrt, torch.square, torch.abs, torch.softmax, torch.log_softmax,
-    functional.relu, functional.relu6, functional.elu, functional.gelu, functional.leaky_relu, functional.silu,
-    functional.softplus, functional.sigmoid, functional.tanh, functional.softmax, functional.log_softmax,
-    functional.max_pool2d, functional.avg_pool2d, functional.adaptive_avg_pool2d, functional.linear, functional.conv1d,
-    functional.conv2d, functional.conv3d, functional.layer_norm, functional.interpolate, functional.pad,
-    functional.scaled_dot_product_attention, functional.batch_norm, functional.group_norm, torch.einsum, torch.mean,
-    torch.sum, torch.clamp, torch.where, torch.pow, *IN_PLACE_OPERATORS,
-}  # fmt: skip
-_NEW_TENSOR_METHODS = {
-    "add", "sub", "mul", "div", "matmul", "relu", "sigmoid", "tanh", "exp", "log", "sqrt", "square", "softmax",
-    "log_softmax", "mean", "sum", "clone", "clamp", "neg", "abs", "pow", "amax", "amin", "bmm", "masked_fill", "var",
-    "std",
-}  # fmt: skip
-_VIEW_METHODS = {
-    "view", "reshape", "flatten", "transpose", "permute", "squeeze", "unsqueeze", "contiguous", "t", "movedim", "to",
-    "float",
-}  # fmt: skip
-_VIEWS = {
-    torch.flatten, torch.reshape, torch.transpose, torch.permute, torch.squeeze, torch.unsqueeze, torch.movedim,
-    functional.dropout, functional.dropout1d, functional.dropout2d, functional.dropout3d,  # off: see `_check_node`
-}  # fmt: skip
-_ARITHMETIC = {
-    operator.add, operator.sub, operator.mul, operator.truediv, operator.floordiv, operator.mod, operator.pow,
-}  # fmt: skip
-_SIZE_METHODS = {"size", "dim", "ndimension", "numel", "nelement"}
 
 
 def trace(model: nn.Module, inputs: int = 1) -> fx.Graph:
@@ -80,7 +38,7 @@ def _check_module(name: str, module: nn.Module) -> None:
         raise NoPlan(f"{name} has hooks")
     if is_patched(module) and (isinstance(module, Stochastic) or not is_users(module)):
         raise NoPlan(f"{name} has a forward function of its own")
-    if module.training and (isinstance(module, _RANDOM_MODULES) or _drops_by_itself(module)):
+    if module.training and (isinstance(module, known.RANDOM_MODULES) or _drops_by_itself(module)):
         raise NoPlan(f"{name} ({type(module).__name__}) is in training mode")
     if isinstance(module, (nn.FractionalMaxPool2d, nn.FractionalMaxPool3d)):
         raise NoPlan(f"{name} ({type(module).__name__}) draws from torch's generator")
@@ -102,9 +60,9 @@ def _check_node(node: fx.Node, modules: dict[str, nn.Module]) -> None:
     if isinstance(node.target, type) and dataclasses.is_dataclass(node.target):
         raise NoPlan(f"it returns a dataclass, {name}")
     if node.op in ("call_function", "call_method"):
-        if name in RANDOM and _is_switched_on(node):
+        if name in known.RANDOM and _is_switched_on(node):
             raise NoPlan(f"{name} draws from torch's generator")
-        if name in _LAYOUT:
+        if name in known.LAYOUT:
             raise NoPlan(f"{name} reads how a tensor lies in memory")
     if is_in_place(node, modules) and not _may_overwrite(node, modules):
         raise NoPlan(f"{name} overwrites what may be used elsewhere")
@@ -113,9 +71,9 @@ def _check_node(node: fx.Node, modules: dict[str, nn.Module]) -> None:
 def _is_switched_on(node: fx.Node) -> bool:
     if node.target is functional.scaled_dot_product_attention:
         return bool(node.kwargs.get("dropout_p", node.args[4] if len(node.args) > 4 else 0.0))
-    if node.op != "call_function" or node.target not in _TRAINING:
+    if node.op != "call_function" or node.target not in known.TRAINING:
         return True
-    position, default = _TRAINING[node.target]
+    position, default = known.TRAINING[node.target]
     by_position = node.args[position] if len(node.args) > position else default
     return bool(node.kwargs.get("training", by_position))
 
@@ -134,7 +92,7 @@ def is_in_place(node: fx.Node, modules: dict[str, nn.Module]) -> bool:
     if node.op == "call_method":
         return name.endswith("_") and not name.endswith("__")
     if node.op == "call_function":
-        return node.target in IN_PLACE_OPERATORS or name.endswith("_") or bool(node.kwargs.get("inplace"))
+        return node.target in known.IN_PLACE_OPERATORS or name.endswith("_") or bool(node.kwargs.get("inplace"))
     return False
 
 
@@ -150,10 +108,10 @@ def _is_seen_once(node: fx.Node, modules: dict[str, nn.Module]) -> bool:
         return False
     if node.op == "call_module":
         module = modules[target_name(node)]
-        return not isinstance(module, _VIEW_MODULES) or _is_seen_once(node.all_input_nodes[0], modules)
-    if node.target in _NEW_TENSORS or (node.op == "call_method" and node.target in _NEW_TENSOR_METHODS):
+        return not isinstance(module, known.VIEW_MODULES) or _is_seen_once(node.all_input_nodes[0], modules)
+    if node.target in known.NEW_TENSORS or (node.op == "call_method" and node.target in known.NEW_TENSOR_METHODS):
         return True
-    is_view = node.target in _VIEWS or (node.op == "call_method" and node.target in _VIEW_METHODS)
+    is_view = node.target in known.VIEWS or (node.op == "call_method" and node.target in known.VIEW_METHODS)
     source = node.args[0] if node.args else None
     return is_view and isinstance(source, fx.Node) and _is_seen_once(source, modules)
 
@@ -161,8 +119,10 @@ def _is_seen_once(node: fx.Node, modules: dict[str, nn.Module]) -> bool:
 def _is_number(node: fx.Node) -> bool:
     """Whether `node` is a size, or is computed from sizes: those cannot be overwritten."""
     if node.op == "call_method":
-        return node.target in _SIZE_METHODS
+        return node.target in known.SIZE_METHODS
     if node.target is getattr:
         return node.args[1] in ("shape", "ndim")
-    of_numbers = node.target is operator.getitem or node.target in _ARITHMETIC or node.target in IN_PLACE_OPERATORS
+    of_numbers = (
+        node.target is operator.getitem or node.target in known.ARITHMETIC or node.target in known.IN_PLACE_OPERATORS
+    )
     return node.op == "call_function" and of_numbers and all(map(_is_number, node.all_input_nodes))

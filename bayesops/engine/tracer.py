@@ -1,7 +1,6 @@
 """`torch.fx`'s tracer, so that it leaves the model and other threads alone and sees what a graph would lose."""
 
 import inspect
-import operator
 import random
 import threading
 from collections.abc import Callable
@@ -13,26 +12,10 @@ from torch.overrides import TorchFunctionMode
 
 from bayesops._messages import first_line
 from bayesops.engine.state import Unchanged
+from bayesops.engine.torch_functions import IN_PLACE_OPERATORS, RANDOM
 from bayesops.nn._stochastic import Stochastic
 from bayesops.nn.fused import Fused
 from bayesops.sampling import current_block
-
-# What `a += b` calls, and what it does where nobody sees that `a` is overwritten.
-IN_PLACE_OPERATORS = {
-    getattr(operator, f"i{name}"): getattr(operator, name if name not in ("and", "or") else f"{name}_")
-    for name in (
-        "add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "and", "or", "xor", "lshift", "rshift",
-    )
-}  # fmt: skip
-
-# These draw from torch's generator, where no seed of ours reaches.
-RANDOM = {
-    "alpha_dropout", "bernoulli", "bernoulli_", "cauchy_", "dropout", "dropout1d", "dropout2d", "dropout3d",
-    "exponential_", "feature_alpha_dropout", "feature_dropout", "fractional_max_pool2d", "geometric_", "gumbel_softmax",
-    "log_normal_", "multinomial", "native_dropout", "normal", "normal_", "poisson", "rand", "rand_like", "randint",
-    "randint_like", "randn", "randn_like", "random_", "randperm", "rrelu", "rrelu_", "scaled_dot_product_attention",
-    "uniform_",
-}  # fmt: skip
 
 # In the `meta` of a node of a parameter or a buffer: its shape, if the graph holds for that alone.
 SHAPE = "bayesops_shape"
