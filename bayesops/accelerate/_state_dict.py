@@ -58,7 +58,7 @@ _MARKS = {
 def import_state_dict(model: nn.Module, state_dict: Mapping[str, Any], source: str = "auto") -> nn.Module:
     """Load the state dict of a model of another library into one of Gaussian layers with the same names.
 
-    Where `model` has a `bayesops.nn.GaussianConv2d` or its kin, the state dict is to have that library's layer of the
+    Where `model` has a Gaussian layer of `bayesops.nn`, the state dict is to have that library's layer of the
     same name: its means and spreads become `weight_mu`, `weight_rho`, `bias_mu` and `bias_rho`. All other entries
     (plain layers, batch normalisation) are loaded as they are. Nothing is changed unless everything fits.
 

@@ -30,7 +30,7 @@ def predictions(
             raise TypeError(f"{name}: argument '{option}' is none of its options, which are {', '.join(OPTIONS)}")
     found = False
     for batch in _batches(name, pool, batch_size):
-        # A list of one batch, which predict takes apart: labels behind the input, several arguments.
+        # A list of one batch, which predict takes apart: labels after the input, several arguments.
         yield predict(model, [batch], num_samples, seed, **options, **asked)
         found = True
     if not found:

@@ -166,7 +166,7 @@ def top_k(scores: Tensor, k: int) -> Tensor:
 
 
 def _scores(parts: Iterable[Prediction], score: Callable[[Prediction], Any]) -> Tensor:
-    """Join the scores of all batches; those of a dense output are averaged over what is behind the batch."""
+    """Join the scores of all batches; those of a dense output are averaged over what follows the batch."""
     scores = (score(prediction) for prediction in parts)
     return torch.cat([values.flatten(1).mean(1) if values.dim() > 1 else values for values in scores])
 

@@ -1,4 +1,4 @@
-"""Arrays in idx files, the form of MNIST and its kin."""
+"""Arrays in idx files, the form of MNIST and sets like it."""
 
 import gzip
 import math

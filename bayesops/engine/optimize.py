@@ -19,7 +19,7 @@ from bayesops.nn.fused import Fused
 def optimize(model: nn.Module, num_inputs: int = 1) -> nn.Module:
     """Copy `model` for prediction, with less to do and the same draws.
 
-    Batch normalisation is folded: into the weights of plain convolutions, and behind Bayesian layers into the pass that
+    Batch normalisation is folded: into the weights of plain convolutions, and after Bayesian layers into the pass that
     computes them, where relu and the sum of a residual block go, too. (A distribution of weights is not changed: its
     mean would be scaled by γ/σ and its variance by (γ/σ)², which the scale of the result does.)
     `bayesops.predict` does the same by itself; this is for other ways to run a model.

@@ -162,7 +162,7 @@ class Draws:
         plan = self._plan
         if self._kinds in plan.checked or is_captured(seeds.device):
             return selected_of_draws(self._planned(plan, seeds), self._output)
-        # A new plan's first draw is held against the model's own: tracing does not see all that Python code does.
+        # A new plan's first draw is compared with the model's own: tracing does not see all that Python code does.
         assert isinstance(self._model, nn.Module)
         with Unchanged(self._model, buffers=True):
             expected = self._call(seeds[0])

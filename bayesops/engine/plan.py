@@ -35,7 +35,7 @@ class Plan:
     draws : bool
         Whether anything differs between draws.
     checked : set
-        The kinds of inputs for which a draw has been held against the model's own.
+        The kinds of inputs for which a draw has been compared with the model's own.
     """
 
     def __init__(self, graph: fx.Graph, modules: dict[str, nn.Module]) -> None:

@@ -146,7 +146,7 @@ def predict(
     progress : bool
         Show a bar on the terminal (needs tqdm).
     path : {"auto", "plan", "vmap", "loop"}
-        Insist on one way; an error says why where it cannot be had.
+        Insist on one way; an error says why where it is not possible.
     group : torch.distributed.ProcessGroup, optional
         Share the work among its ranks (``torch.distributed.group.WORLD`` is all of them), each of which calls `predict`
         with the same arguments, and gets the same, whole result: that of one process, up to the rounding of sums.

@@ -13,7 +13,7 @@ from bayesops.engine.moments import bernoulli_entropy
 class Prediction:
     """What `predict` returns.
 
-    N is the number of images, ``*`` whatever the model's output has behind the batch: ``[N, classes]``, ``[N, classes,
+    N is the number of images, ``*`` whatever the model's output has after the batch: ``[N, classes]``, ``[N, classes,
     H, W]``.
 
     Attributes

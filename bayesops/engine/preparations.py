@@ -16,7 +16,7 @@ class Preparation(Step):
 
 
 class FoldedWeights(Preparation):
-    """Weight and bias of a plain layer, scaled by the batch normalisation behind it."""
+    """Weight and bias of a plain layer, scaled by the batch normalisation after it."""
 
     def __init__(self, layer: fx.Node, places: Places, batch_norm: fx.Node) -> None:
         super().__init__(layer, places)
@@ -55,7 +55,7 @@ class SharedMoments:
 def _neighbouring_channels(outputs: Tensor) -> Tensor:
     """Lay `outputs` on the CPU out as their noise is, which is the quickest to draw from.
 
-    Elsewhere they stay as the model's convolutions make them, so that those behind find what they expect.
+    Elsewhere they stay as the model's convolutions make them, so that those after them find what they expect.
     """
     if outputs.device.type != "cpu":
         return outputs

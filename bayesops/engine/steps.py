@@ -98,7 +98,7 @@ class OfOneDraw(Step):
 
 
 class Pool(Step):
-    """Max pooling. An activation before it is monotone, so it comes behind: to fewer numbers, in the same pass."""
+    """Max pooling. An activation before it is monotone, so it comes after: to fewer numbers, in the same pass."""
 
     def __init__(self, node: fx.Node, places: Places, source: fx.Node, activation: str) -> None:
         super().__init__(node, places)
@@ -169,7 +169,7 @@ class Batchwise(Mapped):
 
 
 class FoldedLayer(Step):
-    """A plain convolution or linear layer with the batch normalisation behind it, on one batch of all draws."""
+    """A plain convolution or linear layer with the batch normalisation after it, on one batch of all draws."""
 
     def __init__(self, layer: fx.Node, places: Places, batch_norm: fx.Node) -> None:
         super().__init__(layer, places)

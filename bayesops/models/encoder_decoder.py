@@ -29,7 +29,7 @@ class EncoderDecoder(nn.Module):
     widths : sequence of int
         Channels of each scale. The first has half of the image's resolution, every further one half of that before.
     p : float
-        Of the dropout behind the two innermost scales of the encoder and the innermost of the decoder, which stays on
+        Of the dropout after the two innermost scales of the encoder and the innermost of the decoder, which stays on
         at prediction. 0 makes a deterministic network.
     granularity : {"channel", "element"}
         What is dropped.

@@ -11,7 +11,7 @@ class LogitNoise(Stochastic):
     """Draw logits from their predicted means and log variances.
 
     A network that was trained with `bayesops.losses.LogitNoiseCrossEntropy` means its label to be drawn from
-    softmax(f + exp(s / 2) ε). Put behind it, this layer lets `bayesops.predict` average over ε and the weights alike.
+    softmax(f + exp(s / 2) ε). Put after it, this layer lets `bayesops.predict` average over ε and the weights alike.
 
     Parameters
     ----------

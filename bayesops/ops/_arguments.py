@@ -62,7 +62,7 @@ def padding_pairs(
 ) -> list[int]:
     """Make the padding (before, after) for each spatial dimension, flat.
 
-    ``"same"`` puts the odd element of an even kernel behind, as torch does.
+    ``"same"`` puts the odd element of an even kernel at the end, as torch does.
     """
     if isinstance(padding, str):
         if padding == "valid":

@@ -1,4 +1,4 @@
-"""Max pooling with the activation behind it, for prediction.
+"""Max pooling with the activation after it, for prediction.
 
 An activation that never falls may be taken before or after the pooling: max(f(a), f(b)) = f(max(a, b)). After it there
 is a fraction of the elements left to take it of.

@@ -64,7 +64,7 @@ class FourierConv2d(BernoulliConv2d):
     Notes
     -----
     Input ``[N, I, H, W]``, output ``[N, O, H', W']``. Fields of the input channels add up on the detector; the bias is
-    added behind it. Ranges and full scales are those of each example, so a result does not depend on the others of its
+    added after it. Ranges and full scales are those of each example, so a result does not depend on the others of its
     batch. The noise is ``bayesops.random.normal(seed, (E, N, H', W', O), stream)`` with E = 2 readings for
     ``"split"`` and 1 otherwise: that of a place depends on its number in the batch. Its stream is the mask's, whose
     bits are of another domain. `use_mean` takes the mean kernel and a detector without noise, but keeps the bits.

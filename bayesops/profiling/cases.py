@@ -45,7 +45,7 @@ class Case:
         ``"bayesian-torch"``, ``"torchbnn"``, ``"blitz"``, and other paths of ours, ``"ours_plan"``, ``"ours_vmap"``,
         ``"ours_loop"``.
     left_out : dict of str to str
-        Those that were asked for and cannot be had: why.
+        Those that were asked for and are not available: why.
     rounds : int
         How many pairs each ratio is of.
     flops : float
