@@ -1,4 +1,4 @@
-"""The random streams in plain NumPy: the definition that the compiled generators are held against.
+"""The random streams in plain NumPy: the definition with which the compiled generators are compared.
 
 Every draw is a pure function of ``(seed, stream, element index)``. A Philox4x32-10 block is four 32-bit words; its key
 is the seed, its counter is ``(block index, stream, domain)``, where the domain says which kind of draw it serves.
