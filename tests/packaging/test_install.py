@@ -1,6 +1,7 @@
 """What every installation must be able to do, from a checkout or from a wheel."""
 
 import importlib.metadata
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -19,6 +20,9 @@ def test_version_is_that_of_the_native_libraries():
 
 def test_type_hints_are_shipped():
     assert Path(bayesops.__file__).with_name("py.typed").is_file()
+    stub = Path(bayesops.__file__).with_name("_native.pyi").read_text()
+    compiled = {name for name in vars(_native) if not name.startswith("__")}
+    assert set(re.findall(r"^def (\w+)", stub, re.MULTILINE)) == compiled
 
 
 def test_operators_are_loaded():

@@ -44,7 +44,7 @@ def test_wheel_holds_the_package_and_nothing_else(wheel):
     names = zipfile.ZipFile(wheel).namelist()
     assert {name.split("/")[0].split("-")[0] for name in names} == {"bayesops"}
     assert "bayesops/_C.so" in names
-    assert "bayesops/py.typed" in names
+    assert {"bayesops/py.typed", "bayesops/_native.pyi"} <= set(names)
 
 
 def test_wheel_names_no_path_of_this_machine(wheel, tmp_path):
