@@ -21,7 +21,7 @@ for step, batch in enumerate(torch.randint(len(digits.train_images), (steps, 64)
     loss.backward()
     optimizer.step()
 for name, images in (("clean", digits.test_images), ("noisy", data.corrupt(digits.test_images, "noise", 0.3))):
-    mean = bo.predict(model, images, num_samples=100, seed=0).mean  # over 100 draws
-    right = (mean.argmax(1) == digits.test_labels).float().mean()
-    print(f"{name}: {right:.1%} right, mean entropy {torch.special.entr(mean).sum(1).mean():.2f} nats")
+    prediction = bo.predict(model, images, num_samples=100, seed=0)
+    right = (prediction.mean.argmax(1) == digits.test_labels).float().mean()
+    print(f"{name}: {right:.1%} right, mean entropy {prediction.entropy.mean():.2f} nats")
 print(f"KL {bo.kl_divergence(model):.0f} nats")
