@@ -53,6 +53,7 @@ def predictions(rank):
         "samples": bo.predict(model, images(), 11, **options),
         "fewer_samples_than_ranks": bo.predict(model, images(), 1, **options),
         "identity": bo.predict(model, images(), 8, link="identity", **options),
+        "sigmoid": bo.predict(model, images(), 8, link="sigmoid", **options),
         "batches": bo.predict(model, batches, 7, shard="batches", **options),
         "samples_of_batches": bo.predict(model, batches, 7, **options),
         "auto": bo.predict(model, images(), "auto", tolerance=0.02, **options),
