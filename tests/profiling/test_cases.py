@@ -1,5 +1,7 @@
 """`bayesops.profile`: the ways to T draws, why some are left out, errors, and that it leaves no trace."""
 
+from dataclasses import dataclass
+
 import pytest
 import torch
 from torch import nn
@@ -103,6 +105,42 @@ def test_peers_are_measured_where_they_have_the_layers():
     assert case.left_out["torchbnn"] == "has no Linear by flipout"
 
 
+@dataclass
+class Answer:
+    logits: torch.Tensor
+    temperature: float = 1.0
+
+
+def first_of_one_call(outputs):
+    assert outputs[0].dim() == 2, "what several calls return, stacked"
+    return outputs[0]
+
+
+@pytest.mark.parametrize(
+    ("returns", "output"),
+    [
+        (lambda hidden: (hidden, None), 0),
+        (lambda hidden: (hidden, None), first_of_one_call),
+        (lambda hidden: {"logits": hidden, "number": 3}, "logits"),
+        (Answer, "logits"),
+    ],
+    ids=["beside None", "by a function", "beside a number", "of a dataclass"],
+)
+def test_what_a_model_returns_besides_is_left_alone(returns, output):
+    class Wrapped(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = BernoulliLinear(6, 3, per_example=True)
+
+        def forward(self, rows):
+            return returns(self.layer(rows))
+
+    result = bo.profile(Wrapped(), ROWS, 3, output=output, seconds=0.01, rivals=("repeated", "vmap"))
+    assert set(result.cases[0].ways) == {"deterministic", "naive", "repeated", "vmap", "ours"}
+    assert result.cases[0].left_out == {}
+    assert result.accuracy[2].deviation_max > 0
+
+
 @pytest.mark.parametrize("link", ["identity", "gaussian"])
 def test_several_inputs_and_outputs(link):
     class Heads(nn.Module):
@@ -162,7 +200,7 @@ def test_it_leaves_the_model_as_it_was():
     [
         ({"num_samples": 0}, ValueError, "num_samples"),
         ({"num_samples": ()}, ValueError, "num_samples"),
-        ({"num_samples": (2.5,)}, ValueError, "num_samples"),
+        ({"num_samples": (2.5,)}, TypeError, "num_samples"),
         ({"batch_sizes": (1, -1)}, ValueError, "batch_sizes"),
         ({"batch_sizes": ()}, ValueError, "batch_sizes"),
         ({"seconds": 0}, ValueError, "seconds"),
