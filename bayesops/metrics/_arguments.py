@@ -21,14 +21,19 @@ def at_least_float32(tensor: Tensor) -> Tensor:
 def probabilities_of(function: str, value: Tensor | Prediction, name: str = "probabilities") -> Tensor:
     """Return the predictive probabilities ``[N, C, *]``, in float32 at least, of a tensor or a prediction."""
     if isinstance(value, Prediction):
-        if value.link != "softmax":
-            wanted = "a tensor, or a Prediction with link='softmax'"
-            wrong_value(function, name, wanted, f"one with link={value.link!r}")
+        check_softmax(function, name, value)
         value = value.mean
     check_floating(function, name, value)
     if value.dim() < 2:
         wrong_value(function, name, "of shape [N, C, *]", f"shape {tuple(value.shape)}")
     return at_least_float32(value)
+
+
+def check_softmax(function: str, name: str, prediction: Prediction) -> None:
+    """Check that a prediction is one of probabilities."""
+    if prediction.link != "softmax":
+        wanted = "a tensor, or a Prediction with link='softmax'"
+        wrong_value(function, name, wanted, f"one with link={prediction.link!r}")
 
 
 def counted(function: str, target: Tensor, probabilities: Tensor, ignore_index: int) -> Tensor:

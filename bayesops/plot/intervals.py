@@ -9,6 +9,7 @@ from torch import Tensor
 
 from bayesops._arguments import as_int, wrong_type, wrong_value
 from bayesops.engine.prediction import Prediction
+from bayesops.metrics._arguments import check_softmax
 from bayesops.plot._canvas import several_axes
 from bayesops.plot._values import array, class_names, picture, wrong_shape
 from bayesops.plot.style import EDGE, GRID, INK, LEGEND, PALE
@@ -60,7 +61,8 @@ def class_intervals(
     Raises
     ------
     ValueError
-        A prediction that has neither the quantiles nor the draws, an index, class or level that there is not.
+        A prediction that is no classification, or has neither the quantiles nor the draws; an index, class or level
+        that there is not.
     TypeError
         Anything else than a prediction or draws, an index that is no int, a level that is no number.
     ModuleNotFoundError
@@ -98,6 +100,7 @@ def _intervals(prediction: Any, index: int, level: float) -> tuple[np.ndarray, n
         wrong_value(_FUNCTION, "level", "in (0, 1)", level)
     ends = [(1 - level) / 2, (1 + level) / 2]
     if isinstance(prediction, Prediction):
+        check_softmax(_FUNCTION, "prediction", prediction)
         mean = array(_FUNCTION, "prediction", prediction.mean)
         if mean.ndim != 2:
             wrong_shape(_FUNCTION, "prediction", "one with a mean of shape [N, C]", mean)
