@@ -1,7 +1,10 @@
 """What the commands' arguments may be."""
 
 import argparse
+from collections.abc import Iterable
 from pathlib import Path
+
+from bayesops._files import why_not_writable
 
 
 class UsageError(Exception):
@@ -47,6 +50,24 @@ def index_or_key(text: str) -> int | str:
         return int(text)
     except ValueError:
         return text
+
+
+def check_files(files: Iterable[str | Path]) -> None:
+    """Look, before the work, whether these can be written, each of them by itself.
+
+    Raises
+    ------
+    UsageError
+        Where one cannot, or two are the same.
+    """
+    seen = set()
+    for file in files:
+        if reason := why_not_writable(file):
+            raise UsageError(reason)
+        path = Path(file).resolve()
+        if path in seen:
+            raise UsageError(f"{file}: two files of the same name, one of which would be lost")
+        seen.add(path)
 
 
 def check_picture(path: Path) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bayesops.cli._arguments import UsageError, check_picture, positive_int, probability, set_threads
+from bayesops.cli._arguments import UsageError, check_files, check_picture, positive_int, probability, set_threads
 
 if TYPE_CHECKING:
     import torch
@@ -85,8 +85,7 @@ def run(options: argparse.Namespace) -> None:
     from bayesops.cli import _figures, _render
     from bayesops.data import corrupt
 
-    if not options.output.absolute().parent.is_dir():
-        raise UsageError(f"{options.output}: there is no such folder")
+    check_files([options.output])
     check_picture(options.output)
     set_threads(options.threads)
     torch.manual_seed(options.seed)

@@ -2,12 +2,14 @@
 
 import argparse
 import sys
+from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bayesops.cli._arguments import (
     UsageError,
+    check_files,
     check_picture,
     index_or_key,
     positive_float,
@@ -149,26 +151,31 @@ def run(options: argparse.Namespace) -> None:
 
 def _check_files(options: argparse.Namespace) -> None:
     """Say now what would be said only after the measurements."""
-    for name in _FILES:
-        file = getattr(options, name)
-        if file is None or file == "-":
-            continue
-        path = Path(file).absolute()
-        if not path.parent.is_dir():
-            raise UsageError(f"{file}: there is no such folder")
-        if path.is_dir():
-            raise UsageError(f"{file}: is a folder, not a file")
-        existed = path.exists()
-        try:
-            path.open("ab").close()
-        except OSError as error:
-            raise UsageError(f"{file} cannot be written: {error.strerror}") from error
-        if not existed:
-            path.unlink()
+    check_files(_files(options))
     if options.html:
         import_module("matplotlib")  # or it is missed at the end
     if options.plot:
         check_picture(options.plot)
+
+
+def _files(options: argparse.Namespace) -> Iterator[str | Path]:
+    for name in _FILES:
+        file = getattr(options, name)
+        if file is not None and file != "-":
+            yield file
+    if options.csv:
+        yield from (_of_table(options.csv, table) for table in _tables(options))
+
+
+def _tables(options: argparse.Namespace) -> list[str]:
+    """Tables that have a file of their own beside that of ``--csv``."""
+    return [
+        name for name, left_out in (("steps", options.no_layers), ("accuracy", options.no_accuracy)) if not left_out
+    ]
+
+
+def _of_table(csv: Path, table: str) -> Path:
+    return csv.with_suffix(f".{table}{csv.suffix}")
 
 
 def _posterior_options(options: argparse.Namespace) -> dict[str, Any]:
@@ -187,9 +194,7 @@ def _write(result: "Profile", options: argparse.Namespace) -> list[Path]:
         texts[Path(options.json)] = result.to_json()
     if options.csv:
         texts[options.csv] = result.to_csv()
-        measured = {"steps": result.layers, "accuracy": result.accuracy}
-        for table in (name for name, found in measured.items() if found):
-            texts[options.csv.with_suffix(f".{table}{options.csv.suffix}")] = result.to_csv(table)
+        texts |= {_of_table(options.csv, table): result.to_csv(table) for table in _tables(options)}
     if options.html:
         texts[options.html] = result.to_html()
     try:

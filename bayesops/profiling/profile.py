@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
-from pathlib import Path
+from os import PathLike
 
 import torch
 from torch import Tensor, nn
 
 from bayesops._arguments import check_choice, check_count, wrong_type, wrong_value
+from bayesops._files import why_not_writable
 from bayesops.convert import convert
 from bayesops.engine.output import Output
 from bayesops.engine.predict import LINKS
@@ -42,7 +43,7 @@ def profile(
     layers: bool = True,
     accuracy: bool = True,
     targets: Sequence[float] = (0.01, 0.005),
-    trace: str | Path | None = None,
+    trace: str | PathLike[str] | None = None,
     name: str | None = None,
     progress: Progress | None = None,
 ) -> Profile:
@@ -103,7 +104,7 @@ def profile(
     ------
     ValueError
         A number of draws or a batch size below 1, seconds or targets that are not positive, no layer that could be
-        Bayesian; an unknown posterior, estimator, link or rival.
+        Bayesian; an unknown posterior, estimator, link or rival; a `trace` that cannot be written.
     TypeError
         Something else than tensors in `inputs`, a `model` that is no module.
 
@@ -116,6 +117,7 @@ def profile(
     counts = tuple(num_samples) if isinstance(num_samples, Iterable) else (num_samples,)
     _check_counts("num_samples", counts)
     _check_options(link, seconds, rivals, targets)
+    _check_trace(trace)
     if not isinstance(model, nn.Module):
         wrong_type("profile", "model", "a torch.nn.Module", type(model).__name__)
     arguments = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
@@ -203,6 +205,16 @@ def _check_options(link: str, seconds: float, rivals: Collection[str], targets: 
     for target in targets:
         if not target > 0:
             wrong_value("profile", "targets", "above 0", target)
+
+
+def _check_trace(trace: str | PathLike[str] | None) -> None:
+    """Say now what would be said only after the measurements."""
+    if trace is None:
+        return
+    if not isinstance(trace, (str, PathLike)):
+        wrong_type("profile", "trace", "a path", type(trace).__name__)
+    if reason := why_not_writable(trace):
+        wrong_value("profile", "trace", "a file that can be written", reason)
 
 
 def _with_peak(result: Profile) -> Profile:
