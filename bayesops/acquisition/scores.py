@@ -68,7 +68,7 @@ def bald(
     >>> chosen = bo.acquisition.top_k(bo.acquisition.bald(model.eval(), pool), 10)
     """
     parts = predictions("bald", model, pool, num_samples, seed, batch_size, options)
-    return _scores(parts, lambda prediction: prediction.mutual_information)
+    return _scores("bald", parts, lambda prediction: prediction.mutual_information)
 
 
 def entropy(
@@ -85,7 +85,7 @@ def entropy(
     Parameters, result and errors are those of `bald`.
     """
     parts = predictions("entropy", model, pool, num_samples, seed, batch_size, options)
-    return _scores(parts, lambda prediction: prediction.entropy)
+    return _scores("entropy", parts, lambda prediction: prediction.entropy)
 
 
 def variation_ratio(
@@ -117,7 +117,7 @@ def variation_ratio(
     parts = predictions(
         "variation_ratio", model, pool, num_samples, seed, batch_size, options, output=votes, link="identity"
     )
-    return _scores(parts, _share_against)
+    return _scores("variation_ratio", parts, _share_against)
 
 
 def random(num_points: int, *, seed: int | Tensor = 0) -> Tensor:
@@ -165,10 +165,16 @@ def top_k(scores: Tensor, k: int) -> Tensor:
     return scores.sort(descending=True, stable=True).indices[:k]
 
 
-def _scores(parts: Iterable[Prediction], score: Callable[[Prediction], Any]) -> Tensor:
+def _scores(name: str, parts: Iterable[Prediction], score: Callable[[Prediction], Any]) -> Tensor:
     """Join the scores of all batches; those of a dense output are averaged over what is behind the batch."""
-    scores = (score(prediction) for prediction in parts)
-    return torch.cat([values.flatten(1).mean(1) if values.dim() > 1 else values for values in scores])
+    scores = []
+    for prediction in parts:
+        if prediction.mean.dim() < 2:
+            got = f"shape {tuple(prediction.mean.shape)}"
+            wrong_value(name, "model", "a callable that returns one tensor [N, C, *]", got)
+        values = score(prediction)
+        scores.append(values.flatten(1).mean(1) if values.dim() > 1 else values)
+    return torch.cat(scores)
 
 
 def _share_against(votes: Prediction) -> Tensor:

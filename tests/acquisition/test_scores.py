@@ -137,6 +137,8 @@ def test_top_k_is_best_first_and_of_equals_the_first():
         (ValueError, lambda m, x: bald(m, x, batch_size=0), "bald: argument 'batch_size' must be .*got 0"),
         (ValueError, lambda m, x: bald(m, x, 0), "argument 'num_samples' must be"),
         (ValueError, lambda m, x: variation_ratio(lambda x: x[:, 0], x), "variation_ratio: .*'model'.*1 dim"),
+        (ValueError, lambda m, x: bald(lambda x: x[:, 0], x), r"bald: .*'model'.*\[N, C, \*\], got shape \(40,\)"),
+        (ValueError, lambda m, x: entropy(lambda x: x[:, 0], x), r"entropy: .*'model'.*, got shape \(40,\)"),
         (TypeError, lambda m, x: acquisition.random(2.5), "random: .*'num_points' must be .* at least 0, got 2.5"),
         (ValueError, lambda m, x: acquisition.random(-1), "random: .*'num_points' must be .* at least 0, got -1"),
         (TypeError, lambda m, x: top_k([1.0], 1), "top_k: argument 'scores' must be a tensor, got list"),
@@ -146,6 +148,7 @@ def test_top_k_is_best_first_and_of_equals_the_first():
         (ValueError, lambda m, x: top_k(torch.tensor([1.0, torch.nan]), 1), "without NaN, got 1 of them"),
     ],
 )  # fmt: skip
+@pytest.mark.filterwarnings("ignore:predict. the model returns as many numbers")
 def test_errors(error, call, message, model, pool):
     with pytest.raises(error, match=message):
         call(model, pool)
