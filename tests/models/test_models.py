@@ -83,6 +83,10 @@ def test_kernels_of_two_convolutions_are_masked_whole():
 
 
 def test_an_unknown_name_is_refused():
+    with pytest.raises(
+        ValueError, match=r"models\.example_input: argument 'name' must be one of 'lenet5', .*got 'vgg'"
+    ):
+        bo.models.example_input("vgg")
     with pytest.raises(ValueError, match=r"models\.build: argument 'name' must be one of 'lenet5', .*, got 'vgg'"):
         bo.models.build("vgg")
 
