@@ -43,7 +43,7 @@ def add_parser(commands: Any) -> None:
     parser.set_defaults(run=run)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Answers:
     """What the network says of a set of images.
 
@@ -68,7 +68,7 @@ class Answers:
     right: "Tensor"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Portrait:
     """One image and the draws of its class probabilities ``[T, classes]``."""
 

@@ -1,5 +1,6 @@
 """Argument checks that the measures share; messages are those of the operators."""
 
+from numbers import Integral
 from typing import Any
 
 import torch
@@ -94,9 +95,9 @@ def check_not_nan(function: str, name: str, values: Tensor) -> None:
 
 def check_ignore_index(function: str, value: Any) -> int:
     """Return `value`, an int."""
-    if not isinstance(value, int) or isinstance(value, bool):
+    if isinstance(value, bool) or not isinstance(value, Integral):
         wrong_type(function, "ignore_index", "an int", repr(value))
-    return value
+    return int(value)
 
 
 def check_reduction(function: str, reduction: str) -> None:

@@ -33,7 +33,7 @@ class IntervalCalibration(Measure[IntervalCalibrationData]):
     ValueError
         No levels, levels out of range or not ascending, an unknown distribution.
     TypeError
-        Levels that are no sequence.
+        Levels that are no sequence, or no numbers.
 
     Notes
     -----
@@ -51,9 +51,7 @@ class IntervalCalibration(Measure[IntervalCalibrationData]):
     def __init__(self, levels: Sequence[float] = LEVELS, distribution: str = "gaussian") -> None:
         if not isinstance(levels, Iterable):
             wrong_type("IntervalCalibration", "levels", "a sequence of numbers in (0, 1)", repr(levels))
-        levels = tuple(levels)
-        for level in levels:
-            check_level("IntervalCalibration", level, "levels")
+        levels = tuple(check_level("IntervalCalibration", level, "levels") for level in levels)
         if not levels or any(low >= high for low, high in pairwise(levels)):
             wrong_value("IntervalCalibration", "levels", "ascending numbers, at least one", levels)
         self.levels = levels

@@ -1,6 +1,7 @@
 """Proper scores: numbers that are best when the predicted distribution is the true one."""
 
 import math
+from numbers import Real
 
 import torch
 from torch import Tensor
@@ -146,8 +147,8 @@ def gaussian_mixture_nll(
     check_shape(function, "target", target, means.shape[1:])
     check_device(function, "target", target, means.device)
     means, target = at_least_float32(means), at_least_float32(target)
-    if isinstance(variances, (int, float)):
-        variances = means.new_full((), variances)
+    if isinstance(variances, Real):
+        variances = means.new_full((), float(variances))
     else:
         if not isinstance(variances, Tensor):
             wrong_type(function, "variances", "a tensor or a number", type(variances).__name__)

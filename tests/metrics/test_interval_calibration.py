@@ -97,6 +97,8 @@ def test_errors(prediction):
     for levels in ((), (0.5, 0.5), (0.9, 0.5)):
         with pytest.raises(ValueError, match=rf"{name} 'levels' must be ascending numbers, at least one, got \("):
             metrics.IntervalCalibration(levels)
+    with pytest.raises(TypeError, match=rf"{name} 'levels' must be a number in \(0, 1\), got str"):
+        metrics.IntervalCalibration(("0.5",))
     with pytest.raises(TypeError, match=rf"{name} 'levels' must be a sequence of numbers in \(0, 1\), got 0.5"):
         metrics.IntervalCalibration(0.5)
     with pytest.raises(ValueError, match=f"{name} 'distribution' must be one of 'gaussian', 'laplace', got 'cauchy'"):
