@@ -105,7 +105,7 @@ def brier_score(
 
 
 def gaussian_mixture_nll(
-    means: Tensor, variances: Tensor | float, target: Tensor, *, reduction: str = "mean"
+    means: Tensor, target: Tensor, variances: Tensor | float, *, reduction: str = "mean"
 ) -> Tensor:
     r"""Compute −log of the density that T draws give the targets: each draw is a normal distribution.
 
@@ -115,11 +115,11 @@ def gaussian_mixture_nll(
     ----------
     means : Tensor
         The mean that each draw tells, ``[T, N, *]``.
+    target : Tensor
+        ``[N, *]``. Each element is an observation of its own: outputs of one example are not taken jointly.
     variances : Tensor or float
         The variance that each draw tells, ``[T, N, *]``, or one for all, a number or ``[]`` (1 / τ of a model with
         precision τ).
-    target : Tensor
-        ``[N, *]``. Each element is an observation of its own: outputs of one example are not taken jointly.
     reduction : {"mean", "sum", "none"}
         Over all elements, in float64; ``"none"`` is ``[N, *]``.
 
