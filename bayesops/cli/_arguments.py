@@ -44,6 +44,17 @@ def probability(text: str) -> float:
     return value
 
 
+def seed(text: str) -> int:
+    """Parse a whole number of 64 bits, with or without a sign."""
+    try:
+        value = int(text)
+    except ValueError:
+        value = 2**64
+    if not -(2**63) <= value < 2**64:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 64 bits")
+    return value
+
+
 def index_or_key(text: str) -> int | str:
     """Parse a whole number, or take the text as it is."""
     try:

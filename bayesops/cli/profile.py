@@ -15,6 +15,7 @@ from bayesops.cli._arguments import (
     positive_float,
     positive_int,
     probability,
+    seed,
     set_threads,
 )
 
@@ -89,7 +90,7 @@ def _add_measurement_arguments(group: Any) -> None:
         help="standard errors for which to say how many draws are needed",
     )  # fmt: skip
     group.add_argument(
-        "--seed", type=int, default=0, help="of the draws, and of torch's generator before the model is made"
+        "--seed", type=seed, default=0, help="of the draws, and of torch's generator before the model is made"
     )
     group.add_argument("--threads", type=positive_int, help="torch's threads")
     group.add_argument("--device", default="cpu", help="cpu, or cuda")
