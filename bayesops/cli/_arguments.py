@@ -19,6 +19,8 @@ def positive_int(text: str) -> int:
         value = 0
     if value < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
+    if value >= 2**63:
+        raise argparse.ArgumentTypeError(f"{text!r} is no size: those have 64 bits")
     return value
 
 

@@ -151,6 +151,7 @@ def test_no_line_is_wider_than_the_terminal(capsys, factories, monkeypatch, widt
         (["{}:with_input", "--device", "tpu"], "--device tpu is not to be had"),
         (["lenet5", "--samples", "0"], "'0' is not a whole number of at least 1"),
         (["lenet5", "--samples", "-3"], "at least 1"),
+        (["lenet5", "--batch", "9223372036854775808"], "is no size: those have 64 bits"),
         (["lenet5", "--batch", "two"], "'two' is not a whole number"),
         (["lenet5", "--p", "1"], "not in [0, 1)"),
         (["lenet5", "--p", "nan"], "not in [0, 1)"),
