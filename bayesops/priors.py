@@ -298,8 +298,10 @@ def without_checks(distribution: torch.distributions.Distribution) -> torch.dist
     return unchecked
 
 
-def as_prior(value: Any) -> Prior:
+def as_prior(value: Any, function: str = "as_prior", argument: str = "prior") -> Prior:
     """Return `value` as a prior: a `Prior` itself, a distribution of torch wrapped, None as ``Gaussian(0.0, 1.0)``.
+
+    Errors name `function` and `argument`.
 
     Raises
     ------
@@ -313,7 +315,7 @@ def as_prior(value: Any) -> Prior:
     if isinstance(value, torch.distributions.Distribution):
         return Distribution(value)
     wanted = "a bayesops.priors.Prior, a torch.distributions.Distribution or None"
-    return wrong_type("as_prior", "prior", wanted, type(value).__name__)
+    return wrong_type(function, argument, wanted, type(value).__name__)
 
 
 def _log(value: float | Tensor) -> float | Tensor:

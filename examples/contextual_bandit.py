@@ -3,6 +3,8 @@
 The rewards are those of Blundell et al., "Weight uncertainty in neural networks", 2015, section 5.3.
 """
 
+import argparse
+
 import torch
 from torch import nn
 
@@ -66,7 +68,10 @@ def play(steps, seed, epsilon=None):
 
 
 if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--games", type=int, default=3, help="that each figure is the mean of (default: 3)")
+    games = parser.parse_args().games
     print("regret after        100    300   1000   3000")
     for name, epsilon in (("Thompson", None), ("greedy", 0.0), ("1 % random", 0.01), ("5 % random", 0.05)):
-        curves = torch.stack([play(3000, seed, epsilon) for seed in range(3)])
+        curves = torch.stack([play(3000, seed, epsilon) for seed in range(games)])
         print(f"{name:15s}" + "".join(f"{curves[:, after - 1].mean():7.0f}" for after in (100, 300, 1000, 3000)))

@@ -284,7 +284,7 @@ def regression(options):
             parts = dict(zip(names, (told.aleatoric_variance, told.variance, told.total_variance), strict=True))
             for name, variance in parts.items():
                 rejections[name].update(variance[counts], (mean - truth).abs())
-                calibration[name].update(mean, variance[counts], truth)
+                calibration[name].update(mean, truth, variance[counts])
             total, squares = total + len(truth), squares + (mean - truth).square().sum().item()
             nats += bo.losses.laplace_nll(mean, truth, told.total_variance[counts].log(), reduction="sum").item()
         kept["curves"] = {name: rejection.compute() for name, rejection in rejections.items()}

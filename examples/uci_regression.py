@@ -70,7 +70,7 @@ def draws(network, inputs, split, options):
 
 
 def log_likelihood(means, targets, precision):
-    return -bo.metrics.gaussian_mixture_nll(means, 1 / precision, targets).item()
+    return -bo.metrics.gaussian_mixture_nll(means, targets, 1 / precision).item()
 
 
 def best_of_grid(split, rates, precisions, options, seed):

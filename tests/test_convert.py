@@ -301,7 +301,7 @@ def test_twice_is_once():
         ({"p": 1.0}, ValueError, r"'p' must be in \[0, 1\)"),
         ({"granularity": "pixel"}, ValueError, "'granularity' must be one of"),
         ({"where": "9"}, ValueError, "'where' must be names of modules of the model, got '9'"),
-        ({"where": ["1"]}, ValueError, "'where' must be names of plain layers.*BatchNorm2d"),
+        ({"where": ["1"]}, ValueError, "'where' must be names of layers to convert.*BatchNorm2d"),
         ({"where": 5}, TypeError, "'where' must be a predicate, names or types, got int"),
         ({"where": [5]}, TypeError, "'where' must be a predicate, names or types, got 5"),
     ],

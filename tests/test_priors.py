@@ -219,6 +219,8 @@ def test_as_prior():
     assert priors.as_prior(law).distribution is law
     with pytest.raises(TypeError, match=r"^as_prior: argument 'prior' must be a bayesops.priors.Prior.*got str"):
         priors.as_prior("gaussian")
+    with pytest.raises(TypeError, match=r"^layer: argument 'bias_prior' must be a bayesops.priors.Prior.*got str"):
+        priors.as_prior("gaussian", "layer", "bias_prior")
 
 
 def test_repr():

@@ -42,7 +42,7 @@ def recognise(module: nn.Module, wanted: bool) -> Found:
     if p >= 1.0:
         return f"torch {name}: p = {p} drops everything, where ours takes p below 1"
     granularity = "element" if type(module) is nn.Dropout else "channel"
-    attributes = {"p": float(p), "granularity": granularity, "stream": None, "inplace": False}
+    attributes = {"p": float(p), "granularity": granularity, "inplace": False}
     kind = Dropout
     if isinstance(module, (nn.Dropout1d, nn.Dropout3d)):
         kind = ImageDropout

@@ -80,7 +80,8 @@ def batch_bald(
     Raises
     ------
     ValueError, TypeError
-        `k` outside 1 to the number of candidates, counts that are not positive, dense outputs; what `bald` raises.
+        `k` outside 1 to the number of candidates, counts that are not positive, dense outputs, points whose score
+        is NaN; what `bald` raises.
 
     Warns
     -----
@@ -117,12 +118,22 @@ def _candidates(parts: Iterable[Prediction], limit: int | None) -> tuple[Tensor,
             wrong_value("batch_bald", "model", "one that returns [N, C]", f"shape {tuple(prediction.mean.shape)}")
         end = begin + len(prediction.mean)
         positions = torch.arange(begin, end, device=prediction.mean.device)
+        _check_scores(positions, prediction.mutual_information)
         kept.append((positions, prediction.mutual_information, prediction.samples))
         begin = end
         if limit is not None and sum(len(part[0]) for part in kept) > limit:
             kept = [_best(*_joined(kept), limit)]
     positions, _, samples = _joined(kept)
     return positions, samples
+
+
+def _check_scores(positions: Tensor, scores: Any) -> None:
+    """Refuse NaN, which has no rank."""
+    unknown = positions[scores.isnan()].tolist()
+    if unknown:
+        more = f" and {len(unknown) - 10} more" if len(unknown) > 10 else ""
+        wanted = "of points whose mutual information is a number"
+        wrong_value("batch_bald", "pool", wanted, f"NaN at positions {', '.join(map(str, unknown[:10]))}{more}")
 
 
 def _joined(kept: list[Any]) -> tuple[Tensor, Tensor, Tensor]:

@@ -7,11 +7,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from bayesops._arguments import check_count, wrong_type, wrong_value
+from bayesops._arguments import check_choice, check_count, wrong_type, wrong_value
 from bayesops.acquisition._pool import Pool, predictions
 from bayesops.engine import Prediction
 from bayesops.engine.output import selected
 from bayesops.random import sample_seeds
+
+LINKS = ("softmax", "sigmoid")
 
 
 def bald(
@@ -21,6 +23,7 @@ def bald(
     seed: int | Tensor = 0,
     *,
     batch_size: int = 256,
+    link: str = "softmax",
     **options: Any,
 ) -> Tensor:
     """Mutual information of each point's label and the weights, in nats: Bayesian active learning by disagreement.
@@ -42,6 +45,8 @@ def bald(
         The master seed of the draws.
     batch_size : int
         Points of a tensor that are predicted at once.
+    link : {"softmax", "sigmoid"}
+        Sigmoid: each output is a label by itself, of yes or no; a point's score is the mean of its labels'.
     **options
         `chunk_size`, `output`, `path`, `tolerance`, `max_samples` and `group` of `bayesops.predict`.
 
@@ -54,7 +59,7 @@ def bald(
     Raises
     ------
     ValueError, TypeError
-        An empty pool, an unknown option; what `bayesops.predict` raises.
+        An empty pool, an unknown option or link; what `bayesops.predict` raises.
 
     Notes
     -----
@@ -67,8 +72,9 @@ def bald(
     --------
     >>> chosen = bo.acquisition.top_k(bo.acquisition.bald(model.eval(), pool), 10)
     """
-    parts = predictions("bald", model, pool, num_samples, seed, batch_size, options)
-    return _scores(parts, lambda prediction: prediction.mutual_information)
+    check_choice("bald", "link", link, LINKS)
+    parts = predictions("bald", model, pool, num_samples, seed, batch_size, options, link=link)
+    return _scores("bald", parts, lambda prediction: prediction.mutual_information)
 
 
 def entropy(
@@ -78,14 +84,16 @@ def entropy(
     seed: int | Tensor = 0,
     *,
     batch_size: int = 256,
+    link: str = "softmax",
     **options: Any,
 ) -> Tensor:
     """Entropy of each point's predictive probabilities, in nats: all that is uncertain, noise of the labels included.
 
     Parameters, result and errors are those of `bald`.
     """
-    parts = predictions("entropy", model, pool, num_samples, seed, batch_size, options)
-    return _scores(parts, lambda prediction: prediction.entropy)
+    check_choice("entropy", "link", link, LINKS)
+    parts = predictions("entropy", model, pool, num_samples, seed, batch_size, options, link=link)
+    return _scores("entropy", parts, lambda prediction: prediction.entropy)
 
 
 def variation_ratio(
@@ -117,7 +125,7 @@ def variation_ratio(
     parts = predictions(
         "variation_ratio", model, pool, num_samples, seed, batch_size, options, output=votes, link="identity"
     )
-    return _scores(parts, _share_against)
+    return _scores("variation_ratio", parts, _share_against)
 
 
 def random(num_points: int, *, seed: int | Tensor = 0) -> Tensor:
@@ -165,10 +173,16 @@ def top_k(scores: Tensor, k: int) -> Tensor:
     return scores.sort(descending=True, stable=True).indices[:k]
 
 
-def _scores(parts: Iterable[Prediction], score: Callable[[Prediction], Any]) -> Tensor:
+def _scores(name: str, parts: Iterable[Prediction], score: Callable[[Prediction], Any]) -> Tensor:
     """Join the scores of all batches; those of a dense output are averaged over what follows the batch."""
-    scores = (score(prediction) for prediction in parts)
-    return torch.cat([values.flatten(1).mean(1) if values.dim() > 1 else values for values in scores])
+    scores = []
+    for prediction in parts:
+        if prediction.mean.dim() < 2:
+            got = f"shape {tuple(prediction.mean.shape)}"
+            wrong_value(name, "model", "a callable that returns one tensor [N, C, *]", got)
+        values = score(prediction)
+        scores.append(values.flatten(1).mean(1) if values.dim() > 1 else values)
+    return torch.cat(scores)
 
 
 def _share_against(votes: Prediction) -> Tensor:

@@ -1,7 +1,10 @@
 """What the commands' arguments may be."""
 
 import argparse
+from collections.abc import Iterable
 from pathlib import Path
+
+from bayesops._files import why_not_writable
 
 
 class UsageError(Exception):
@@ -16,6 +19,8 @@ def positive_int(text: str) -> int:
         value = 0
     if value < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
+    if value >= 2**63:
+        raise argparse.ArgumentTypeError(f"{text!r} is no size: those have 64 bits")
     return value
 
 
@@ -41,12 +46,41 @@ def probability(text: str) -> float:
     return value
 
 
+def seed(text: str) -> int:
+    """Parse a whole number of 64 bits, with or without a sign."""
+    try:
+        value = int(text)
+    except ValueError:
+        value = 2**64
+    if not -(2**63) <= value < 2**64:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 64 bits")
+    return value
+
+
 def index_or_key(text: str) -> int | str:
     """Parse a whole number, or take the text as it is."""
     try:
         return int(text)
     except ValueError:
         return text
+
+
+def check_files(files: Iterable[str | Path]) -> None:
+    """Look, before the work, whether these can be written, each of them by itself.
+
+    Raises
+    ------
+    UsageError
+        Where one cannot, or two are the same.
+    """
+    seen = set()
+    for file in files:
+        if reason := why_not_writable(file):
+            raise UsageError(reason)
+        path = Path(file).resolve()
+        if path in seen:
+            raise UsageError(f"{file}: two files of the same name, one of which would be lost")
+        seen.add(path)
 
 
 def check_picture(path: Path) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bayesops.cli._arguments import UsageError, check_picture, positive_int, probability, set_threads
+from bayesops.cli._arguments import UsageError, check_files, check_picture, positive_int, probability, seed, set_threads
 
 if TYPE_CHECKING:
     import torch
@@ -36,14 +36,14 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("--samples", type=positive_int, default=100, metavar="T", help="draws")
     parser.add_argument("--epochs", type=positive_int, help="default: 30, for MNIST 3")
     parser.add_argument("--p", type=probability, default=0.3, help="probability of dropping a weight")
-    parser.add_argument("--seed", type=int, default=0, help="of training, draws and damage")
+    parser.add_argument("--seed", type=seed, default=0, help="of training, draws and damage")
     parser.add_argument("--threads", type=positive_int, help="torch's threads")
     parser.add_argument("--output", type=Path, default=Path("demo.png"), metavar="FILE.png", help="the picture")
     parser.add_argument("--quiet", action="store_true", help="print nothing, only write the picture")
     parser.set_defaults(run=run)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Answers:
     """What the network says of a set of images.
 
@@ -68,7 +68,7 @@ class Answers:
     right: "Tensor"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Portrait:
     """One image and the draws of its class probabilities ``[T, classes]``."""
 
@@ -85,8 +85,7 @@ def run(options: argparse.Namespace) -> None:
     from bayesops.cli import _figures, _render
     from bayesops.data import corrupt
 
-    if not options.output.absolute().parent.is_dir():
-        raise UsageError(f"{options.output}: there is no such folder")
+    check_files([options.output])
     check_picture(options.output)
     set_threads(options.threads)
     torch.manual_seed(options.seed)

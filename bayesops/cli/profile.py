@@ -2,17 +2,20 @@
 
 import argparse
 import sys
+from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bayesops.cli._arguments import (
     UsageError,
+    check_files,
     check_picture,
     index_or_key,
     positive_float,
     positive_int,
     probability,
+    seed,
     set_threads,
 )
 
@@ -66,7 +69,10 @@ def _add_model_arguments(group: Any) -> None:
         default=argparse.SUPPRESS, help="gaussian: how outputs are drawn (default: local_reparam)",
     )  # fmt: skip
     group.add_argument(
-        "--link", choices=["softmax", "identity", "gaussian"], default="softmax", help="as in bayesops.predict"
+        "--link",
+        choices=["softmax", "sigmoid", "identity", "gaussian"],
+        default="softmax",
+        help="as in bayesops.predict",
     )
     group.add_argument(
         "--output", type=index_or_key, metavar="KEY", help="which of several outputs is meant: an index or a key"
@@ -87,7 +93,7 @@ def _add_measurement_arguments(group: Any) -> None:
         help="standard errors for which to say how many draws are needed",
     )  # fmt: skip
     group.add_argument(
-        "--seed", type=int, default=0, help="of the draws, and of torch's generator before the model is made"
+        "--seed", type=seed, default=0, help="of the draws, and of torch's generator before the model is made"
     )
     group.add_argument("--threads", type=positive_int, help="torch's threads")
     group.add_argument("--device", default="cpu", help="cpu, or cuda")
@@ -149,26 +155,31 @@ def run(options: argparse.Namespace) -> None:
 
 def _check_files(options: argparse.Namespace) -> None:
     """Say now what would be said only after the measurements."""
-    for name in _FILES:
-        file = getattr(options, name)
-        if file is None or file == "-":
-            continue
-        path = Path(file).absolute()
-        if not path.parent.is_dir():
-            raise UsageError(f"{file}: there is no such folder")
-        if path.is_dir():
-            raise UsageError(f"{file}: is a folder, not a file")
-        existed = path.exists()
-        try:
-            path.open("ab").close()
-        except OSError as error:
-            raise UsageError(f"{file} cannot be written: {error.strerror}") from error
-        if not existed:
-            path.unlink()
+    check_files(_files(options))
     if options.html:
         import_module("matplotlib")  # or it is missed at the end
     if options.plot:
         check_picture(options.plot)
+
+
+def _files(options: argparse.Namespace) -> Iterator[str | Path]:
+    for name in _FILES:
+        file = getattr(options, name)
+        if file is not None and file != "-":
+            yield file
+    if options.csv:
+        yield from (_of_table(options.csv, table) for table in _tables(options))
+
+
+def _tables(options: argparse.Namespace) -> list[str]:
+    """Tables that have a file of their own beside that of ``--csv``."""
+    return [
+        name for name, left_out in (("steps", options.no_layers), ("accuracy", options.no_accuracy)) if not left_out
+    ]
+
+
+def _of_table(csv: Path, table: str) -> Path:
+    return csv.with_suffix(f".{table}{csv.suffix}")
 
 
 def _posterior_options(options: argparse.Namespace) -> dict[str, Any]:
@@ -187,9 +198,7 @@ def _write(result: "Profile", options: argparse.Namespace) -> list[Path]:
         texts[Path(options.json)] = result.to_json()
     if options.csv:
         texts[options.csv] = result.to_csv()
-        measured = {"steps": result.layers, "accuracy": result.accuracy}
-        for table in (name for name, found in measured.items() if found):
-            texts[options.csv.with_suffix(f".{table}{options.csv.suffix}")] = result.to_csv(table)
+        texts |= {_of_table(options.csv, table): result.to_csv(table) for table in _tables(options)}
     if options.html:
         texts[options.html] = result.to_html()
     try:

@@ -43,7 +43,7 @@ class GaussianPosterior:
                 wrong_value("convert", name, "a finite number greater than 0", repr(value))
         if self.prior_at_weight:
             for name in ("prior", "bias_prior"):
-                if not isinstance(as_prior(getattr(self, name)), Gaussian):
+                if not isinstance(as_prior(getattr(self, name), "convert", name), Gaussian):
                     wrong_value("convert", name, "a bayesops.priors.Gaussian with prior_at_weight", getattr(self, name))
 
     def layer(self, plain: Any) -> nn.Module:
@@ -64,8 +64,8 @@ class GaussianPosterior:
         return gaussian
 
     def _priors(self, plain: Any) -> tuple[Any, Any]:
-        of_weight = as_prior(self.prior)
-        of_bias = None if self.bias_prior is None else as_prior(self.bias_prior)
+        of_weight = as_prior(self.prior, "convert")
+        of_bias = None if self.bias_prior is None else as_prior(self.bias_prior, "convert", "bias_prior")
         if not self.prior_at_weight:
             return of_weight, of_bias
 

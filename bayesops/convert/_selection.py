@@ -13,10 +13,12 @@ Where = Callable[[str, nn.Module], bool] | str | type[nn.Module] | Iterable[str 
 CONVERTIBLE = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
 
 
-def selection(model: nn.Module, where: Where) -> set[str]:
-    """Names of the modules to replace."""
+def selection(
+    model: nn.Module, where: Where, function: str = "convert", kinds: tuple[type[nn.Module], ...] = CONVERTIBLE
+) -> set[str]:
+    """Names of the modules to replace, which are of one of `kinds` (of no subclass); `function` is for errors."""
     modules = dict(model.named_modules(remove_duplicate=False))
-    convertible = {name for name, module in modules.items() if _is_convertible(module)}
+    convertible = {name for name, module in modules.items() if type(module) in kinds and not has_hooks(module)}
     if where is None:
         return convertible
     if where == "last" and "last" not in modules:
@@ -28,20 +30,20 @@ def selection(model: nn.Module, where: Where) -> set[str]:
     if callable(where):
         return {name for name in convertible if where(name, modules[name])}
     if not isinstance(where, Iterable):
-        wrong_type("convert", "where", "a predicate, names or types", type(where).__name__)
+        wrong_type(function, "where", "a predicate, names or types", type(where).__name__)
     chosen: set[str] = set()
     for item in where:
         if isinstance(item, str):
             if item not in modules:
-                wrong_value("convert", "where", "names of modules of the model", repr(item))
+                wrong_value(function, "where", "names of modules of the model", repr(item))
             if item not in convertible:
-                wanted = f"names of plain layers ({', '.join(t.__name__ for t in CONVERTIBLE)})"
-                wrong_value("convert", "where", wanted, f"{item!r}, which is a {type(modules[item]).__name__}")
+                wanted = f"names of layers to convert ({', '.join(kind.__name__ for kind in kinds)})"
+                wrong_value(function, "where", wanted, f"{item!r}, which is a {type(modules[item]).__name__}")
             chosen.add(item)
         elif isinstance(item, type):
             chosen |= {name for name in convertible if isinstance(modules[name], item)}
         else:
-            wrong_type("convert", "where", "a predicate, names or types", repr(item))
+            wrong_type(function, "where", "a predicate, names or types", repr(item))
     return chosen
 
 
@@ -53,7 +55,3 @@ def constructor_arguments(layer: Any) -> tuple[Any, ...]:
         layer.in_channels, layer.out_channels, layer.kernel_size, layer.stride, layer.padding, layer.dilation,
         layer.groups, layer.bias is not None, layer.padding_mode,
     )  # fmt: skip
-
-
-def _is_convertible(module: nn.Module) -> bool:
-    return type(module) in CONVERTIBLE and not has_hooks(module)

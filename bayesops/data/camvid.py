@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from bayesops._arguments import wrong_value
+from bayesops._optional import require
 
 CAMVID_CLASSES = (
     "sky", "building", "pole", "road", "pavement", "tree", "sign", "fence", "car", "pedestrian", "bicyclist",
@@ -158,23 +159,19 @@ def _stacked(paths: list[Path], values: Callable[[Any], np.ndarray]) -> Tensor:
     """Read images into one uint8 tensor ``[N, ...]``."""
     arrays = []
     for path in paths:
-        with open_image(path) as image:
+        with open_image("camvid", path) as image:
             arrays.append(np.array(values(image), dtype=np.uint8))
         if arrays[-1].shape != arrays[0].shape:
             raise ValueError(f"{path}: shape {arrays[0].shape}, as the others, wanted, got {arrays[-1].shape}")
     return torch.from_numpy(np.stack(arrays))
 
 
-def open_image(path: Path) -> Any:
-    """Open an image by Pillow.
+def open_image(function: str, path: Path) -> Any:
+    """Open an image by Pillow, for `function`.
 
     Raises
     ------
     ModuleNotFoundError
         Without Pillow.
     """
-    try:
-        from PIL import Image
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(f"{path}: reading images needs Pillow: pip install pillow") from error
-    return Image.open(path)
+    return require(function, "PIL.Image", "data", "Pillow").open(path)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from torch import Tensor
 
 from bayesops import random
-from bayesops._arguments import check_choice, check_floating, wrong_value
+from bayesops._arguments import check_choice, check_floating, check_number, wrong_value
 from bayesops.data.spatter import spatter
 
 
@@ -54,12 +54,15 @@ def corrupt(images: Tensor, kind: str = "noise", strength: float = 0.4, seed: in
     Raises
     ------
     ValueError
-        An unknown kind, a strength below 0, or above 1 where it is not that of noise.
+        Images of another shape, an unknown kind, a strength below 0, or above 1 where it is not that of noise.
     TypeError
-        Images that are not floating.
+        Images that are not floating, a strength that is no number.
     """
     check_floating("corrupt", "images", images)
+    if images.dim() != 4:
+        wrong_value("corrupt", "images", "of shape [N, C, H, W]", f"shape {tuple(images.shape)}")
     check_choice("corrupt", "kind", kind, CORRUPTIONS)
+    check_number("corrupt", "strength", strength)
     if not 0 <= strength <= (math.inf if kind == "noise" else 1):
         wrong_value("corrupt", "strength", f"{'at least 0' if kind == 'noise' else 'in [0, 1]'} ({kind})", strength)
     return CORRUPTIONS[kind](images, strength, seed)

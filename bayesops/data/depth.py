@@ -13,6 +13,7 @@ from torch.nn import functional
 from torch.utils.data import Dataset
 
 from bayesops._arguments import wrong_value
+from bayesops._optional import require
 from bayesops.data.camvid import open_image
 
 Size = tuple[int, int]
@@ -45,9 +46,8 @@ class _Make3D(Dataset[Pair]):
         return len(self._images)
 
     def __getitem__(self, index: int) -> Pair:
-        from scipy.io import loadmat
-
-        with open_image(self._images[index]) as image:
+        loadmat = require("make3d", "scipy.io", "data").loadmat
+        with open_image("make3d", self._images[index]) as image:
             image.draft("RGB", self._size[::-1])  # a JPEG of 2272 x 1704 is decoded at a fraction of it
             pixels = np.array(image.convert("RGB")).transpose(2, 0, 1)
         path = self._depths[index]
@@ -156,8 +156,7 @@ def nyu_depth_v2(file: str | Path, splits: str | Path | None = None, size: Seque
     -----
     Source: Silberman, Hoiem, Kohli and Fergus, "Indoor segmentation and support inference from RGBD images", ECCV 2012.
     """
-    from scipy.io import loadmat
-
+    loadmat = require("nyu_depth_v2", "scipy.io", "data").loadmat
     file = Path(file)
     splits = file.with_name("splits.mat") if splits is None else Path(splits)
     for path in (file, splits):
@@ -177,11 +176,7 @@ def nyu_depth_v2(file: str | Path, splits: str | Path | None = None, size: Seque
 
 
 def _hdf5(file: Path) -> Any:
-    try:
-        import h5py
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(f"{file}: reading HDF5 needs h5py: pip install h5py") from error
-    return h5py.File(file, "r")
+    return require("nyu_depth_v2", "h5py", "data").File(file, "r")
 
 
 def _checked(function: str, size: Sequence[int]) -> Size:

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from bayesops._optional import require
 from bayesops.data.idx import read_idx
 from bayesops.data.labelled import LabelledImages
 
@@ -22,9 +23,7 @@ def digits(seed: int = 0) -> LabelledImages:
     -----
     Source: E. Alpaydin and C. Kaynak, "Optical recognition of handwritten digits", UCI repository, 1998.
     """
-    from sklearn.datasets import load_digits
-
-    bunch = load_digits()
+    bunch = require("digits", "sklearn.datasets", "data", "scikit-learn").load_digits()
     order = np.random.default_rng(seed).permutation(len(bunch.target))
     images = torch.from_numpy((bunch.images[order] / 16).astype(np.float32))[:, None]
     labels = torch.from_numpy(bunch.target[order].astype(np.int64))

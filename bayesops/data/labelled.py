@@ -7,7 +7,7 @@ from torch import Tensor
 from bayesops._arguments import check_count
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class LabelledImages:
     """Images and their classes, split in two.
 

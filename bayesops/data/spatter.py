@@ -1,6 +1,7 @@
 """Grey splashes over images: the "spatter" of MNIST-C."""
 
 import math
+from numbers import Integral
 from typing import Any, NamedTuple
 
 import torch
@@ -89,7 +90,7 @@ def _check(images: Any, severity: Any, first: Any) -> None:
     if images.numel() and not (images.min() >= 0 and images.max() <= 1):  # also false for NaN
         wrong_value(_FUNCTION, "images", "in [0, 1]", f"values from {images.min():g} to {images.max():g}")
     for argument, value in (("severity", severity), ("first", first)):
-        if not isinstance(value, int) or isinstance(value, bool):
+        if isinstance(value, bool) or not isinstance(value, Integral):
             wrong_type(_FUNCTION, argument, "an int", type(value).__name__)
     check_choice(_FUNCTION, "severity", severity, _SEVERITIES)
     if first < 0:

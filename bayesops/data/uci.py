@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bayesops._arguments import wrong_type, wrong_value
+from bayesops._arguments import as_int, wrong_type, wrong_value
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class RegressionSplit:
     """Inputs and targets, split in two.
 
@@ -106,8 +106,9 @@ def uci_split(folder: str | Path, split: int, normalise: bool = True) -> Regress
     is that of Hernández-Lobato and Adams, "Probabilistic backpropagation for scalable learning of Bayesian neural
     networks", ICML 2015; Gal and Ghahramani, "Dropout as a Bayesian approximation", ICML 2016, section 5.2.
     """
-    if not isinstance(split, int) or isinstance(split, bool):
-        wrong_type("uci_split", "split", "an int", type(split).__name__)
+    if isinstance(split, bool):
+        wrong_type("uci_split", "split", "an int", "bool")
+    split = as_int("uci_split", "split", "an int", split)
     where = _data_folder(folder)
     num_splits = _count(where / "n_splits.txt")
     if not 0 <= split < num_splits:

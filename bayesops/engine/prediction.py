@@ -9,7 +9,7 @@ from torch import Tensor
 from bayesops.engine.moments import bernoulli_entropy
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Prediction:
     """What `predict` returns.
 

@@ -2,8 +2,8 @@
 
 from torch import Tensor, nn
 
-from bayesops._arguments import check_count, wrong_type
-from bayesops.ops.logit_noise_cross_entropy import logit_noise_cross_entropy
+from bayesops._arguments import check_choice, check_count, check_stream, wrong_type
+from bayesops.ops.logit_noise_cross_entropy import _AVERAGES, _REDUCTIONS, logit_noise_cross_entropy
 from bayesops.sampling import layer_seed
 
 
@@ -28,7 +28,9 @@ class LogitNoiseCrossEntropy(nn.Module):
     Raises
     ------
     ValueError
-        `num_samples` that is no int of at least 1.
+        `num_samples` below 1, an unknown reduction or average, a stream out of range.
+    TypeError
+        `num_samples` or `stream` that is no int.
 
     Notes
     -----
@@ -54,12 +56,13 @@ class LogitNoiseCrossEntropy(nn.Module):
         stream: int | None = None,
     ) -> None:
         super().__init__()
-        self.num_samples = check_count("LogitNoiseCrossEntropy", "num_samples", num_samples)
+        name = type(self).__name__
+        self.num_samples = check_count(name, "num_samples", num_samples)
         self.register_buffer("weight", weight)
         self.ignore_index = ignore_index
-        self.reduction = reduction
-        self.average = average
-        self.stream = stream
+        self.reduction = check_choice(name, "reduction", reduction, _REDUCTIONS)
+        self.average = check_choice(name, "average", average, _AVERAGES)
+        self.stream = None if stream is None else check_stream(name, stream)
 
     def forward(self, output: tuple[Tensor, Tensor], target: Tensor) -> Tensor:
         """Return the loss of a network's output, the pair of logits ``[N, C, *]`` and their log variances.

@@ -1,6 +1,7 @@
 """The prior's part of the objective of a network whose weights are masked by Bernoulli draws."""
 
 from collections.abc import Iterator, Mapping
+from numbers import Real
 from typing import Any
 
 import torch
@@ -112,9 +113,9 @@ def _plain_probabilities(name: str, model: nn.Module, plain_p: Any) -> dict[nn.M
         if key not in plain:
             got = f"{key!r}, which is a {type(modules[key]).__name__}" if key in modules else repr(key)
             wrong_value(name, "plain_p", "by names of convolutions and linear layers of torch", got)
-        if not isinstance(p, (int, float)):
+        if not isinstance(p, Real):
             wrong_type(name, "plain_p", "a number in [0, 1), numbers by names of layers, or None", type(p).__name__)
-        if not 0 <= p < 1:
+        if not 0 <= float(p) < 1:
             wrong_value(name, "plain_p", "in [0, 1), probabilities of dropping", p)
     return {plain[key]: float(p) for key, p in plain_p.items()}
 

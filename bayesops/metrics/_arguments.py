@@ -1,5 +1,6 @@
 """Argument checks that the measures share; messages are those of the operators."""
 
+from numbers import Integral
 from typing import Any
 
 import torch
@@ -21,14 +22,19 @@ def at_least_float32(tensor: Tensor) -> Tensor:
 def probabilities_of(function: str, value: Tensor | Prediction, name: str = "probabilities") -> Tensor:
     """Return the predictive probabilities ``[N, C, *]``, in float32 at least, of a tensor or a prediction."""
     if isinstance(value, Prediction):
-        if value.link != "softmax":
-            wanted = "a tensor, or a Prediction with link='softmax'"
-            wrong_value(function, name, wanted, f"one with link={value.link!r}")
+        check_softmax(function, name, value)
         value = value.mean
     check_floating(function, name, value)
     if value.dim() < 2:
         wrong_value(function, name, "of shape [N, C, *]", f"shape {tuple(value.shape)}")
     return at_least_float32(value)
+
+
+def check_softmax(function: str, name: str, prediction: Prediction) -> None:
+    """Check that a prediction is one of probabilities."""
+    if prediction.link != "softmax":
+        wanted = "a tensor, or a Prediction with link='softmax'"
+        wrong_value(function, name, wanted, f"one with link={prediction.link!r}")
 
 
 def counted(function: str, target: Tensor, probabilities: Tensor, ignore_index: int) -> Tensor:
@@ -89,9 +95,9 @@ def check_not_nan(function: str, name: str, values: Tensor) -> None:
 
 def check_ignore_index(function: str, value: Any) -> int:
     """Return `value`, an int."""
-    if not isinstance(value, int) or isinstance(value, bool):
+    if isinstance(value, bool) or not isinstance(value, Integral):
         wrong_type(function, "ignore_index", "an int", repr(value))
-    return value
+    return int(value)
 
 
 def check_reduction(function: str, reduction: str) -> None:

@@ -9,7 +9,7 @@ from torch import Tensor
 _DROPPED_BITS = 10
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Groups:
     """Elements with equal keys, taken together.
 

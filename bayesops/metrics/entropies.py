@@ -1,11 +1,12 @@
 """How uncertain a classification is, and which part of it the weights leave open."""
 
 import math
+from numbers import Real
 
 import torch
 from torch import Tensor
 
-from bayesops._arguments import check_floating, wrong_value
+from bayesops._arguments import check_floating, wrong_type, wrong_value
 from bayesops.engine.prediction import Prediction
 from bayesops.metrics._arguments import at_least_float32, probabilities_of
 from bayesops.metrics._draws import check_draws, class_dim, mean_over_draws
@@ -35,7 +36,7 @@ def predictive_entropy(probabilities: Tensor | Prediction, *, dim: int = 1, base
     ValueError
         No such dimension, a base that is not above 0 or is 1, a prediction that is no classification.
     TypeError
-        Something else than a floating tensor or a prediction.
+        Something else than a floating tensor or a prediction, a base that is no number.
 
     Notes
     -----
@@ -74,7 +75,7 @@ def expected_entropy(samples: Tensor | Prediction, *, dim: int = 2, base: float 
     ValueError
         Not of shape ``[T, N, C, *]``, no draws, no such dimension, a wrong base, a prediction without entropies.
     TypeError
-        Something else than a floating tensor or a prediction.
+        Something else than a floating tensor or a prediction, a base that is no number.
 
     Notes
     -----
@@ -114,7 +115,7 @@ def mutual_information(samples: Tensor | Prediction, *, dim: int = 2, base: floa
     ValueError
         Not of shape ``[T, N, C, *]``, no draws, no such dimension, a wrong base, a prediction without entropies.
     TypeError
-        Something else than a floating tensor or a prediction.
+        Something else than a floating tensor or a prediction, a base that is no number.
 
     Notes
     -----
@@ -185,8 +186,11 @@ def log_base(function: str, base: float | None) -> float:
     """Return the natural logarithm of `base`; 1 for None, nats."""
     if base is None:
         return 1.0
-    if not (isinstance(base, (int, float)) and base > 0 and base != 1):
-        wrong_value(function, "base", "a number above 0, not 1, or None for nats", repr(base))
+    wanted = "a number above 0, not 1, or None for nats"
+    if not isinstance(base, Real):
+        wrong_type(function, "base", wanted, type(base).__name__)
+    if not (base > 0 and base != 1):
+        wrong_value(function, "base", wanted, base)
     return math.log(base)
 
 

@@ -33,7 +33,7 @@ class IntervalCalibration(Measure[IntervalCalibrationData]):
     ValueError
         No levels, levels out of range or not ascending, an unknown distribution.
     TypeError
-        Levels that are no sequence.
+        Levels that are no sequence, or no numbers.
 
     Notes
     -----
@@ -45,15 +45,13 @@ class IntervalCalibration(Measure[IntervalCalibrationData]):
     Examples
     --------
     >>> calibration = bo.metrics.IntervalCalibration()
-    >>> calibration.update(prediction, target=depths).compute().coverage
+    >>> calibration.update(prediction, depths).compute().coverage
     """
 
     def __init__(self, levels: Sequence[float] = LEVELS, distribution: str = "gaussian") -> None:
         if not isinstance(levels, Iterable):
             wrong_type("IntervalCalibration", "levels", "a sequence of numbers in (0, 1)", repr(levels))
-        levels = tuple(levels)
-        for level in levels:
-            check_level("IntervalCalibration", level, "levels")
+        levels = tuple(check_level("IntervalCalibration", level, "levels") for level in levels)
         if not levels or any(low >= high for low, high in pairwise(levels)):
             wrong_value("IntervalCalibration", "levels", "ascending numbers, at least one", levels)
         self.levels = levels
@@ -65,18 +63,18 @@ class IntervalCalibration(Measure[IntervalCalibrationData]):
 
     @torch.no_grad()
     def update(
-        self, mean: Tensor | Prediction, variance: Tensor | None = None, target: Tensor | None = None
+        self, mean: Tensor | Prediction, target: Tensor, variance: Tensor | None = None
     ) -> "IntervalCalibration":
         """Count a batch.
 
         Parameters
         ----------
         mean : Tensor or Prediction
-            ``[N, *]``; of a prediction, mean and total variance are taken, and `target` is given by its name.
-        variance : Tensor
-            Of the same shape, not negative.
+            ``[N, *]``; of a prediction, mean and total variance are taken.
         target : Tensor
             Of the same shape.
+        variance : Tensor
+            Of the same shape, not negative; left out where a prediction is given.
 
         Returns
         -------
@@ -86,17 +84,12 @@ class IntervalCalibration(Measure[IntervalCalibrationData]):
         Raises
         ------
         ValueError
-            Shapes that differ, a negative variance, NaN in any of the three.
+            Shapes that differ, a negative variance, NaN in any of the three, a variance beside a prediction.
         TypeError
             Something else than floating tensors or a prediction.
         """
         function = "IntervalCalibration.update"
-        if isinstance(mean, Prediction) and variance is not None:
-            wanted = "left out where a Prediction is given (and the target named, target=...)"
-            wrong_value(function, "variance", wanted, type(variance).__name__)
         mean, variance = mean_and_variance(function, mean, variance)
-        if target is None:
-            wrong_type(function, "target", "a tensor", "None")
         check_floating(function, "target", target)
         check_shape(function, "target", target, mean.shape)
         check_device(function, "target", target, mean.device)

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from numbers import Real
 from statistics import NormalDist
 
 import torch
@@ -39,7 +40,7 @@ def gaussian_interval(mean: Tensor | Prediction, variance: Tensor | None = None,
     ValueError
         Shapes that differ, a level outside (0, 1), a variance beside a prediction. A negative variance makes NaN.
     TypeError
-        Something else than floating tensors or a prediction.
+        Something else than floating tensors or a prediction, a level that is no number.
     """
     return _central("gaussian_interval", "gaussian", mean, variance, level)
 
@@ -66,7 +67,7 @@ def laplace_interval(mean: Tensor | Prediction, variance: Tensor | None = None, 
     ValueError
         Shapes that differ, a level outside (0, 1), a variance beside a prediction. A negative variance makes NaN.
     TypeError
-        Something else than floating tensors or a prediction.
+        Something else than floating tensors or a prediction, a level that is no number.
     """
     return _central("laplace_interval", "laplace", mean, variance, level)
 
@@ -91,7 +92,7 @@ def sample_interval(samples: Tensor | Prediction, level: float = 0.95) -> Interv
     ValueError
         No draws, a level outside (0, 1), a prediction with neither draws nor these quantiles.
     TypeError
-        Something else than a floating tensor or a prediction.
+        Something else than a floating tensor or a prediction, a level that is no number.
 
     Notes
     -----
@@ -99,7 +100,7 @@ def sample_interval(samples: Tensor | Prediction, level: float = 0.95) -> Interv
     narrow.
     """
     function = "sample_interval"
-    check_level(function, level)
+    level = check_level(function, level)
     tails = ((1 - level) / 2, (1 + level) / 2)
     if isinstance(samples, Prediction):
         kept = _kept_quantiles(samples, tails)
@@ -157,10 +158,13 @@ def half_width(distribution: str, level: float) -> float:
     return -math.log1p(-level) / math.sqrt(2)
 
 
-def check_level(function: str, level: float, name: str = "level") -> None:
-    """Check for a number in (0, 1)."""
-    if not (isinstance(level, (int, float)) and 0 < level < 1):
-        wrong_value(function, name, "in (0, 1)", repr(level))
+def check_level(function: str, level: float, name: str = "level") -> float:
+    """Return `level`, a number in (0, 1), as a float."""
+    if not isinstance(level, Real):
+        wrong_type(function, name, "a number in (0, 1)", type(level).__name__)
+    if not 0 < level < 1:  # also false for NaN
+        wrong_value(function, name, "in (0, 1)", level)
+    return float(level)
 
 
 def mean_and_variance(function: str, mean: Tensor | Prediction, variance: Tensor | None) -> tuple[Tensor, Tensor]:
@@ -181,7 +185,7 @@ def mean_and_variance(function: str, mean: Tensor | Prediction, variance: Tensor
 def _central(
     function: str, distribution: str, mean: Tensor | Prediction, variance: Tensor | None, level: float
 ) -> Interval:
-    check_level(function, level)
+    level = check_level(function, level)
     mean, variance = mean_and_variance(function, mean, variance)
     half = variance.sqrt() * half_width(distribution, level)
     return Interval(mean - half, mean + half, level)

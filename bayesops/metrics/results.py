@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Variances:
     """The two parts of a predictive variance.
 
@@ -27,7 +27,7 @@ class Variances:
         return self.aleatoric + self.epistemic
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Interval:
     """Bounds, for each element of a prediction.
 
@@ -49,7 +49,7 @@ class Interval:
         return self.upper - self.lower
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Scores:
     """How good the probabilities of a classification are.
 
@@ -71,7 +71,7 @@ class Scores:
     count: Tensor
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ReliabilityData:
     """How often predictions of about the same confidence are right.
 
@@ -121,7 +121,7 @@ class ReliabilityData:
         return ReliabilityData(edges, self.confidence[index], self.accuracy[index], self.count[index], self.adaptive)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class IntervalCalibrationData:
     """How often the intervals of a regression hold the truth.
 
@@ -145,7 +145,7 @@ class IntervalCalibrationData:
         return (self.coverage - self.levels).abs().mean()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class RejectionCurve:
     """The mean error of what is kept, when the least certain part is put aside.
 
@@ -210,7 +210,7 @@ def _share(part: Tensor, whole: Tensor) -> Tensor:
     return torch.where(whole > 0, part / whole, 0.0)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Detection:
     """How well a score tells what is out of the training's domain from what is in it; each float64 ``[]``.
 
@@ -232,7 +232,7 @@ class Detection:
     fpr95: Tensor
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class HistogramData:
     """How the entropies of right and of wrong predictions are spread.
 
@@ -252,7 +252,7 @@ class HistogramData:
     base: float | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class IoU:
     """Intersection over union.
 

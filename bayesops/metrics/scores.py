@@ -1,6 +1,7 @@
 """Proper scores: numbers that are best when the predicted distribution is the true one."""
 
 import math
+from numbers import Real
 
 import torch
 from torch import Tensor
@@ -104,7 +105,7 @@ def brier_score(
 
 
 def gaussian_mixture_nll(
-    means: Tensor, variances: Tensor | float, target: Tensor, *, reduction: str = "mean"
+    means: Tensor, target: Tensor, variances: Tensor | float, *, reduction: str = "mean"
 ) -> Tensor:
     r"""Compute −log of the density that T draws give the targets: each draw is a normal distribution.
 
@@ -114,11 +115,11 @@ def gaussian_mixture_nll(
     ----------
     means : Tensor
         The mean that each draw tells, ``[T, N, *]``.
+    target : Tensor
+        ``[N, *]``. Each element is an observation of its own: outputs of one example are not taken jointly.
     variances : Tensor or float
         The variance that each draw tells, ``[T, N, *]``, or one for all, a number or ``[]`` (1 / τ of a model with
         precision τ).
-    target : Tensor
-        ``[N, *]``. Each element is an observation of its own: outputs of one example are not taken jointly.
     reduction : {"mean", "sum", "none"}
         Over all elements, in float64; ``"none"`` is ``[N, *]``.
 
@@ -146,8 +147,8 @@ def gaussian_mixture_nll(
     check_shape(function, "target", target, means.shape[1:])
     check_device(function, "target", target, means.device)
     means, target = at_least_float32(means), at_least_float32(target)
-    if isinstance(variances, (int, float)):
-        variances = means.new_full((), variances)
+    if isinstance(variances, Real):
+        variances = means.new_full((), float(variances))
     else:
         if not isinstance(variances, Tensor):
             wrong_type(function, "variances", "a tensor or a number", type(variances).__name__)

@@ -1,5 +1,7 @@
 """The two parts of a predictive variance, for classification and for regression."""
 
+from numbers import Real
+
 from torch import Tensor
 
 from bayesops._arguments import check_floating, wrong_type, wrong_value
@@ -85,10 +87,10 @@ def regression_variances(means: Tensor | Prediction, variances: Tensor | float |
         return Variances(means.aleatoric_variance, means.variance)
     check_draws(function, "means", means)
     epistemic = _population_variance(means)
-    if isinstance(variances, (int, float)):
+    if isinstance(variances, Real):
         if not variances >= 0:
             wrong_value(function, "variances", "at least 0", variances)
-        return Variances(epistemic.new_full(epistemic.shape, variances), epistemic)
+        return Variances(epistemic.new_full(epistemic.shape, float(variances)), epistemic)
     if not isinstance(variances, Tensor):
         wrong_type(function, "variances", "a tensor or a number", type(variances).__name__)
     check_floating(function, "variances", variances)

@@ -72,6 +72,13 @@ def build(name: str, bayesian: bool = False, posterior: str = "bernoulli", **opt
 
 
 def example_input(name: str, batch_size: int = 1, *, seed: int = 0) -> Tensor:
-    """Random images ``[batch_size, C, H, W]`` of the shape that the model `name` takes by default."""
+    """Random images ``[batch_size, C, H, W]`` of the shape that the model `name` takes by default.
+
+    Raises
+    ------
+    ValueError
+        An unknown name.
+    """
+    check_choice("models.example_input", "name", name, MODELS)
     generator = torch.Generator().manual_seed(seed)
     return torch.randn(batch_size, *_INPUT_SHAPES[name], generator=generator)

@@ -5,11 +5,12 @@ from typing import Any
 from torch import Tensor
 from torch.nn import functional
 
-from bayesops.nn._samples import over_examples
+from bayesops.nn._samples import check_tensor, over_examples
 
 
 def pad_input(layer: Any, input: Tensor) -> tuple[Tensor, str | int | tuple[int, ...]]:
     """Pad `input` where `layer.padding_mode` is not zeros; return it, and the padding that is left to the operator."""
+    check_tensor(layer, input)
     if layer.padding_mode == "zeros":
         return input, layer.padding
     pads = layer._reversed_padding_repeated_twice

@@ -5,7 +5,14 @@ from typing import Any
 
 from torch import Tensor
 
+from bayesops._arguments import wrong_type
 from bayesops.ops._epilogue import Epilogue
+
+
+def check_tensor(layer: object, input: object) -> None:
+    """Check that the input of `layer` is a tensor, before it is asked for its shape."""
+    if not isinstance(input, Tensor):
+        wrong_type(type(layer).__name__, "input", "a tensor", type(input).__name__)
 
 
 def over_examples(function: Callable[..., Tensor], spatial: int, input: Tensor, *args: Any, **options: Any) -> Tensor:

@@ -18,9 +18,18 @@ class Stochastic(nn.Module):
     `stream` (None, or an int to be set by the user) says which stream of the seed the layer draws from.
     """
 
-    stream: int | None = None
+    _stream: int | None = None
     _frozen: tuple[int, int] | None = None  # seed and stream of the noise that is kept
     _uses_mean: bool = False
+
+    @property
+    def stream(self) -> int | None:
+        """Which stream of the seed the layer draws from; None: the next free one of a block. May be set at any time."""
+        return self._stream
+
+    @stream.setter
+    def stream(self, stream: int | None) -> None:
+        self._stream = None if stream is None else check_stream(type(self).__name__, stream)
 
     def use_mean(self: _Layer, mode: bool = True) -> _Layer:
         """Compute with the mean of what is drawn, and draw nothing, until called with ``mode=False``.
@@ -60,8 +69,6 @@ class Stochastic(nn.Module):
 
     def _draw_from(self, device: torch.device) -> tuple[Tensor, int]:
         """Seed and stream of this call. The seed is ``[S]`` in a block of S seeds, unless the noise is kept."""
-        if self.stream is not None:
-            check_stream(type(self).__name__, self.stream)
         if self._frozen is None:
             return layer_seed(self, self.stream, device)
         seed, stream = self._frozen

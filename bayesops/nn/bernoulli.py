@@ -13,7 +13,7 @@ from torch.nn.modules.utils import _pair, _single, _triple
 from bayesops import ops
 from bayesops._arguments import check_choice, check_probability
 from bayesops.nn._padding import pad_input
-from bayesops.nn._samples import has_samples, over_examples
+from bayesops.nn._samples import check_tensor, has_samples, over_examples
 from bayesops.nn._stochastic import Stochastic
 from bayesops.ops._epilogue import apply_epilogue
 from bayesops.ops.fused import Epilogue, masked_conv_fused
@@ -23,12 +23,15 @@ from bayesops.ops.masked_conv import GRANULARITIES
 class _Bernoulli(Stochastic):
     """The options of the mask, which all layers of the family have."""
 
-    def _set_mask_options(self, p: float, granularity: str, rescale: bool, per_example: bool) -> None:
+    def _set_mask_options(
+        self, p: float, granularity: str, rescale: bool, per_example: bool, stream: int | None
+    ) -> None:
         name = type(self).__name__
         self.granularity = check_choice(name, "granularity", granularity, GRANULARITIES)
         self.p = check_probability(name, p)
         self.rescale = rescale
         self.per_example = per_example
+        self.stream = stream
 
     def _mask_options(self, input: Tensor, mask: Tensor | None, per_sample: bool) -> dict[str, Any]:
         seed, stream = self._draw_for(input, per_sample) if mask is None else (None, 0)
@@ -80,6 +83,7 @@ class _BernoulliConv(_Bernoulli, _ConvNd):
         granularity: str = "weight",
         rescale: bool = True,
         per_example: bool = False,
+        stream: int | None = None,
     ) -> None:
         to_tuple = type(self)._to_tuple
         window = to_tuple(kernel_size)
@@ -88,7 +92,7 @@ class _BernoulliConv(_Bernoulli, _ConvNd):
             padding if isinstance(padding, str) else to_tuple(padding), to_tuple(dilation), False, to_tuple(0), groups,
             bias, padding_mode, device=device, dtype=dtype,
         )  # fmt: skip
-        self._set_mask_options(p, granularity, rescale, per_example)
+        self._set_mask_options(p, granularity, rescale, per_example, stream)
 
     def forward(self, input: Tensor, mask: Tensor | None = None) -> Tensor:
         """Convolve ``[N, I, *]`` with one draw of the kernel, or with the kernel under a given bool `mask`.
@@ -147,11 +151,13 @@ class BernoulliConv2d(_BernoulliConv):
         Divide the masked kernel by its probability of being kept, so that its mean is `weight`.
     per_example : bool
         A mask for each example of a batch, in place of one for the batch.
+    stream : int, optional
+        Which stream of the seed to draw from; None takes the next free one of the `bayesops.sampling` block. The
+        attribute may be set at any time.
 
     Notes
     -----
-    Input ``[N, I, H, W]``, output ``[N, O, H', W']``, channels-last where the input is. The attribute `stream` (None)
-    may be set to fix which stream of the seed the layer draws from; see `bayesops.sampling`.
+    Input ``[N, I, H, W]``, output ``[N, O, H', W']``, channels-last where the input is.
 
     Source: Gal and Ghahramani, "Bayesian convolutional neural networks with Bernoulli approximate variational
     inference", 2016.
@@ -190,6 +196,7 @@ class BernoulliLinear(_Bernoulli):
         granularity: str = "weight",
         rescale: bool = True,
         per_example: bool = False,
+        stream: int | None = None,
     ) -> None:
         super().__init__()
         self.in_features = in_features
@@ -200,7 +207,7 @@ class BernoulliLinear(_Bernoulli):
         else:
             self.register_parameter("bias", None)
         self.reset_parameters()
-        self._set_mask_options(p, granularity, rescale, per_example)
+        self._set_mask_options(p, granularity, rescale, per_example, stream)
 
     def reset_parameters(self) -> None:
         """Initialise as `torch.nn.Linear` does."""
@@ -224,6 +231,7 @@ class BernoulliLinear(_Bernoulli):
         if self._uses_mean and mask is None:
             output = functional.linear(input, self._mean_weight(), self.bias)
             return output if epilogue is None else apply_epilogue(output, epilogue, 0)
+        check_tensor(self, input)
         options = self._mask_options(input, mask, has_samples(0, input, epilogue))
         if epilogue is None:
             return ops.masked_linear(input, self.weight, self.bias, **options)

@@ -3,7 +3,8 @@
 from torch import Tensor
 
 from bayesops import ops
-from bayesops._arguments import check_choice, check_probability, check_stream
+from bayesops._arguments import check_choice, check_probability
+from bayesops.nn._samples import check_tensor
 from bayesops.nn._stochastic import Stochastic
 from bayesops.ops.dropout import GRANULARITIES
 
@@ -32,7 +33,7 @@ class Dropout(Stochastic):
         super().__init__()
         self.granularity = check_choice("Dropout", "granularity", granularity, GRANULARITIES)
         self.p = check_probability("Dropout", p)
-        self.stream = None if stream is None else check_stream("Dropout", stream)
+        self.stream = stream
 
     def forward(self, input: Tensor, mask: Tensor | None = None) -> Tensor:
         """Drop, by a draw or by a given bool `mask` (True = kept): ``[N, C, *]``, or ``[N, C]`` for channels.
@@ -44,6 +45,7 @@ class Dropout(Stochastic):
             return ops.dropout(input, p=self.p, seed=None, mask=mask, granularity=self.granularity)
         if self._uses_mean:
             return input
+        check_tensor(self, input)
         seed, stream = self._draw_for(input, per_sample=True)
         images = input if input.dim() >= 2 else input.reshape(1, -1)
         output = ops.dropout(images, p=self.p, seed=seed, granularity=self.granularity, stream=stream)

@@ -24,10 +24,10 @@ from torch.nn import functional
 from torch.nn.modules.conv import _ConvNd
 
 from bayesops import ops
-from bayesops._arguments import check_choice, check_count
+from bayesops._arguments import check_choice, check_count, check_number
 from bayesops.nn._padding import pad_input
 from bayesops.nn._posterior import Posterior
-from bayesops.nn._samples import has_samples, over_examples
+from bayesops.nn._samples import check_tensor, has_samples, over_examples
 from bayesops.nn._stochastic import Stochastic
 from bayesops.ops._epilogue import apply_epilogue
 from bayesops.ops._gaussian_arguments import BIAS_STREAM
@@ -78,11 +78,16 @@ class GaussianLayer(Stochastic):
         variance: str,
         rho_init: float,
         log_alpha_init: float,
+        stream: int | None,
     ) -> None:
         """Make the parameters, of the shapes of torch's layer `plain`."""
+        name = type(self).__name__
         self.estimator = estimator
-        self.variance = check_choice(type(self).__name__, "variance", variance, VARIANCES)
+        self.variance = check_choice(name, "variance", variance, VARIANCES)
+        check_number(name, "rho_init", rho_init)
+        check_number(name, "log_alpha_init", log_alpha_init)
         self.rho_init, self.log_alpha_init = rho_init, log_alpha_init
+        self.stream = stream
         weight, bias = plain.weight.shape, None if plain.bias is None else plain.bias.shape
         shapes = {
             "weight_mu": weight,
@@ -91,11 +96,11 @@ class GaussianLayer(Stochastic):
             "bias_mu": bias,
             "bias_rho": bias,
         }
-        for name, shape in shapes.items():
+        for parameter, shape in shapes.items():
             made = None if shape is None else nn.Parameter(torch.empty(shape, device=device, dtype=dtype))
-            self.register_parameter(name, made)
-        self.prior = as_prior(prior)
-        self.bias_prior = None if bias_prior is None else as_prior(bias_prior)
+            self.register_parameter(parameter, made)
+        self.prior = as_prior(prior, name)
+        self.bias_prior = None if bias_prior is None else as_prior(bias_prior, name, "bias_prior")
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -122,6 +127,7 @@ class GaussianLayer(Stochastic):
 
     def _estimate(self, input: Tensor, epilogue: Epilogue | None, **geometry: Any) -> Tensor:
         """Draw the output for `input`, padded already."""
+        check_tensor(self, input)
         mu, bias_mu = self.weight_mu, self.bias_mu
         spatial = mu.dim() - 2
         if self._uses_mean:
@@ -255,6 +261,7 @@ class _GaussianConv(GaussianLayer):
         variance: str = "rho",
         rho_init: float = -5.0,
         log_alpha_init: float = -5.0,
+        stream: int | None = None,
     ) -> None:
         super().__init__()
         plain: Any = type(self)._torch_layer(
@@ -270,7 +277,7 @@ class _GaussianConv(GaussianLayer):
         self.padding_mode: str = plain.padding_mode
         self._reversed_padding_repeated_twice: list[int] = plain._reversed_padding_repeated_twice
         self._set_posterior(
-            plain, device, dtype, prior, bias_prior, estimator, variance, rho_init, log_alpha_init
+            plain, device, dtype, prior, bias_prior, estimator, variance, rho_init, log_alpha_init, stream
         )  # fmt: skip
 
     def forward(self, input: Tensor) -> Tensor:
@@ -335,19 +342,20 @@ class GaussianConv2d(_GaussianConv):
         First value of rho: -5 is a standard deviation of 0.0067.
     log_alpha_init : float
         First value of log alpha: -5 is a standard deviation of 0.082 times the mean.
+    stream : int, optional
+        Which stream of the seed to draw from; None takes the next free one of the `bayesops.sampling` block. The
+        attribute may be set at any time. The bias draws from that stream with its highest bit (``0x80000000``) turned.
 
     Raises
     ------
     ValueError
-        An unknown estimator or variance; what `torch.nn.Conv2d` refuses.
+        An unknown estimator or variance, a stream out of range; what `torch.nn.Conv2d` refuses.
     TypeError
-        A prior that is none.
+        A prior that is none, a first value that is no number.
 
     Notes
     -----
-    Input ``[N, I, H, W]``, output ``[N, O, H', W']``, channels-last where the input is. The attribute `stream` (None)
-    may be set to fix which stream of the seed the layer draws from; see `bayesops.sampling`. The bias draws from that
-    stream with its highest bit (``0x80000000``) turned.
+    Input ``[N, I, H, W]``, output ``[N, O, H', W']``, channels-last where the input is.
 
     Source: Blundell, Cornebise, Kavukcuoglu and Wierstra, "Weight uncertainty in neural networks", ICML 2015; for the
     estimators see `bayesops.nn.gaussian`; `variance="alpha"`: Molchanov, Ashukha and Vetrov, "Variational dropout
@@ -389,12 +397,15 @@ class GaussianLinear(GaussianLayer):
         variance: str = "rho",
         rho_init: float = -5.0,
         log_alpha_init: float = -5.0,
+        stream: int | None = None,
     ) -> None:
         super().__init__()
         self.in_features = in_features
         self.out_features = out_features
         plain = nn.Linear(in_features, out_features, bias, device="meta")
-        self._set_posterior(plain, device, dtype, prior, bias_prior, estimator, variance, rho_init, log_alpha_init)
+        self._set_posterior(
+            plain, device, dtype, prior, bias_prior, estimator, variance, rho_init, log_alpha_init, stream
+        )  # fmt: skip
 
     def forward(self, input: Tensor) -> Tensor:
         """Map ``[*, I]`` to ``[*, O]`` with a draw."""

@@ -3,7 +3,7 @@
 from torch import Tensor
 
 from bayesops import random
-from bayesops._arguments import check_stream, wrong_type, wrong_value
+from bayesops._arguments import wrong_type, wrong_value
 from bayesops.nn._stochastic import Stochastic
 
 
@@ -38,13 +38,16 @@ class LogitNoise(Stochastic):
 
     def __init__(self, *, stream: int | None = None) -> None:
         super().__init__()
-        self.stream = None if stream is None else check_stream("LogitNoise", stream)
+        self.stream = stream
 
     def forward(self, output: tuple[Tensor, Tensor]) -> Tensor:
         """Return one draw of the logits."""
         if not isinstance(output, (tuple, list)) or len(output) != 2:
             wrong_type("LogitNoise", "output", "a pair, logits and log variances", type(output).__name__)
         logits, log_var = output
+        for part in output:
+            if not isinstance(part, Tensor):
+                wrong_type("LogitNoise", "output", "a pair of tensors", f"one with {type(part).__name__}")
         if logits.dim() < 2:
             wrong_value("LogitNoise", "output", "of logits [N, C, *]", f"shape {tuple(logits.shape)}")
         examples, classes, *space = logits.shape

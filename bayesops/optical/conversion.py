@@ -9,12 +9,12 @@ import torch
 from torch import nn
 
 from bayesops._arguments import wrong_type, wrong_value
-from bayesops.convert._selection import constructor_arguments
-from bayesops.engine.state import has_hooks
+from bayesops.convert._selection import Where, constructor_arguments, selection
 from bayesops.nn import BernoulliConv2d
 from bayesops.nn._stochastic import Stochastic
 from bayesops.optical.fourier_conv import FourierConv2d
 
+_CONVERTIBLE = (nn.Conv2d, BernoulliConv2d)
 _LAST_STREAM = 2**32 - 1
 _MASK_OPTIONS = ("p", "granularity", "rescale", "per_example")
 
@@ -28,7 +28,7 @@ def convert(
     sign: str = "lost",
     readout_noise: float = 0.0,
     readout_bits: int | None = None,
-    where: Callable[[str, nn.Module], bool] | None = None,
+    where: Where = None,
 ) -> nn.Module:
     """Copy `model` with its 2-d convolutions made optical: the same parameters, the same masks.
 
@@ -43,8 +43,9 @@ def convert(
         Stays as it is.
     input_bits, kernel_bits, detection, sign, readout_noise, readout_bits
         Of every optical layer, as in `FourierConv2d`.
-    where : callable, optional
-        Which layers: a predicate of the layer's name and the layer, names as in ``model.named_modules()``. None: all.
+    where : optional
+        Which layers, as in `bayesops.convert`: a predicate of the layer's name and the layer, names as in
+        ``model.named_modules()``, or types; ``"last"``: the one that comes last there. None: all.
 
     Returns
     -------
@@ -54,9 +55,10 @@ def convert(
     Raises
     ------
     ValueError
-        A model without a convolution that can be converted; a value out of range.
+        A model without a convolution that can be converted (but an empty list as `where` asks for that); a name in
+        `where` that no module has, or whose module cannot be converted; a value out of range.
     TypeError
-        A `where` that cannot be called, a model that is none.
+        A `where` of another kind, a model that is none.
 
     Notes
     -----
@@ -70,8 +72,7 @@ def convert(
     """
     if not isinstance(model, nn.Module):
         wrong_type("optical.convert", "model", "a Module", type(model).__name__)
-    if where is not None and not callable(where):
-        wrong_type("optical.convert", "where", "a predicate of a name and a layer, or None", type(where).__name__)
+    chosen = selection(model, where, "optical.convert", _CONVERTIBLE)
     options = {
         "input_bits": input_bits, "kernel_bits": kernel_bits, "detection": detection, "sign": sign,
         "readout_noise": readout_noise, "readout_bits": readout_bits,
@@ -81,13 +82,12 @@ def convert(
     taken = {layer.stream for layer in model.modules() if isinstance(layer, Stochastic)}
     free = (stream for stream in range(_LAST_STREAM, -1, -1) if stream not in taken)
     optical: dict[nn.Module, FourierConv2d] = {}
-    for name, module in model.named_modules():
-        convertible = type(module) in (nn.Conv2d, BernoulliConv2d) and not has_hooks(module)
-        if convertible and (where is None or where(name, module)):
+    for name, module in model.named_modules(remove_duplicate=False):
+        if name in chosen and module not in optical:
             optical[module] = _optical(module, options)
             if type(module) is nn.Conv2d:
                 optical[module].stream = next(free)
-    if not optical:
+    if not optical and where != []:
         wanted = "one with Conv2d or BernoulliConv2d, without hooks, that 'where' does not leave out"
         wrong_value("optical.convert", "model", wanted, type(model).__name__)
     for parent in list(model.modules()):

@@ -32,6 +32,9 @@ def correlate(images: Tensor, kernels: Tensor, stride: Sequence[int], dilation: 
     Tensor
         ``[N, O, H', W']``, what `torch.nn.functional.conv2d` returns up to rounding.
     """
+    if len(images) == 0:  # nothing to transform, which some libraries take for an error
+        shared = kernels.sum(0) if kernels.dim() == 5 else kernels
+        return functional.conv2d(images, shared, None, stride, 0, dilation, groups)
     size = images.shape[-2:]
     kernels = _dilated(kernels, dilation)
     filters = torch.fft.rfft2(kernels, s=size).unflatten(-4, (groups, -1))

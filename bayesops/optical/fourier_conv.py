@@ -51,7 +51,7 @@ class FourierConv2d(BernoulliConv2d):
         scale. Drawn in training *and* at prediction.
     readout_bits : int, optional
         Bits of a reading, over the full scale; None: no limit.
-    p, granularity, rescale, per_example
+    p, granularity, rescale, per_example, stream
         Of the kernel's mask, as in `bayesops.nn.BernoulliConv2d`; nothing is dropped unless `p` is given.
 
     Raises
@@ -104,10 +104,11 @@ class FourierConv2d(BernoulliConv2d):
         granularity: str = "weight",
         rescale: bool = True,
         per_example: bool = False,
+        stream: int | None = None,
     ) -> None:
         super().__init__(
             in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, padding_mode, device,
-            dtype, p=p, granularity=granularity, rescale=rescale, per_example=per_example,
+            dtype, p=p, granularity=granularity, rescale=rescale, per_example=per_example, stream=stream,
         )  # fmt: skip
         self.input_bits = _check_bits("input_bits", input_bits)
         self.kernel_bits = _check_bits("kernel_bits", kernel_bits)

@@ -7,25 +7,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayesops._arguments import wrong_type, wrong_value
+from bayesops._optional import require
 from bayesops.plot.style import STYLE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-
-def require_matplotlib(function: str) -> None:
-    """Check that matplotlib is there.
-
-    Raises
-    ------
-    ModuleNotFoundError
-        It is not; the message says how to install it.
-    """
-    try:
-        import matplotlib  # noqa: F401
-    except ModuleNotFoundError as error:
-        message = f"{function}: needs matplotlib: pip install 'bayesops[plot]'"
-        raise ModuleNotFoundError(message, name="matplotlib") from error
 
 
 @contextmanager
@@ -46,7 +32,7 @@ def several_axes(
     **layout: Any,
 ) -> Iterator[np.ndarray]:
     """Yield `axes` as an array of `shape`; or those of a new figure, made by ``Figure.subplots(**layout)``."""
-    require_matplotlib(function)
+    require(function, "matplotlib", "plot")
     import matplotlib
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure

@@ -14,7 +14,7 @@ FUNCTION = "uncertainty_maps"
 Size = tuple[int, ...]  # N, H, W
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Column:
     """Maps of one kind, one for each image.
 

@@ -129,7 +129,7 @@ def interval_calibration(
     Examples
     --------
     >>> calibration = bo.metrics.IntervalCalibration()
-    >>> calibration.update(prediction, target=target)
+    >>> calibration.update(prediction, target)
     >>> bo.plot.interval_calibration(calibration.compute())
     """
     function = "interval_calibration"

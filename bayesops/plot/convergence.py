@@ -84,7 +84,8 @@ def sample_convergence(
         for ax in places:
             ax.grid(**GRID)
             ax.xaxis.set_major_formatter("{x:g}")
-        right.legend(title="class" if isinstance(samples, Prediction) else None, **LEGEND)
+        if right.get_legend_handles_labels()[0]:
+            right.legend(title="class" if isinstance(samples, Prediction) else None, **LEGEND)
     return places
 
 

@@ -1,7 +1,6 @@
 """What a network says of one image: each class's probability, and how far the draws spread."""
 
 from collections.abc import Sequence
-from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,6 +8,8 @@ from torch import Tensor
 
 from bayesops._arguments import as_int, wrong_type, wrong_value
 from bayesops.engine.prediction import Prediction
+from bayesops.metrics._arguments import check_softmax
+from bayesops.metrics.intervals import check_level
 from bayesops.plot._canvas import several_axes
 from bayesops.plot._values import array, class_names, picture, wrong_shape
 from bayesops.plot.style import EDGE, GRID, INK, LEGEND, PALE
@@ -60,7 +61,8 @@ def class_intervals(
     Raises
     ------
     ValueError
-        A prediction that has neither the quantiles nor the draws, an index, class or level that there is not.
+        A prediction that is no classification, or has neither the quantiles nor the draws; an index, class or level
+        that there is not.
     TypeError
         Anything else than a prediction or draws, an index that is no int, a level that is no number.
     ModuleNotFoundError
@@ -92,12 +94,10 @@ def class_intervals(
 def _intervals(prediction: Any, index: int, level: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Mean, lower and upper end for each class of image `index`."""
     index = as_int(_FUNCTION, "index", "an int", index)
-    if not isinstance(level, Real):
-        wrong_type(_FUNCTION, "level", "a number in (0, 1)", type(level).__name__)
-    if not 0 < level < 1:
-        wrong_value(_FUNCTION, "level", "in (0, 1)", level)
+    level = check_level(_FUNCTION, level)
     ends = [(1 - level) / 2, (1 + level) / 2]
     if isinstance(prediction, Prediction):
+        check_softmax(_FUNCTION, "prediction", prediction)
         mean = array(_FUNCTION, "prediction", prediction.mean)
         if mean.ndim != 2:
             wrong_shape(_FUNCTION, "prediction", "one with a mean of shape [N, C]", mean)

@@ -1,17 +1,26 @@
 """The profile of a model: T draws by every way there is, step by step, and what they are worth."""
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from pathlib import Path
+from os import PathLike
 
 import torch
 from torch import Tensor, nn
 
-from bayesops._arguments import check_choice, check_count, wrong_type, wrong_value
+from bayesops._arguments import check_choice, wrong_type, wrong_value
 from bayesops.convert import convert
 from bayesops.engine.output import Output
 from bayesops.engine.predict import LINKS
 from bayesops.profiling import machine, twins
+from bayesops.profiling._arguments import (
+    check_trace,
+    counts_of,
+    each,
+    known_rivals,
+    positive,
+    posterior_options,
+    tensors_of,
+)
 from bayesops.profiling.accuracy import Accuracy, measure_accuracy
 from bayesops.profiling.breakdown import Breakdown, break_down
 from bayesops.profiling.cases import Case, measure_case
@@ -26,23 +35,23 @@ Progress = Callable[[int, int, str], object]
 def profile(
     model: nn.Module,
     inputs: Tensor | Sequence[Tensor],
-    num_samples: int | Sequence[int] = (1, 10, 50),
-    batch_sizes: Sequence[int] | None = None,
+    num_samples: int | Iterable[int] = (1, 10, 50),
+    batch_sizes: int | Iterable[int] | None = None,
     *,
     posterior: str = "bernoulli",
-    p: float = 0.5,
-    granularity: str = "weight",
-    estimator: str = "local_reparam",
+    p: float | None = None,
+    granularity: str | None = None,
+    estimator: str | None = None,
     link: str = "softmax",
     output: Output = None,
     seed: int = 0,
     seconds: float = 2.0,
-    rivals: Collection[str] = RIVALS,
+    rivals: Iterable[str] = RIVALS,
     compile: bool = False,
     layers: bool = True,
     accuracy: bool = True,
-    targets: Sequence[float] = (0.01, 0.005),
-    trace: str | Path | None = None,
+    targets: float | Iterable[float] = (0.01, 0.005),
+    trace: str | PathLike[str] | None = None,
     name: str | None = None,
     progress: Progress | None = None,
 ) -> Profile:
@@ -60,14 +69,14 @@ def profile(
         The argument, or arguments, of the model, the batch first.
     num_samples : int or sequence of int
         The numbers of draws, T.
-    batch_sizes : sequence of int, optional
+    batch_sizes : int or sequence of int, optional
         Batches to be made of `inputs` by taking its first examples, or by repeating it; None takes it as it is.
     posterior : {"bernoulli", "gaussian"}
         What to convert to.
     p, granularity
-        Of a Bernoulli posterior, as in `bayesops.nn.BernoulliConv2d`.
+        Of a Bernoulli posterior, as in `bayesops.nn.BernoulliConv2d`; 0.5 and ``"weight"`` unless given.
     estimator : {"local_reparam", "weight_sample", "flipout"}
-        Of a Gaussian posterior, as in `bayesops.nn.GaussianConv2d`.
+        Of a Gaussian posterior, as in `bayesops.nn.GaussianConv2d`; ``"local_reparam"`` unless given.
     link, output
         As in `bayesops.predict`.
     seed : int
@@ -85,7 +94,7 @@ def profile(
         Measure step by step, too.
     accuracy : bool
         Estimate standard errors, too.
-    targets : sequence of float
+    targets : float or sequence of float
         Standard errors for which to say how many draws are needed.
     trace : path, optional
         Where to write a Chrome trace of one prediction: the largest batch and number of draws.
@@ -102,10 +111,11 @@ def profile(
     Raises
     ------
     ValueError
-        A number of draws or a batch size below 1, seconds or targets that are not positive, no layer that could be
-        Bayesian; an unknown posterior, estimator, link or rival.
+        A number of draws or a batch size below 1, seconds or targets that are not positive and finite, no layer that
+        could be Bayesian; an unknown posterior, estimator, link or rival; a `trace` that cannot be written.
     TypeError
-        Something else than tensors in `inputs`, a `model` that is no module.
+        Something else than tensors in `inputs`, a `model` that is no module, an option of another posterior; numbers
+        that are none.
 
     Examples
     --------
@@ -113,19 +123,17 @@ def profile(
     >>> print(cost.to_text())
     >>> cost.cases[0].ways["ours"].ratio.median, cost.accuracy[32].needed[0].num_samples
     """
-    counts = tuple(num_samples) if isinstance(num_samples, Iterable) else (num_samples,)
-    _check_counts("num_samples", counts)
-    _check_options(link, seconds, rivals, targets)
+    counts = counts_of("num_samples", num_samples)
+    check_choice("profile", "link", link, LINKS)
+    seconds = positive("seconds", seconds)
+    targets = tuple(positive("targets", target) for target in each(targets))
+    rivals = known_rivals(rivals)
+    options = posterior_options(posterior, {"p": p, "granularity": granularity, "estimator": estimator})
+    check_trace(trace)
     if not isinstance(model, nn.Module):
         wrong_type("profile", "model", "a torch.nn.Module", type(model).__name__)
-    arguments = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
-    if not arguments or not all(isinstance(argument, Tensor) for argument in arguments):
-        wrong_type("profile", "inputs", "a tensor or a tuple of tensors", type(inputs).__name__)
-    sizes = (len(arguments[0]),) if batch_sizes is None else tuple(batch_sizes)
-    _check_counts("batch_sizes", sizes)
-    counts, sizes = tuple(sorted(set(counts))), tuple(sorted(set(sizes)))
-
-    options = {"estimator": estimator} if posterior == "gaussian" else {"p": p, "granularity": granularity}
+    arguments = tensors_of(inputs)
+    sizes = counts_of("batch_sizes", len(arguments[0]) if batch_sizes is None else batch_sizes)
     own = {type(layer).__name__ for layer in twins.bayesian_layers(model).values()}
     drawing = f"the model's own, {' and '.join(sorted(own))}"
     if not own:
@@ -187,24 +195,6 @@ class _Steps:
             self._progress(done, self._total, what)
 
 
-def _check_counts(argument: str, counts: Sequence[int]) -> None:
-    if not counts:
-        wrong_value("profile", argument, "at least one number", "none")
-    for count in counts:
-        check_count("profile", argument, count)
-
-
-def _check_options(link: str, seconds: float, rivals: Collection[str], targets: Sequence[float]) -> None:
-    check_choice("profile", "link", link, LINKS)
-    if not seconds > 0:
-        wrong_value("profile", "seconds", "above 0", seconds)
-    if isinstance(rivals, str) or not set(rivals) <= set(RIVALS):
-        wrong_value("profile", "rivals", f"a collection of {', '.join(map(repr, RIVALS))}", repr(rivals))
-    for target in targets:
-        if not target > 0:
-            wrong_value("profile", "targets", "above 0", target)
-
-
 def _with_peak(result: Profile) -> Profile:
     """Relate operations to the machine's peak, now that it is known."""
     peak = result.machine.peak_flops
@@ -232,6 +222,4 @@ def _dtype_of(model: nn.Module) -> torch.dtype:
 
 def _rebatch(tensor: Tensor, size: int) -> Tensor:
     """Take the first `size` examples, beginning again where they run out."""
-    if len(tensor) == 0:
-        wrong_value("profile", "inputs", "of at least one example", f"shape {tuple(tensor.shape)}")
     return tensor[torch.arange(size, device=tensor.device) % len(tensor)]

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from bayesops._optional import require
 from bayesops.profiling.accuracy import Accuracy
 from bayesops.profiling.breakdown import Breakdown
 from bayesops.profiling.cases import Case
@@ -65,18 +66,21 @@ class Profile:
 
     def to_text(self, width: int = 100) -> str:
         """Return tables for a terminal of `width` columns, without colour (needs rich)."""
+        require("Profile.to_text", "rich", "cli")
         from bayesops.profiling.report.text import to_text
 
         return to_text(self, width)
 
     def to_html(self) -> str:
         """Return one self-contained page with tables and plots (needs matplotlib)."""
+        require("Profile.to_html", "matplotlib", "plot")
         from bayesops.profiling.report.html import to_html
 
         return to_html(self)
 
     def plot(self, file: str | Path) -> None:
         """Draw all plots into one image; the file's ending says which kind, ``.png`` or ``.svg`` (needs matplotlib)."""
+        require("Profile.plot", "matplotlib", "plot")
         from bayesops.profiling.report.figures import save
 
         save(self, file)

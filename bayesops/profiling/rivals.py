@@ -87,7 +87,7 @@ def ways_to_draw(
     too_large = _too_large(subject, batch, count)
 
     def draw(_: Tensor) -> object:
-        return subject.naive(*batch)
+        return subject.selected(subject.naive, batch)
 
     mapped = torch.vmap(draw, randomness="different")
     wide: dict[str, Call] = {

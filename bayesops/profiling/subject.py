@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
 from bayesops.engine import Prediction, predict
-from bayesops.engine.output import Output
+from bayesops.engine.output import Output, joined, selected
 from bayesops.engine.plan import Watch
 from bayesops.engine.predict import Request, predict_batch
 from bayesops.profiling import twins
@@ -49,18 +49,21 @@ class Subject:
         for _ in range(count):
             self.plain(*batch)
 
+    def selected(self, model: Callable[..., Any], batch: Batch) -> Any:
+        """Call a model once, and select from what it returns."""
+        return selected(model(*batch), self.output)
+
     def loop(self, model: Callable[..., Any], batch: Batch, count: int) -> None:
         """Make `count` passes of a model that draws, and take moments as a user of torch does."""
-        draws = [model(*batch) for _ in range(count)]
-        self._moments(tree_map(lambda *parts: torch.stack(parts), draws[0], *draws[1:]))
+        self._moments(joined(torch.stack, [self.selected(model, batch) for _ in range(count)]))
 
     def repeated(self, model: Callable[..., Any], batch: Batch, count: int) -> None:
         """Make one pass over the batch, repeated."""
-        outputs = model(*(argument.repeat(count, *[1] * (argument.dim() - 1)) for argument in batch))
-        self._moments(tree_map(lambda output: output.unflatten(0, (count, -1)), outputs))
+        repeats = tuple(argument.repeat(count, *[1] * (argument.dim() - 1)) for argument in batch)
+        self._moments(tree_map(lambda output: output.unflatten(0, (count, -1)), self.selected(model, repeats)))
 
     def vmapped(self, draw: Callable[[Tensor], Any], count: int) -> None:
-        """Call what `torch.vmap` has made of a pass, for `count` draws at once."""
+        """Call what `torch.vmap` has made of `selected`, for `count` draws at once."""
         self._moments(draw(torch.empty(count, device=self.device)))
 
     def peer(self, name: str) -> nn.Module:
@@ -87,13 +90,13 @@ class Subject:
         return largest
 
     def _moments(self, outputs: Any) -> None:
-        """Take mean and population variance of ``[T, ...]``, of probabilities where the link is softmax."""
-        if self.output is not None:
-            outputs = self.output(outputs) if callable(self.output) else outputs[self.output]
+        """Take mean and population variance of ``[T, ...]``, of probabilities where the link makes them."""
         if self.link == "gaussian":
             outputs, log_variances = outputs
             log_variances.exp().mean(0)
         if self.link == "softmax":
             outputs = outputs.softmax(min(2, outputs.dim() - 1))
+        if self.link == "sigmoid":
+            outputs = outputs.sigmoid()
         outputs.mean(0)
         outputs.var(0, correction=0)

@@ -1,5 +1,6 @@
 """A prediction as a trace for Chrome (chrome://tracing, or ui.perfetto.dev), by `torch.profiler`."""
 
+from os import PathLike
 from pathlib import Path
 
 import torch
@@ -10,11 +11,16 @@ from bayesops.profiling.steps import layout_of
 from bayesops.profiling.subject import Batch, Subject
 
 
-def write_trace(subject: Subject, batch: Batch, count: int, file: str | Path) -> None:
+def write_trace(subject: Subject, batch: Batch, count: int, file: str | PathLike[str]) -> None:
     """Write the trace of one prediction to `file` (``.json``, or ``.json.gz``), after one that warms up.
 
     There is a range ``bo.predict`` around everything, within it one for each step of the plan (for each Bayesian layer
     where there is no plan), called by its name and what it runs, and within these torch's and our own operators.
+
+    Raises
+    ------
+    OSError
+        Where there is no file afterwards: torch says nothing when it cannot write.
     """
     path = path_of(subject.predict(batch, count).plan)
     layout = layout_of(subject, batch, path)
@@ -30,3 +36,5 @@ def write_trace(subject: Subject, batch: Batch, count: int, file: str | Path) ->
         with record_function(f"bo.predict, batch {len(batch[0])}, T = {count}"), layout.around_ours(watch):
             subject.predict_watched(batch, count, watch, path)
     profiler.export_chrome_trace(str(file))
+    if not Path(file).exists():
+        raise OSError(f"profile: the trace could not be written to {file}")

@@ -44,7 +44,7 @@ def pictures(quick):
         "both": prediction.total_variance,
     }
     calibration = {
-        name: bo.metrics.IntervalCalibration().update(prediction.mean, variance, target[test]).compute()
+        name: bo.metrics.IntervalCalibration().update(prediction.mean, target[test], variance).compute()
         for name, variance in variances.items()
     }
     axes = bo.plot.interval_calibration(calibration)

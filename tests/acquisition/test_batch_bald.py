@@ -193,3 +193,13 @@ def test_errors(error, arguments, message, model, pool):
     arguments = {"model": model, "pool": pool, "k": 2} | arguments
     with pytest.raises(error, match=f"batch_bald: argument {message}"):
         batch_bald(**arguments)
+
+
+@pytest.mark.parametrize("candidates", [None, 1000, 4])
+def test_points_without_a_score_are_named(model, pool, candidates):
+    pool[[3, 7], 0] = torch.nan
+    with pytest.raises(ValueError, match=r"batch_bald: argument 'pool' must be .*, got NaN at positions 3, 7$"):
+        batch_bald(model, pool, 2, candidates=candidates)
+    pool[3:30] = torch.nan
+    with pytest.raises(ValueError, match=r"NaN at positions 3, 4, 5, 6, 7, 8, 9, 10, 11, 12 and 17 more$"):
+        batch_bald(model, pool, 2, candidates=candidates)

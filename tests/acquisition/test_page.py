@@ -47,6 +47,13 @@ def test_the_bandit_in_short():
     assert float(play(500, 0, 1.0)[-1]) / 500 == pytest.approx(5.0, abs=1.2)
 
 
+def test_the_bandit_does_not_play_for_those_who_ask_what_it_does(monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["contextual_bandit.py", "--help"])
+    with pytest.raises(SystemExit):
+        runpy.run_path(str(EXAMPLES["contextual_bandit"]), run_name="__main__")
+    assert "Mushrooms that are digits" in capsys.readouterr().out
+
+
 def test_thompson_sampling_decides_by_one_network_a_step():
     """In the bandit a decision is the best action of one draw, which can be made again."""
     example = runpy.run_path(str(EXAMPLES["contextual_bandit"]))

@@ -3,6 +3,7 @@
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional
 from torch.utils.data import DataLoader, TensorDataset
 
 import bayesops as bo
@@ -72,6 +73,27 @@ def test_variation_ratio_is_the_one_of_the_metrics(model, pool):
     torch.testing.assert_close(variation_ratio(model, pool, 30), bo.metrics.variation_ratio(samples))
 
 
+def test_labels_of_yes_and_no(model, pool):
+    """One output for two classes scores as the two classes do; several outputs are labels, each by itself."""
+
+    class TwoClasses(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = bo.nn.BernoulliLinear(5, 1, p=0.5)
+
+        def forward(self, x):
+            return functional.pad(self.layer(x), (0, 1))
+
+    two, near = TwoClasses(), pool / 5  # near 0 no sigmoid is 1
+    for score in (bald, entropy):
+        torch.testing.assert_close(
+            score(two.layer, pool, 20, link="sigmoid"), score(two, pool, 20), rtol=1e-4, atol=1e-6
+        )
+        samples = bo.predict(model, near, 20, link="sigmoid", return_samples=True).samples.double()
+        expected = from_samples(score, torch.stack([samples, 1 - samples], 2)).mean(1)
+        torch.testing.assert_close(score(model, near, 20, link="sigmoid").double(), expected, rtol=1e-4, atol=1e-6)
+
+
 def test_equal_shares_of_votes_are_equal_whatever_their_order(model, pool):
     votes = [variation_ratio(model, pool, 30, chunk_size=size) for size in (1, 7, 30)]
     assert torch.equal(votes[0], votes[1])
@@ -129,7 +151,9 @@ def test_top_k_is_best_first_and_of_equals_the_first():
 @pytest.mark.parametrize(
     ("error", "call", "message"),
     [
-        (TypeError, lambda m, x: bald(m, x, link="identity"), "bald: argument 'link' is none of its options.*chunk_"),
+        (TypeError, lambda m, x: bald(m, x, shard="samples"), "bald: argument 'shard' is none of its options.*chunk_"),
+        (ValueError, lambda m, x: bald(m, x, link="identity"), "bald: argument 'link' must be one of 'softmax', 'sig"),
+        (ValueError, lambda m, x: bald(lambda x: x[:, :1], x), "'link' must be 'sigmoid' .* single class"),
         (TypeError, lambda m, x: variation_ratio(m, x, quantiles=(0.5,)), "variation_ratio: argument 'quantiles'"),
         (TypeError, lambda m, x: entropy(m, 3), "entropy: argument 'pool' must be a tensor, .*got int"),
         (ValueError, lambda m, x: entropy(m, []), "entropy: argument 'pool' must be of at least one batch, got none"),
@@ -137,6 +161,8 @@ def test_top_k_is_best_first_and_of_equals_the_first():
         (ValueError, lambda m, x: bald(m, x, batch_size=0), "bald: argument 'batch_size' must be .*got 0"),
         (ValueError, lambda m, x: bald(m, x, 0), "argument 'num_samples' must be"),
         (ValueError, lambda m, x: variation_ratio(lambda x: x[:, 0], x), "variation_ratio: .*'model'.*1 dim"),
+        (ValueError, lambda m, x: bald(lambda x: x[:, 0], x), r"bald: .*'model'.*\[N, C, \*\], got shape \(40,\)"),
+        (ValueError, lambda m, x: entropy(lambda x: x[:, 0], x), r"entropy: .*'model'.*, got shape \(40,\)"),
         (TypeError, lambda m, x: acquisition.random(2.5), "random: .*'num_points' must be .* at least 0, got 2.5"),
         (ValueError, lambda m, x: acquisition.random(-1), "random: .*'num_points' must be .* at least 0, got -1"),
         (TypeError, lambda m, x: top_k([1.0], 1), "top_k: argument 'scores' must be a tensor, got list"),
@@ -146,6 +172,7 @@ def test_top_k_is_best_first_and_of_equals_the_first():
         (ValueError, lambda m, x: top_k(torch.tensor([1.0, torch.nan]), 1), "without NaN, got 1 of them"),
     ],
 )  # fmt: skip
+@pytest.mark.filterwarnings("ignore:predict. the model returns as many numbers")
 def test_errors(error, call, message, model, pool):
     with pytest.raises(error, match=message):
         call(model, pool)

@@ -1,9 +1,11 @@
 """The command line: what it prints and writes, and what it says when it is asked for something that cannot be."""
 
 import json
+import os
 import subprocess
 import sys
 
+import pytest
 import torch
 
 import bayesops
@@ -52,6 +54,45 @@ def test_a_missing_extra_is_named(capsys, monkeypatch):
     monkeypatch.delattr("bayesops.cli._render", raising=False)
     assert main(["profile", "lenet5"]) == 1
     assert "pip install 'bayesops[cli]'" in capsys.readouterr().err
+
+
+def test_the_version(capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(["--version"])
+    assert stopped.value.code == 0
+    assert capsys.readouterr().out == f"bayesops {bayesops.__version__}\n"
+
+
+def test_a_reader_that_has_gone_is_no_error():
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        process = subprocess.run(
+            [sys.executable, "-m", "bayesops", "info"], stdout=writer, stderr=subprocess.PIPE, text=True
+        )
+    finally:
+        os.close(writer)
+    assert (process.returncode, process.stderr) == (1, "")
+
+
+@pytest.mark.parametrize("command", [("demo",), ("profile", "lenet5")], ids=["demo", "profile"])
+@pytest.mark.parametrize("seed", ["99999999999999999999", "-9223372036854775809", "1.5"])
+def test_a_seed_has_64_bits(fails, command, seed):
+    assert f"{seed!r} is not a whole number of 64 bits" in fails(*command, "--seed", seed)
+
+
+def test_what_is_too_large_for_the_memory_is_one_line(fails):
+    arguments = ["profile", "mlp", "--batch", "1000000000000000", "--samples", "1", "--quiet"]
+    assert "error: too large for the memory: RuntimeError: " in fails(*arguments)
+
+
+def test_other_errors_are_not_taken_for_that(monkeypatch):
+    def broken(options):
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr("bayesops.cli.info.run", broken)
+    with pytest.raises(RuntimeError, match="a bug"):
+        main(["info"])
 
 
 def test_an_unknown_command(fails):

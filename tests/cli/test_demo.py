@@ -71,6 +71,8 @@ def test_which_digits_are_shown():
     [
         (["--data", "no/such/folder"], "no file train-images-idx3-ubyte"),
         (["--output", "no/such/folder/a.png"], "no such folder"),
+        (["--output", "/proc/a.png"], "/proc/a.png cannot be written: "),
+        (["--output", "/proc"], "/proc: is a folder, not a file"),
         (["--output", "a.xyz"], "a.xyz: the ending says what to draw, one of "),
         (["--samples", "0"], "at least 1"),
         (["--p", "1.5"], "not in [0, 1)"),

@@ -40,6 +40,18 @@ def test_corruption_that_does_not_exist(options):
 
 
 @pytest.mark.parametrize("kind", data.CORRUPTIONS)
+def test_one_image_alone_is_refused(kind):
+    with pytest.raises(ValueError, match=r"corrupt: argument 'images' must be of shape .*H, W\], got .*\(1, 8, 8\)"):
+        data.corrupt(torch.zeros(1, 8, 8), kind)
+
+
+@pytest.mark.parametrize("kind", data.CORRUPTIONS)
+def test_a_strength_that_is_no_number_is_refused(kind):
+    with pytest.raises(TypeError, match="corrupt: argument 'strength' must be a number, got str"):
+        data.corrupt(torch.zeros(1, 1, 8, 8), kind, "a")
+
+
+@pytest.mark.parametrize("kind", data.CORRUPTIONS)
 def test_images_of_integers_are_refused(kind):
     with pytest.raises(TypeError, match=r"corrupt: argument 'images' must be float32.*got torch\.uint8"):
         data.corrupt(torch.zeros(1, 1, 8, 8, dtype=torch.uint8), kind)

@@ -82,6 +82,20 @@ def test_num_samples_is_checked_before_the_first_call(num_samples):
         bo.losses.LogitNoiseCrossEntropy(num_samples)
 
 
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"reduction": "x"}, ValueError, "'reduction' must be one of 'none', 'mean', 'sum', got 'x'"),
+        ({"average": "x"}, ValueError, "'average' must be one of 'probabilities', 'losses', got 'x'"),
+        ({"stream": -1}, ValueError, "'stream' must be in "),
+        ({"stream": "x"}, TypeError, "'stream' must be an int, got str"),
+    ],
+)
+def test_options_are_checked_before_the_first_call(options, error, message):
+    with pytest.raises(error, match=f"LogitNoiseCrossEntropy: argument {message}"):
+        bo.losses.LogitNoiseCrossEntropy(4, **options)
+
+
 def test_learns_which_examples_are_labelled_at_random():
     """Half of the digits, marked by a corner, have random labels: their logits get more noise."""
     digits = data.digits()

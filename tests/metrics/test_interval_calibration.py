@@ -13,7 +13,7 @@ DISTRIBUTIONS = {"gaussian": scipy.stats.norm, "laplace": scipy.stats.laplace}
 def regression(n=400, size=(), dtype=torch.float64):
     mean, variance = torch.randn(n, *size, dtype=torch.float64), torch.rand(n, *size, dtype=torch.float64) + 0.1
     target = mean + 1.3 * torch.randn(n, *size, dtype=torch.float64)
-    return mean.to(dtype), variance.to(dtype), target.to(dtype)
+    return mean.to(dtype), target.to(dtype), variance.to(dtype)
 
 
 @pytest.mark.parametrize("distribution", ["gaussian", "laplace"])
@@ -21,8 +21,8 @@ def regression(n=400, size=(), dtype=torch.float64):
 class TestAgainst:
     def test_scipy(self, distribution, size):
         """By the probability between the target and its mirror image, which is at most the level inside."""
-        mean, variance, target = regression(size=size)
-        data = metrics.IntervalCalibration(distribution=distribution).update(mean, variance, target).compute()
+        mean, target, variance = regression(size=size)
+        data = metrics.IntervalCalibration(distribution=distribution).update(mean, target, variance).compute()
         scale = variance.sqrt() / (1 if distribution == "gaussian" else 2**0.5)
         level = 1 - 2 * DISTRIBUTIONS[distribution].sf(((target - mean).abs() / scale).numpy())
         expected = [(level <= promised).mean() for promised in data.levels.numpy()]
@@ -31,8 +31,8 @@ class TestAgainst:
         assert data.count == target.numel()
 
     def test_the_interval_of_each_level(self, distribution, size):
-        mean, variance, target = regression(size=size)
-        data = metrics.IntervalCalibration((0.3, 0.9), distribution).update(mean, variance, target).compute()
+        mean, target, variance = regression(size=size)
+        data = metrics.IntervalCalibration((0.3, 0.9), distribution).update(mean, target, variance).compute()
         interval = getattr(metrics, f"{distribution}_interval")
         expected = [metrics.coverage(interval(mean, variance, level), target).item() for level in (0.3, 0.9)]
         assert data.coverage.tolist() == pytest.approx(expected)
@@ -49,7 +49,7 @@ def test_where_the_distribution_is_right_coverage_is_the_level(distribution):
     mean, variance = torch.randn(200_000), torch.rand(200_000) + 0.1
     for factor in (0.5, 1.0, 2.0):
         calibration = metrics.IntervalCalibration(distribution=distribution)
-        data = calibration.update(mean, variance * factor**2, mean + variance.sqrt() * noise).compute()
+        data = calibration.update(mean, mean + variance.sqrt() * noise, variance * factor**2).compute()
         if factor == 1:
             assert (data.coverage - data.levels).abs().max() < 0.0056
         else:  # too narrow, too wide
@@ -60,15 +60,15 @@ def test_where_the_distribution_is_right_coverage_is_the_level(distribution):
 def test_the_other_distribution_is_not_calibrated():
     noise = torch.distributions.Laplace(0, 0.5**0.5).sample((100_000,))
     calibration = metrics.IntervalCalibration()
-    assert calibration.update(torch.zeros(100_000), torch.ones(100_000), noise).compute().error > 0.03
+    assert calibration.update(torch.zeros(100_000), noise, torch.ones(100_000)).compute().error > 0.03
 
 
 def test_bounds_are_inside_and_no_variance_is_a_point():
     calibration = metrics.IntervalCalibration((0.5, 0.95))
-    data = calibration.update(torch.zeros(3), torch.zeros(3), torch.tensor([0.0, 1e-30, -1.0])).compute()
+    data = calibration.update(torch.zeros(3), torch.tensor([0.0, 1e-30, -1.0]), torch.zeros(3)).compute()
     assert data.coverage.tolist() == pytest.approx([1 / 3, 1 / 3])
     interval = metrics.laplace_interval(torch.zeros(1, dtype=torch.float64), torch.ones(1, dtype=torch.float64), 0.5)
-    data = metrics.IntervalCalibration((0.5,), "laplace").update(*[torch.zeros(1), torch.ones(1)], interval.upper)
+    data = metrics.IntervalCalibration((0.5,), "laplace").update(torch.zeros(1), interval.upper, torch.ones(1))
     assert data.compute().coverage.tolist() == [1]
 
 
@@ -83,8 +83,8 @@ def test_dtypes(dtype):
 
 def test_a_prediction(prediction):
     made, target = prediction(link="gaussian"), torch.zeros(5, 3)
-    data = metrics.IntervalCalibration().update(made, target=target).compute()
-    expected = metrics.IntervalCalibration().update(made.mean, made.total_variance, target).compute()
+    data = metrics.IntervalCalibration().update(made, target).compute()
+    expected = metrics.IntervalCalibration().update(made.mean, target, made.total_variance).compute()
     assert torch.equal(data.coverage, expected.coverage)
     assert data.count == 15
 
@@ -97,30 +97,30 @@ def test_errors(prediction):
     for levels in ((), (0.5, 0.5), (0.9, 0.5)):
         with pytest.raises(ValueError, match=rf"{name} 'levels' must be ascending numbers, at least one, got \("):
             metrics.IntervalCalibration(levels)
+    with pytest.raises(TypeError, match=rf"{name} 'levels' must be a number in \(0, 1\), got str"):
+        metrics.IntervalCalibration(("0.5",))
     with pytest.raises(TypeError, match=rf"{name} 'levels' must be a sequence of numbers in \(0, 1\), got 0.5"):
         metrics.IntervalCalibration(0.5)
     with pytest.raises(ValueError, match=f"{name} 'distribution' must be one of 'gaussian', 'laplace', got 'cauchy'"):
         metrics.IntervalCalibration(distribution="cauchy")
     name, update = "IntervalCalibration.update: argument", metrics.IntervalCalibration().update
-    mean, variance, target = regression(n=3)
+    mean, target, variance = regression(n=3)
     with pytest.raises(TypeError, match=f"{name} 'variance' must be a tensor, got None"):
-        update(mean)
+        update(mean, target)
     with pytest.raises(TypeError, match=f"{name} 'target' must be a tensor, got None"):
-        update(mean, variance)
+        update(mean, None, variance)
     with pytest.raises(TypeError, match=f"{name} 'target' must be float32"):
-        update(mean, variance, target.long())
+        update(mean, target.long(), variance)
     with pytest.raises(ValueError, match=rf"{name} 'target' must be of shape \(3,\), got shape \(3, 1\)"):
-        update(mean, variance, target[:, None])
+        update(mean, target[:, None], variance)
     with pytest.raises(RuntimeError, match=f"{name} 'target' must be on the device cpu, got meta"):
-        update(mean, variance, target.to("meta"))
+        update(mean, target.to("meta"), variance)
     with pytest.raises(ValueError, match=f"{name} 'variance' must be at least 0, got -"):
-        update(mean, -variance, target)
+        update(mean, target, -variance)
     with pytest.raises(ValueError, match=f"{name} 'variance' must be at least 0, got NaN"):
-        update(mean, variance * torch.nan, target)
-    for batch in ((mean * torch.nan, variance, target), (mean, variance, target * torch.nan)):
+        update(mean, target, variance * torch.nan)
+    for batch in ((mean * torch.nan, target, variance), (mean, target * torch.nan, variance)):
         with pytest.raises(ValueError, match=f"{name} 'target' must be finite, as the mean, got NaN in one of them"):
             update(*batch)
-    with pytest.raises(
-        ValueError, match=f"{name} 'variance' must be left out where a Prediction is given .and the target na"
-    ):
-        update(prediction(link="gaussian"), variance, target)
+    with pytest.raises(ValueError, match=f"{name} 'variance' must be left out where a Prediction is given, got Tensor"):
+        update(prediction(link="gaussian"), target, variance)

@@ -104,7 +104,7 @@ class TestErrors:
     def test_distributions(self, name, prediction):
         function = getattr(metrics, name)
         mean = torch.zeros(3)
-        for level in (0, 1, -0.1, "0.9", float("nan")):
+        for level in (0, 1, -0.1, float("nan")):
             with pytest.raises(ValueError, match=rf"{name}: argument 'level' must be in \(0, 1\), got {level!r}"):
                 function(mean, mean, level)
         with pytest.raises(ValueError, match=rf"{name}: argument 'variance' must be of shape \(3,\), got shape \(1,\)"):
@@ -129,6 +129,12 @@ class TestErrors:
             metrics.sample_interval(torch.zeros(0, 3))
         with pytest.raises(ValueError, match=r"sample_interval: argument 'level' must be in \(0, 1\), got 2"):
             metrics.sample_interval(torch.zeros(2, 3), 2)
+
+    @pytest.mark.parametrize("name", ["gaussian_interval", "laplace_interval"])
+    def test_levels_of_another_kind(self, name):
+        for level in ("0.9", None, torch.tensor(0.9)):
+            with pytest.raises(TypeError, match=rf"{name}: argument 'level' must be a number in \(0, 1\), got"):
+                getattr(metrics, name)(torch.zeros(3), torch.ones(3), level)
 
     def test_coverage(self):
         interval = metrics.gaussian_interval(torch.zeros(3), torch.ones(3))

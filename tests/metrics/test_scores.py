@@ -121,55 +121,55 @@ class TestGaussianMixture:
         variances = 0.3 if homoscedastic else torch.rand(20, 6, *size, dtype=torch.float64) + 0.1
         target = torch.randn(6, *size, dtype=torch.float64)
         density = scipy.stats.norm.pdf(target.numpy(), means.numpy(), np.sqrt(np.asarray(variances))).mean(0)
-        found = metrics.gaussian_mixture_nll(means, variances, target, reduction="none")
+        found = metrics.gaussian_mixture_nll(means, target, variances, reduction="none")
         np.testing.assert_allclose(found, -np.log(density), rtol=1e-12)
-        mean = metrics.gaussian_mixture_nll(means, variances, target)
+        mean = metrics.gaussian_mixture_nll(means, target, variances)
         assert mean.item() == pytest.approx(-np.log(density).mean())
 
     def test_densities_that_underflow(self):
         """Every draw is 100 deviations away: exp(-5000) is 0, its logarithm is not."""
         means = torch.tensor([[0.0], [1.0]])
-        found = metrics.gaussian_mixture_nll(means, 1.0, torch.tensor([100.0]))
+        found = metrics.gaussian_mixture_nll(means, torch.tensor([100.0]), 1.0)
         expected = 99**2 / 2 + math.log(2 * math.pi) / 2 + math.log(2)  # the nearer draw has it all
         assert found.item() == pytest.approx(expected, rel=1e-6)
 
     def test_one_draw_is_the_normal_distribution(self):
         mean, variance, target = torch.randn(5), torch.rand(5) + 0.5, torch.randn(5)
         torch.testing.assert_close(
-            metrics.gaussian_mixture_nll(mean[None], variance[None], target).float(),
+            metrics.gaussian_mixture_nll(mean[None], target, variance[None]).float(),
             functional.gaussian_nll_loss(mean, target, variance, full=True),
         )
 
     def test_it_is_no_more_than_the_mean_of_the_draws_own(self):
         means, target = torch.randn(9, 50), torch.randn(50)
-        own = torch.stack([metrics.gaussian_mixture_nll(mean[None], 0.5, target) for mean in means])
-        assert metrics.gaussian_mixture_nll(means, 0.5, target) < own.mean()
+        own = torch.stack([metrics.gaussian_mixture_nll(mean[None], target, 0.5) for mean in means])
+        assert metrics.gaussian_mixture_nll(means, target, 0.5) < own.mean()
 
     def test_half_precision_is_widened(self):
         means, target = torch.randn(4, 5).bfloat16(), torch.randn(5).bfloat16()
-        exact = metrics.gaussian_mixture_nll(means.double(), 0.5, target.double())
-        assert metrics.gaussian_mixture_nll(means, 0.5, target).item() == pytest.approx(exact.item(), rel=1e-6)
-        assert metrics.gaussian_mixture_nll(means * torch.nan, 0.5, target).isnan()
+        exact = metrics.gaussian_mixture_nll(means.double(), target.double(), 0.5)
+        assert metrics.gaussian_mixture_nll(means, target, 0.5).item() == pytest.approx(exact.item(), rel=1e-6)
+        assert metrics.gaussian_mixture_nll(means * torch.nan, target, 0.5).isnan()
 
     def test_errors(self):
         name, means, target = "gaussian_mixture_nll: argument", torch.zeros(3, 2), torch.zeros(2)
         call = metrics.gaussian_mixture_nll
         with pytest.raises(ValueError, match=rf"{name} 'target' must be of shape \(2,\), got shape \(3, 2\)"):
-            call(means, 1.0, means)
+            call(means, means, 1.0)
         with pytest.raises(ValueError, match=rf"{name} 'variances' must be of shape \(3, 2\), got shape \(3, 1\)"):
-            call(means, torch.ones(3, 1), target)
+            call(means, target, torch.ones(3, 1))
         with pytest.raises(ValueError, match=rf"{name} 'variances' must be above 0, got 0\.0"):
-            call(means, 0.0, target)
+            call(means, target, 0.0)
         with pytest.raises(TypeError, match=f"{name} 'variances' must be a tensor or a number, got None"):
-            call(means, None, target)
+            call(means, target, None)
         with pytest.raises(ValueError, match=rf"{name} 'means' must be of shape \[T, N, \*\] with T at least 1"):
-            call(means[:0], 1.0, target)
+            call(means[:0], target, 1.0)
         with pytest.raises(ValueError, match=f"{name} 'reduction' must be one of 'mean', 'sum', 'none', got 'max'"):
-            call(means, 1.0, target, reduction="max")
+            call(means, target, 1.0, reduction="max")
         with pytest.raises(TypeError, match=f"{name} 'target' must be float32"):
-            call(means, 1.0, target.long())
+            call(means, target.long(), 1.0)
         with pytest.raises(RuntimeError, match=f"{name} 'target' must be on the device cpu, got meta"):
-            call(means, 1.0, target.to("meta"))
+            call(means, target.to("meta"), 1.0)
 
 
 @pytest.mark.parametrize("name", ["negative_log_likelihood", "brier_score"])

@@ -26,7 +26,7 @@ def entropies(classified):
 
 
 def regression(classified):
-    return torch.randn(60, 4), torch.rand(60, 4), torch.randn(60, 4)
+    return torch.randn(60, 4), torch.randn(60, 4), torch.rand(60, 4)
 
 
 CASES = {
@@ -231,7 +231,7 @@ def test_functions_are_where_the_inputs_are(prediction):
         yield metrics.coverage(metrics.gaussian_interval(values, values), values)
         yield metrics.negative_log_likelihood(probabilities, target)
         yield metrics.brier_score(probabilities, target)
-        yield metrics.gaussian_mixture_nll(samples, 0.5, values)
+        yield metrics.gaussian_mixture_nll(samples, values, 0.5)
         yield from vars(metrics.ood_detection(values, values + 0.1)).values()
         yield scaling.fit(logits, torch.tensor([0, 1, 2, 3, 0], device="cpu"))(logits)
 

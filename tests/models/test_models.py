@@ -82,7 +82,17 @@ def test_kernels_of_two_convolutions_are_masked_whole():
     assert type(model[-1]) is nn.Linear
 
 
+@pytest.mark.parametrize("size", [27, 30, 36, "a"])
+def test_lenet_takes_images_of_two_sizes(size):
+    with pytest.raises(ValueError, match="LeNet5: argument 'image_size' must be one of 28, 32, got"):
+        bo.models.LeNet5(image_size=size)
+
+
 def test_an_unknown_name_is_refused():
+    with pytest.raises(
+        ValueError, match=r"models\.example_input: argument 'name' must be one of 'lenet5', .*got 'vgg'"
+    ):
+        bo.models.example_input("vgg")
     with pytest.raises(ValueError, match=r"models\.build: argument 'name' must be one of 'lenet5', .*, got 'vgg'"):
         bo.models.build("vgg")
 

@@ -155,10 +155,3 @@ def test_channels_last_goes_through():
 def test_errors(options, message):
     with pytest.raises(ValueError, match=message):
         bo.nn.BernoulliConv2d(4, 6, 3, **options)
-
-
-def test_bad_stream():
-    layer = bo.nn.BernoulliLinear(3, 4)
-    layer.stream = -1
-    with pytest.raises(ValueError, match="BernoulliLinear: argument 'stream'"):
-        layer(torch.randn(2, 3))

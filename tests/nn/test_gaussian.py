@@ -327,8 +327,10 @@ def test_is_no_deterministic_layer():
     [
         ({"estimator": "reparam"}, ValueError, "GaussianConv2d: argument 'estimator' must be one of 'local_reparam'"),
         ({"variance": "sigma"}, ValueError, "GaussianConv2d: argument 'variance' must be one of 'rho', 'alpha', got"),
-        ({"prior": 1.0}, TypeError, "'prior' must be a"),
-        ({"bias_prior": 1.0}, TypeError, "'prior' must be a"),
+        ({"prior": 1.0}, TypeError, "GaussianConv2d: argument 'prior' must be a"),
+        ({"bias_prior": 1.0}, TypeError, "GaussianConv2d: argument 'bias_prior' must be a"),
+        ({"rho_init": None}, TypeError, "GaussianConv2d: argument 'rho_init' must be a number, got NoneType"),
+        ({"log_alpha_init": "a"}, TypeError, "GaussianConv2d: argument 'log_alpha_init' must be a number, got str"),
         ({"groups": 3}, ValueError, "in_channels must be divisible by groups"),
         ({"padding": "same", "stride": 2}, ValueError, "padding='same' is not supported for strided convolutions"),
         ({"padding_mode": "mirror"}, ValueError, "padding_mode must be one of"),

@@ -1,7 +1,9 @@
 """The two freezes, under their own names: the mean in place of a draw, and a draw that is kept."""
 
 import copy
+import pickle
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -139,3 +141,72 @@ def test_a_model_without_bayesian_layers_is_refused(function):
 def test_errors(arguments, error, message):
     with pytest.raises(error, match=message):
         bo.nn.BernoulliLinear(2, 2).freeze_noise(*arguments)
+
+
+MAKERS = {
+    "BernoulliConv1d": lambda **options: bo.nn.BernoulliConv1d(3, 4, 1, **options),
+    "BernoulliConv2d": lambda **options: bo.nn.BernoulliConv2d(3, 4, 1, **options),
+    "BernoulliConv3d": lambda **options: bo.nn.BernoulliConv3d(3, 4, 1, **options),
+    "BernoulliLinear": lambda **options: bo.nn.BernoulliLinear(3, 4, **options),
+    "Dropout": bo.nn.Dropout,
+    "FourierConv2d": lambda **options: bo.optical.FourierConv2d(3, 4, 1, p=0.5, **options),
+    "GaussianConv1d": lambda **options: bo.nn.GaussianConv1d(3, 4, 1, **options),
+    "GaussianConv2d": lambda **options: bo.nn.GaussianConv2d(3, 4, 1, **options),
+    "GaussianConv3d": lambda **options: bo.nn.GaussianConv3d(3, 4, 1, **options),
+    "GaussianLinear": lambda **options: bo.nn.GaussianLinear(3, 4, **options),
+}
+
+
+def images_for(kind):
+    return torch.randn(2, 3, *[5] * int(kind[-2] if kind[-2].isdigit() else 0))
+
+
+@pytest.mark.parametrize("kind", MAKERS)
+def test_a_stream_may_be_given_or_set(kind):
+    layer, images = MAKERS[kind](stream=5), images_for(kind)
+    again = MAKERS[kind]()
+    again.load_state_dict(layer.state_dict())
+    assert (layer.stream, again.stream) == (5, None)
+    assert "stream=5" in repr(layer)
+    assert "stream" not in repr(again)
+    drawn = []
+    for stream in (5, None, np.int64(5)):
+        again.stream = stream
+        with bo.sampling(seed=3):
+            drawn.append(again(images))
+    with bo.sampling(seed=3):
+        expected = layer(images)
+    assert torch.equal(drawn[0], expected)
+    assert torch.equal(drawn[2], expected)
+    assert not torch.equal(drawn[1], expected)
+    assert type(again.stream) is int
+    copied = pickle.loads(pickle.dumps(layer))
+    with bo.sampling(seed=3):
+        assert torch.equal(copied(images), expected)
+
+
+@pytest.mark.parametrize("kind", [*MAKERS, "LogitNoise"])
+@pytest.mark.parametrize(("stream", "error"), [(-1, ValueError), (2**32, ValueError), ("a", TypeError)])
+def test_a_stream_is_checked_when_it_is_set(kind, stream, error):
+    make = MAKERS.get(kind, bo.nn.LogitNoise)
+    layer = make()
+    with pytest.raises(error, match=f"{kind}: argument 'stream' must be "):
+        layer.stream = stream
+    assert layer.stream is None
+    with pytest.raises(error, match=f"{kind}: argument 'stream' must be "):
+        make(stream=stream)
+
+
+# Without noise dropout returns what it gets, and torch's own linear says so by itself.
+@pytest.mark.parametrize(("kind", "mean"), [
+    *((kind, False) for kind in MAKERS),
+    *((kind, True) for kind in MAKERS if kind not in ("BernoulliLinear", "Dropout")),
+])  # fmt: skip
+def test_an_input_that_is_no_tensor_is_named(kind, mean):
+    with pytest.raises(TypeError, match=f"{kind}: argument 'input' must be a tensor, got list"):
+        MAKERS[kind]().use_mean(mean)([1.0, 2.0, 3.0])
+
+
+def test_noise_on_what_is_no_tensor_is_named():
+    with pytest.raises(TypeError, match="LogitNoise: argument 'output' must be a pair of tensors, got one with float"):
+        bo.nn.LogitNoise()((1.0, 2.0))

@@ -89,6 +89,23 @@ def test_where_and_what_is_left_alone():
     assert kinds == [nn.Conv2d, bo.optical.FourierConv2d, Own, nn.Conv2d]
 
 
+@pytest.mark.parametrize(
+    ("where", "names"),
+    [
+        (nn.Conv2d, {"0", "3"}),
+        (bo.nn.BernoulliConv2d, {"1"}),
+        ([nn.Linear, "1", "3"], {"1", "3"}),
+        ("last", {"3"}),
+        ("0", {"0"}),
+        ([], set()),
+    ],
+)
+def test_where_may_be_what_it_may_be_for_the_other_conversion(where, names):
+    model = nn.Sequential(nn.Conv2d(1, 1, 1), bo.nn.BernoulliConv2d(1, 1, 1), nn.ReLU(), nn.Conv2d(1, 1, 1))
+    optical = bo.optical.convert(model, where=where)
+    assert {name for name, layer in optical.named_children() if isinstance(layer, bo.optical.FourierConv2d)} == names
+
+
 def test_a_layer_in_two_places_stays_one():
     layer = nn.Conv2d(1, 1, 3, padding=1)
     optical = bo.optical.convert(nn.Sequential(layer, nn.ReLU(), layer))
@@ -105,7 +122,24 @@ def test_a_layer_in_two_places_stays_one():
             "optical.convert: argument 'model' must be one with Conv2d or BernoulliConv2d",
         ),
         (len, {}, TypeError, "optical.convert: argument 'model' must be a Module, got builtin_function_or_method"),
-        (nn.Conv2d(1, 1, 1), {"where": "0"}, TypeError, "optical.convert: argument 'where' must be a predicate"),
+        (
+            nn.Conv2d(1, 1, 1),
+            {"where": 5},
+            TypeError,
+            "optical.convert: argument 'where' must be a predicate, names or types, got int",
+        ),
+        (
+            nn.Conv2d(1, 1, 1),
+            {"where": "0"},
+            ValueError,
+            "optical.convert: argument 'where' must be names of modules of the model, got '0'",
+        ),
+        (
+            nn.Sequential(nn.Conv2d(1, 1, 1), nn.ReLU()),
+            {"where": "1"},
+            ValueError,
+            r"optical.convert: argument 'where' must be names of layers to convert \(Conv2d, BernoulliConv2d\)",
+        ),
         (
             nn.Conv2d(1, 1, 1),
             {"kernel_bits": 0},

@@ -52,6 +52,21 @@ def test_ideal_optics_are_the_electronic_convolution(case, detector, dtype):
         torch.testing.assert_close(a, b, **rounding(dtype, b))
 
 
+@pytest.mark.parametrize("options", [{}, {"p": 0.3}, {"p": 0.3, "per_example": True}], ids=str)
+@pytest.mark.parametrize("detector", DETECTORS)
+@pytest.mark.parametrize("case", ["plain", "all", "reflect", "circular"])
+def test_a_batch_without_examples(case, detector, options):
+    layer = bo.optical.FourierConv2d(
+        4, 6, **GEOMETRIES[case], **DETECTORS[detector], input_bits=8, readout_noise=0.1, **options
+    )
+    input = torch.randn(0, 4, 7, 8, requires_grad=True)
+    output = layer(input)
+    assert output.shape == nn.Conv2d(4, 6, **GEOMETRIES[case])(input).shape
+    output.sum().backward()
+    assert input.grad.shape == input.shape
+    assert torch.equal(layer.weight.grad, torch.zeros_like(layer.weight))
+
+
 @pytest.mark.parametrize("per_example", [False, True])
 def test_gradcheck(per_example):
     layer = bo.optical.FourierConv2d(

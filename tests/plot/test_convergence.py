@@ -51,6 +51,12 @@ def test_draws_that_are_all_the_same_have_no_error():
     assert len(right.lines) == 1  # no slope to compare with
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_series_without_a_label_needs_no_legend(legend_of):
+    _, right = bo.plot.sample_convergence(torch.ones(5))
+    assert legend_of(right) == []
+
+
 def test_what_cannot_be_drawn_is_said(predicted):
     draws = torch.rand(4, 2, 3)
     prediction = predicted(draws, samples=draws)

@@ -76,6 +76,8 @@ def test_what_cannot_be_drawn_is_said(draws, predicted, make_axes):
         ValueError, match=r"class_intervals: argument 'prediction' must be made with quantiles=\(0.025, 0"
     ):
         bo.plot.class_intervals(prediction)
+    with pytest.raises(ValueError, match=r"'prediction' must be .*link='softmax', got one with link='identity'"):
+        bo.plot.class_intervals(predicted(draws.log(), "identity", samples=draws.log()))
     with pytest.raises(TypeError, match=r"'prediction' must be a Prediction, or a tensor .* got list"):
         bo.plot.class_intervals([[0.5, 0.5]])
     with pytest.raises(ValueError, match=r"'prediction' must be of 3 dimensions, got shape \(3, 4\)"):

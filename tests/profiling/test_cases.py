@@ -1,5 +1,9 @@
 """`bayesops.profile`: the ways to T draws, why some are left out, errors, and that it leaves no trace."""
 
+import json
+from dataclasses import dataclass
+
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -103,6 +107,42 @@ def test_peers_are_measured_where_they_have_the_layers():
     assert case.left_out["torchbnn"] == "has no Linear by flipout"
 
 
+@dataclass
+class Answer:
+    logits: torch.Tensor
+    temperature: float = 1.0
+
+
+def first_of_one_call(outputs):
+    assert outputs[0].dim() == 2, "what several calls return, stacked"
+    return outputs[0]
+
+
+@pytest.mark.parametrize(
+    ("returns", "output"),
+    [
+        (lambda hidden: (hidden, None), 0),
+        (lambda hidden: (hidden, None), first_of_one_call),
+        (lambda hidden: {"logits": hidden, "number": 3}, "logits"),
+        (Answer, "logits"),
+    ],
+    ids=["beside None", "by a function", "beside a number", "of a dataclass"],
+)
+def test_what_a_model_returns_besides_is_left_alone(returns, output):
+    class Wrapped(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = BernoulliLinear(6, 3, per_example=True)
+
+        def forward(self, rows):
+            return returns(self.layer(rows))
+
+    result = bo.profile(Wrapped(), ROWS, 3, output=output, seconds=0.01, rivals=("repeated", "vmap"))
+    assert set(result.cases[0].ways) == {"deterministic", "naive", "repeated", "vmap", "ours"}
+    assert result.cases[0].left_out == {}
+    assert result.accuracy[2].deviation_max > 0
+
+
 @pytest.mark.parametrize("link", ["identity", "gaussian"])
 def test_several_inputs_and_outputs(link):
     class Heads(nn.Module):
@@ -157,6 +197,14 @@ def test_it_leaves_the_model_as_it_was():
     assert torch.ops.bayesops.kernel_counters(False).sum() == 0  # they are off again
 
 
+@pytest.mark.parametrize("number", [2, np.int64(2), np.array(2), np.array([2]), torch.tensor(2)], ids=repr)
+def test_one_number_may_come_alone_and_from_numpy(number):
+    options = QUICK | {"accuracy": True, "targets": np.float32(0.01)}
+    result = bo.profile(BernoulliLinear(6, 3), ROWS, number, number, rivals=(), **options)
+    assert [(case.num_samples, case.batch_size) for case in result.cases] == [(2, 2)]
+    assert json.loads(result.to_json())["accuracy"]["2"]["needed"][0]["target"] == pytest.approx(0.01)
+
+
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
@@ -168,17 +216,33 @@ def test_it_leaves_the_model_as_it_was():
         ({"seconds": 0}, ValueError, "seconds"),
         ({"seconds": float("nan")}, ValueError, "seconds"),
         ({"targets": (0.01, 0)}, ValueError, "targets"),
+        ({"seconds": float("inf")}, ValueError, "'seconds' must be finite and above 0"),
+        ({"seconds": "a"}, TypeError, "'seconds' must be a number, got str"),
+        ({"targets": ("a",)}, TypeError, "'targets' must be a number, got str"),
+        ({"targets": None}, TypeError, "'targets' must be a number, got NoneType"),
+        ({"batch_sizes": 2.5}, TypeError, "'batch_sizes' must be an int of at least 1, got 2.5"),
         ({"link": "probit"}, ValueError, "link"),
         ({"rivals": ("jax",)}, ValueError, "rivals"),
         ({"rivals": "vmap"}, ValueError, "rivals"),
+        ({"rivals": None}, TypeError, "'rivals' must be a collection of .*, got NoneType"),
+        ({"rivals": ([],)}, ValueError, "'rivals' must be a collection of "),
         ({"inputs": ()}, TypeError, "inputs"),
+        ({"inputs": None}, TypeError, "'inputs' must be a tensor or a tuple of tensors, got NoneType"),
+        ({"inputs": 5}, TypeError, "'inputs' must be a tensor or a tuple of tensors, got int"),
+        ({"inputs": torch.tensor(3.0)}, ValueError, r"'inputs' must be of .*, the batch first, got shape \(\)"),
         ({"inputs": ("image",)}, TypeError, "inputs"),
         ({"inputs": torch.zeros(0, 4), "batch_sizes": (1,)}, ValueError, "inputs"),
-        ({"inputs": torch.zeros(0, 4)}, ValueError, "batch_sizes|inputs"),
+        ({"inputs": torch.zeros(0, 4)}, ValueError, "inputs"),
         ({"model": nn.ReLU()}, ValueError, "model"),
         ({"model": torch.relu}, TypeError, "model"),
         ({"model": nn.Linear(4, 4), "posterior": "laplace"}, ValueError, "posterior"),
         ({"model": nn.Linear(4, 4), "posterior": "gaussian", "estimator": "mean"}, ValueError, "estimator"),
+        (
+            {"posterior": "gaussian", "p": 0.9},
+            TypeError,
+            "'p' is no option of posterior='gaussian', which has est",
+        ),
+        ({"estimator": "flipout"}, TypeError, "'estimator' is no option of posterior='bernoulli', which has p, gran"),
     ],
 )
 def test_bad_arguments_are_named(options, error, message):

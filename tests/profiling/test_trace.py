@@ -72,3 +72,29 @@ def test_every_family_of_operators_is_named(tmp_path):
         ]  # what is prepared for it has its name
         inner = [name for step in steps for name in inside(found, step)]
         assert any(called.startswith(name) for called in inner), inner
+
+
+@pytest.mark.parametrize(
+    ("trace", "error", "message"),
+    [
+        (
+            "no/such/folder/trace.json",
+            ValueError,
+            "'trace' must be a file that can be written, got .*: there is no such",
+        ),
+        (".", ValueError, "'trace' must be .*: is a folder"),
+        ("/proc/trace.json", ValueError, "'trace' must be .* cannot be written: "),
+        (3, TypeError, "'trace' must be a path, got int"),
+    ],
+)
+def test_what_cannot_be_written_is_said_before_anything_is_measured(trace, error, message):
+    steps = []
+    with pytest.raises(error, match=message):
+        bo.profile(BernoulliLinear(6, 3), torch.rand(2, 6), 1, trace=trace, progress=lambda *step: steps.append(step))
+    assert not steps
+
+
+def test_a_trace_that_torch_did_not_write_is_an_error(monkeypatch, tmp_path):
+    monkeypatch.setattr(torch.profiler.profile, "export_chrome_trace", lambda self, path: None)
+    with pytest.raises(OSError, match=r"the trace could not be written to .*trace\.json"):
+        bo.profile(BernoulliLinear(6, 3), torch.rand(2, 6), 1, trace=tmp_path / "trace.json", **QUICK)

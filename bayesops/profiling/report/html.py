@@ -1,11 +1,15 @@
 """A profile as one page that needs nothing from outside: styles, tables and plots are in it."""
 
 from html import escape
+from typing import TYPE_CHECKING
 
-from bayesops.profiling.report import figures, tables
+from bayesops.profiling.report import tables
 from bayesops.profiling.report.notes import ACCURACY_NOTES, LAYER_NOTES, NOTES
 from bayesops.profiling.report.tables import Bar, Column, Table
 from bayesops.profiling.result import Profile
+
+if TYPE_CHECKING:
+    from bayesops.profiling.report import figures
 
 _STYLE = """
 body { font: 15px/1.45 system-ui, sans-serif; color: #1d2733; background: #fff; max-width: 62rem; margin: 2rem auto;
@@ -34,6 +38,8 @@ _BAR_REM = 8.0
 
 def to_html(result: Profile) -> str:
     """Return the page."""
+    from bayesops.profiling.report import figures  # which needs matplotlib; tables do not
+
     sizes = tables.batch_sizes(result)
     links = " ".join(f'<a href="#batch-{size}">batch {size}</a>' for size in sizes)
     title = escape(f"{result.model}: what T draws cost")
@@ -77,6 +83,8 @@ def tables_as_html(result: Profile) -> str:
 
 def _batch(result: Profile, size: int) -> str:
     """Tables and plots of one batch size: each plot comes after the tables that it shows."""
+    from bayesops.profiling.report import figures
+
     plots = [_figure(plot) for plot in figures.plots(result, size)]
     made = [_table(table) for table in tables.of_batch(result, size)]
     return "\n".join([*made, *plots])
@@ -87,7 +95,9 @@ def _notes(result: Profile) -> str:
     return "\n".join(f'<p class="note">{escape(note)}</p>' for note in notes)
 
 
-def _figure(plot: figures.Plot) -> str:
+def _figure(plot: "figures.Plot") -> str:
+    from bayesops.profiling.report import figures
+
     title = escape(plot[0])
     svg = figures.svg(plot).replace("<svg ", f'<svg role="img" aria-label="{title}" ', 1)
     return f"<figure>\n<figcaption>{title}</figcaption>\n{svg}</figure>\n"
