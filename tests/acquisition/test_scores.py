@@ -118,6 +118,7 @@ def test_options_of_predict(score, pool):
     assert score(model, pool, "auto", output="logits", tolerance=0.1, max_samples=24).shape == (40,)
 
 
+@pytest.mark.filterwarnings("ignore:predict. nothing in the model draws")
 def test_what_is_known_for_sure_scores_nothing(pool):
     """Draws that agree leave nothing to learn, though the label may be open; a sure answer leaves nothing at all."""
     model = nn.Linear(5, 3)

@@ -187,6 +187,7 @@ def test_one_draw_has_no_variance():
     assert torch.equal(prediction.variance, torch.zeros_like(prediction.mean))
 
 
+@pytest.mark.filterwarnings("ignore:predict. nothing in the model draws")
 def test_a_deterministic_model_has_no_variance():
     prediction = bo.predict(nn.Linear(6, 3), torch.randn(2, 6), num_samples=5)
     assert prediction.variance.abs().max() < 1e-12

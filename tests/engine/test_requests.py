@@ -102,6 +102,7 @@ def test_sigmoid_takes_each_output_by_itself(model, chunk_size):
     torch.testing.assert_close(prediction.quantiles.double(), samples.quantile(torch.tensor([0.1, 0.9]).double(), 0))
 
 
+@pytest.mark.filterwarnings("ignore:predict. nothing in the model draws")
 def test_sigmoid_of_sure_outputs_has_no_entropy():
     prediction = bo.predict(_TwoClasses().eval(), torch.ones(3, 1), 3, link="sigmoid")
     assert torch.equal(prediction.entropy[:, 0], torch.zeros(3))
@@ -136,6 +137,7 @@ class _TwoClasses(nn.Module):
         return torch.cat([x, 1 - x], 1) * 1e4
 
 
+@pytest.mark.filterwarnings("ignore:predict. nothing in the model draws")
 def test_entropy_at_zero_probability_is_zero():
     prediction = bo.predict(_TwoClasses().eval(), torch.ones(3, 1), 3)
     assert torch.equal(prediction.entropy, torch.zeros(3))
@@ -249,6 +251,7 @@ def test_auto_does_not_depend_on_chunks(model, chunk_size):
     assert_same(prediction, expected, ("mean", "variance"))
 
 
+@pytest.mark.filterwarnings("ignore:predict. nothing in the model draws")
 def test_auto_ends(model):
     assert bo.predict(model, IMAGES, "auto", tolerance=1e-9, max_samples=40).num_samples == 40
     assert bo.predict(model, IMAGES, "auto", tolerance=1e-9, max_samples=5).num_samples == 5
