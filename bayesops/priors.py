@@ -198,7 +198,10 @@ class ScaleMixture(Prior):
             if weight > 0.0:
                 z = w / sigma
                 parts.append(-0.5 * z * z + (math.log(weight) - math.log(sigma) - _LOG_SQRT_2PI))
-        return parts[0] if len(parts) == 1 else torch.logaddexp(*parts)
+        if len(parts) == 1:
+            return parts[0]
+        # As torch.logaddexp, which rounds the end of each thread's share otherwise than the rest.
+        return torch.maximum(*parts) + torch.log1p(torch.exp(-(parts[0] - parts[1]).abs()))
 
     def kl(self, mu: Tensor, sigma: Tensor) -> None:
         """Return None: there is no closed form."""
@@ -233,10 +236,11 @@ class LogUniform(Prior):
         return -w.abs().log() - self._CONSTANT
 
     def kl(self, mu: Tensor, sigma: Tensor) -> Tensor:  # noqa: D102  as in Prior
-        # In terms of 1 / alpha, which is 0 with a gradient of 0 where the mean is 0.
+        # In terms of 1 / alpha, which is 0 with a gradient of 0 where the mean is 0. Without torch.sigmoid: that rounds
+        # the end of each thread's share otherwise than the rest.
         inverse = (mu.double() / sigma.double()).square()
-        first = self._K1 * torch.sigmoid(self._K3 * inverse.clamp_min(1e-300).log() - self._K2)
-        return first + 0.5 * torch.log1p(inverse)
+        odds = torch.exp(self._K3 * inverse.clamp(1e-300, 1e200).log() - self._K2)
+        return self._K1 * (odds / (1 + odds)) + 0.5 * torch.log1p(inverse)
 
 
 class Distribution(Prior):

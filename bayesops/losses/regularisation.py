@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from bayesops._arguments import check_count, check_number, wrong_type, wrong_value
 from bayesops.nn.bernoulli import _Bernoulli
+from bayesops.ops._sums import total
 
 _PLAIN = (
     nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d,
@@ -130,4 +131,4 @@ def _counted(model: nn.Module, plain: dict[nn.Module, float]) -> Iterator[tuple[
 
 
 def _squares(parameter: Tensor) -> Tensor:
-    return parameter.to(torch.promote_types(parameter.dtype, torch.float32)).square().sum()
+    return total(parameter.to(torch.promote_types(parameter.dtype, torch.float32)).square())

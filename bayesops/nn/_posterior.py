@@ -4,10 +4,11 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from bayesops import ops
 from bayesops._arguments import wrong_value
+from bayesops.ops._softplus_rules import softplus
+from bayesops.ops._sums import total
 from bayesops.priors import Gaussian, LogUniform, Prior
 
 
@@ -31,7 +32,7 @@ class Posterior(NamedTuple):
                 return ops.gaussian_kl(offset, self.rho.to(offset.dtype), 0.0, prior_sigma)
         mu = self.mu.to(self._dtype)
         if self.rho is not None:
-            sigma = functional.softplus(self.rho.double())  # whose gradient is 0 / 0 where it is subnormal
+            sigma = softplus(self.rho.double())  # whose gradient is 0 / 0 where it is subnormal
         else:
             assert self.log_alpha is not None
             relative = torch.exp(self.log_alpha.to(self._dtype) / 2)
@@ -43,7 +44,7 @@ class Posterior(NamedTuple):
         if terms is None or terms.shape != mu.shape:
             got = "None" if terms is None else f"{tuple(terms.shape)}"
             wrong_value("kl_loss", "prior", f"one whose kl has the parameter's shape {tuple(mu.shape)}", got)
-        return terms.sum(dtype=torch.float64)
+        return total(terms, torch.float64)
 
     @property
     def _dtype(self) -> torch.dtype:
