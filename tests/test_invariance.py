@@ -262,6 +262,9 @@ PRIORS = {
     "ScaleMixture": bo.priors.ScaleMixture(0.25, 1.0, 0.05),
     "LogUniform": bo.priors.LogUniform(),
     "one for each": bo.priors.Gaussian(torch.linspace(-1, 1, 337), torch.linspace(0.1, 1, 337)),
+    "learned Gaussian": bo.priors.Gaussian(nn.Parameter(torch.tensor(0.1)), nn.Parameter(torch.tensor([0.5]))),
+    "learned mean": bo.priors.Gaussian(nn.Parameter(torch.tensor(0.1)), 0.5),
+    "learned Laplace": bo.priors.Laplace(nn.Parameter(torch.tensor(0.1)), nn.Parameter(torch.tensor(0.5))),
     "of torch": bo.priors.Distribution(torch.distributions.StudentT(3.0)),
 }
 
@@ -272,15 +275,18 @@ PRIORS = {
 def test_threads_do_not_show_in_divergences(with_threads, prior, variance):
     layer = bo.nn.GaussianLinear(337, 331, bias=False, prior=PRIORS[prior], variance=variance)
     with torch.no_grad():
-        for parameter in layer.parameters():
-            parameter.add_(torch.randn(parameter.shape))
+        for name, parameter in layer.named_parameters():
+            if name.startswith("weight"):
+                parameter.add_(torch.randn(parameter.shape))
 
     def run():
         with bo.sampling(seed=3):
             loss = layer.kl_loss()
-        gradients = torch.autograd.grad(loss, list(layer.parameters()), materialize_grads=True)
         density = PRIORS[prior].log_prob(layer.weight_mu)
-        return {"loss": loss, "density": density, "mu": gradients[0], "spread": gradients[1]}
+        leaves = dict(layer.named_parameters())
+        cotangents = torch.ones_like(loss), torch.linspace(-1, 1, density.numel()).view(density.shape)
+        gradients = torch.autograd.grad((loss, density), leaves.values(), cotangents, materialize_grads=True)
+        return {"loss": loss, "density": density, **dict(zip(leaves, gradients, strict=True))}
 
     with_threads(run)
 

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from bayesops._arguments import check_count, check_number, wrong_type, wrong_value
+from bayesops._sums import total
 from bayesops.nn.bernoulli import _Bernoulli
-from bayesops.ops._sums import total
 
 _PLAIN = (
     nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d,

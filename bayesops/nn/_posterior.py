@@ -7,8 +7,8 @@ from torch import Tensor
 
 from bayesops import ops
 from bayesops._arguments import wrong_value
+from bayesops._sums import expand, total
 from bayesops.ops._softplus_rules import softplus
-from bayesops.ops._sums import total
 from bayesops.priors import Gaussian, LogUniform, Prior
 
 
@@ -28,7 +28,8 @@ class Posterior(NamedTuple):
             if not isinstance(prior_mu, Tensor) and not isinstance(prior_sigma, Tensor):
                 return ops.gaussian_kl(self.mu, self.rho, prior_mu, prior_sigma)
             if isinstance(prior_mu, Tensor) and not isinstance(prior_sigma, Tensor) and self._fits(prior_mu):
-                offset = self.mu.to(self._dtype) - prior_mu  # weights around those of a trained network, say
+                # Weights around those of a trained network, say.
+                offset = self.mu.to(self._dtype) - expand(prior_mu, self.mu.shape)
                 return ops.gaussian_kl(offset, self.rho.to(offset.dtype), 0.0, prior_sigma)
         mu = self.mu.to(self._dtype)
         if self.rho is not None:

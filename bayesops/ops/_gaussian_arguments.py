@@ -7,6 +7,7 @@ from torch import Tensor
 from torch._ops import OpOverload
 
 from bayesops._arguments import Seed, check_floating, check_stream, seed_tensor, wrong_type, wrong_value
+from bayesops._sums import expand
 from bayesops.ops._arguments import check_like_input
 from bayesops.ops._conv_arguments import (
     IntPerDim,
@@ -22,7 +23,6 @@ from bayesops.ops._conv_arguments import (
 from bayesops.ops._dispatch import call
 from bayesops.ops._epilogue import Epilogue, check_epilogue, flatten_residual
 from bayesops.ops._softplus_rules import softplus
-from bayesops.ops._sums import expand
 
 # A layer's weights and biases draw from streams of their own: this bit of the stream's number says which.
 BIAS_STREAM = 0x80000000

@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from bayesops._sums import total
 from bayesops.ops._dispatch import call, register_autograd, vmap_by_loop
 from bayesops.ops._softplus_rules import sigmoid, softplus
-from bayesops.ops._sums import total
 
 _operator = torch.ops.bayesops.gaussian_kl.default
 _gradient = torch.ops.bayesops.gaussian_kl_grad.default

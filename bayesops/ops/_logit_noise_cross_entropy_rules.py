@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from bayesops._sums import total
 from bayesops.ops._dispatch import register_autograd, vmap_by_loop
 from bayesops.ops._layout import empty_images, is_channels_last
-from bayesops.ops._sums import total
 
 _operator = torch.ops.bayesops.logit_noise_cross_entropy.default
 _gradients = torch.ops.bayesops.logit_noise_cross_entropy_gradients.default

@@ -15,10 +15,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from bayesops._sums import sum_keeping
 from bayesops.ops import _masked_conv_rules
 from bayesops.ops._dispatch import batch_first, batched, call, register_autocast, register_autograd, vmap_by_loop
 from bayesops.ops._layout import empty_images, is_channels_last, output_size
-from bayesops.ops._sums import sum_keeping
 
 F = torch.ops.bayesops.lrt_conv.default
 F_STD = torch.ops.bayesops.lrt_conv_std.default

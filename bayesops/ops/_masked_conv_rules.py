@@ -11,10 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from bayesops._sums import sum_keeping
 from bayesops.ops import _masked_conv_composite
 from bayesops.ops._dispatch import batch_first, call, register_autocast, register_autograd, vmap_by_loop
 from bayesops.ops._layout import empty_images, is_channels_last, output_size
-from bayesops.ops._sums import sum_keeping
 
 F = torch.ops.bayesops.masked_conv.default
 I = torch.ops.bayesops.masked_conv_input_grad.default  # noqa: E741  the names of the formulas

@@ -11,10 +11,10 @@ from torch import Tensor
 
 from bayesops import priors
 from bayesops._arguments import Seed, check_floating, check_stream, seed_tensor, wrong_type, wrong_value
+from bayesops._sums import expand, sum_keeping
 from bayesops.ops import _sample_gaussian_rules  # noqa: F401  registers fake, autograd and vmap
 from bayesops.ops._arguments import check_like_input
 from bayesops.ops._dispatch import call
-from bayesops.ops._sums import expand, sum_keeping
 
 _operator = torch.ops.bayesops.sample_gaussian.default
 

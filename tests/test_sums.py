@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from bayesops.ops import _sums
+from bayesops import _sums
 
 
 @pytest.fixture
