@@ -52,7 +52,7 @@ def sampled_weight_conv(
 
     That is sampled_conv or flipout_conv, or the form of these that takes an `epilogue`.
     """
-    seed, *geometry = check_convolution(
+    seed, *geometry, groups = check_convolution(
         operator, dims, input, weight_mu, bias_mu, seed, stream, stride, padding, dilation, groups
     )
     sigma = _weight_sigma(operator, weight_mu, weight_rho, weight_log_alpha, input)
@@ -103,17 +103,17 @@ def check_convolution(
     padding: Padding,
     dilation: IntPerDim,
     groups: int,
-) -> tuple[Tensor, list[int], list[int], list[int]]:
-    """Check what all estimators have in common; return the seed's tensor, and stride, padding, dilation as lists."""
+) -> tuple[Tensor, list[int], list[int], list[int], int]:
+    """Check what all estimators have in common; return the seed's tensor, stride, padding, dilation (lists), groups."""
     check_stream(operator, stream)
     check_floating(operator, "input", input)
-    check_weight(operator, "weight_mu", dims, weight_mu, input, groups)
+    groups = check_weight(operator, "weight_mu", dims, weight_mu, input, groups)
     if bias_mu is not None:
         check_shape(operator, "bias_mu", bias_mu, weight_mu.shape[:1], input)
-    geometry = window(operator, dims, input, weight_mu, stride, padding, dilation)
+    stride, padding, dilation = window(operator, dims, input, weight_mu, stride, padding, dilation)
     seed = seed_tensor(operator, seed, input.device)
     check_input_shape(operator, dims, input, seed, weight_mu.shape[1] * groups)
-    return seed, *geometry
+    return seed, stride, padding, dilation, groups
 
 
 def check_bias_spread(operator: str, argument: str, spread: Tensor, bias_mu: Tensor | None, input: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ struct SoftplusArguments {
 
   SoftplusArguments(const char* op, const Tensor& given) : rho(torch::stable::contiguous(given)) {
     problem = SoftplusProblem{dtype_of(op, "rho", rho), rho.numel(), rho.data_ptr()};
-    out = torch::stable::empty_like(rho);
+    out = empty_as(rho);
   }
 
   SoftplusArguments(const char* op, const Tensor& given_grad, const Tensor& given) : SoftplusArguments(op, given) {
