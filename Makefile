@@ -8,7 +8,7 @@ PYTEST_ARGS ?=
 
 CUDA_CHOICE := $(if $(BAYESOPS_CUDA),$(BAYESOPS_CUDA),auto)
 BUILT := build/stamp-built-cuda-$(CUDA_CHOICE)
-NATIVE := $(shell find csrc cmake -type f) CMakeLists.txt setup.py pyproject.toml tools/torch_location.py
+NATIVE := $(shell find csrc cmake -type f) CMakeLists.txt setup.py pyproject.toml tools/build_choices.py tools/torch_location.py
 
 .PHONY: help venv build demo test bench lint docs pictures studies wheel asan cuda-compile cuda-sanitize clean
 

@@ -5,6 +5,8 @@ Environment variables
     BAYESOPS_CUDA_ARCHS  GPU architectures, separated by semicolons (default "80;90"; PTX of the newest is added)
     BAYESOPS_TORCH_DIR   the torch package to build against, when another than the one found is wanted
     BAYESOPS_SANITIZE    sanitizers, as for -fsanitize= (for example "address,undefined")
+    CUDACXX, CUDA_HOME   nvcc, and the toolkit that it is looked for in, when another than that on PATH is wanted
+    MAX_JOBS             compilers at a time, as for torch's extensions; CMAKE_BUILD_PARALLEL_LEVEL goes before it
 """
 
 from __future__ import annotations
@@ -20,20 +22,10 @@ from setuptools.command.build_ext import build_ext
 
 ROOT = Path(__file__).resolve().parent
 sys.path.insert(0, str(ROOT / "tools"))
+from build_choices import find_nvcc, is_stale, parallel_jobs  # noqa: E402
 from torch_location import find_torch, torch_version  # noqa: E402
 
 STABLE_LIBRARIES = {"_C", "_C_cuda"}  # plain shared libraries: no Python ABI in their names
-
-
-def find_nvcc() -> str | None:
-    homes = [os.environ[name] for name in ("CUDA_HOME", "CUDA_PATH") if os.environ.get(name)]
-    candidates = [
-        os.environ.get("CUDACXX"),
-        *(f"{home}/bin/nvcc" for home in homes),
-        "nvcc",
-        "/usr/local/cuda/bin/nvcc",
-    ]
-    return next((path for name in candidates if name and (path := shutil.which(name))), None)
 
 
 def find_tool(name: str) -> str:
@@ -107,9 +99,10 @@ class CMakeBuild(build_ext):
             options["BAYESOPS_CUDA_ARCHS"] = os.environ.get("BAYESOPS_CUDA_ARCHS", "80;90")
         cmake = find_tool("cmake")
         configure = [cmake, "-S", str(ROOT), "-B", str(build_dir), "-G", "Ninja"]
+        if is_stale(build_dir, ROOT, nvcc):
+            configure.append("--fresh")
         subprocess.run(configure + [f"-D{name}={value}" for name, value in options.items()], check=True)
-        jobs = os.environ.get("CMAKE_BUILD_PARALLEL_LEVEL") or str(os.cpu_count() or 1)
-        subprocess.run([cmake, "--build", str(build_dir), "--parallel", jobs], check=True)
+        subprocess.run([cmake, "--build", str(build_dir), "--parallel", parallel_jobs()], check=True)
         return build_dir
 
 

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from bayesops._arguments import wrong_type, wrong_value
+from bayesops._sums import expand
 
 __all__ = ["Distribution", "Gaussian", "Laplace", "LogUniform", "Prior", "ScaleMixture", "as_prior"]
 
@@ -99,11 +100,12 @@ class Gaussian(Prior):
         self._hold_positive("sigma", sigma)
 
     def log_prob(self, w: Tensor) -> Tensor:  # noqa: D102  as in Prior
-        z = (w - self.mu) / self.sigma
-        return -0.5 * z * z - _log(self.sigma) - _LOG_SQRT_2PI
+        mu, sigma = _each(self.mu, w), _each(self.sigma, w)
+        z = (w - mu) / sigma
+        return -0.5 * z * z - _log(sigma) - _LOG_SQRT_2PI
 
     def kl(self, mu: Tensor, sigma: Tensor) -> Tensor:  # noqa: D102  as in Prior
-        mean, deviation = _double(self.mu), _double(self.sigma)
+        mean, deviation = _each(_double(self.mu), mu), _each(_double(self.sigma), mu)
         ratio = (sigma.double() / deviation).square()
         return 0.5 * (ratio - 1.0 - ratio.log() + ((mu.double() - mean) / deviation).square())
 
@@ -134,15 +136,16 @@ class Laplace(Prior):
         self._hold_positive("scale", scale)
 
     def log_prob(self, w: Tensor) -> Tensor:  # noqa: D102  as in Prior
-        return -(w - self.mu).abs() / self.scale - _log(self.scale) - math.log(2.0)
+        mu, scale = _each(self.mu, w), _each(self.scale, w)
+        return -(w - mu).abs() / scale - _log(scale) - math.log(2.0)
 
     def kl(self, mu: Tensor, sigma: Tensor) -> Tensor:
         """Return E|w − m| / scale + log(2 scale) − H(q), where |w − m| is folded normal.
 
         With d = mu − m, E|w − m| = sigma sqrt(2/π) exp(−d² / (2 sigma²)) + d erf(d / (sigma sqrt 2)).
         """
-        sigma, scale = sigma.double(), _double(self.scale)
-        distance = mu.double() - _double(self.mu)
+        sigma, scale = sigma.double(), _each(_double(self.scale), mu)
+        distance = mu.double() - _each(_double(self.mu), mu)
         z = distance / sigma
         folded = sigma * math.sqrt(2.0 / math.pi) * torch.exp(-0.5 * z * z) + distance * torch.erf(z * math.sqrt(0.5))
         return folded / scale + _log(scale) + math.log(2.0) - sigma.log() - _LOG_SQRT_2PI - 0.5
@@ -198,7 +201,10 @@ class ScaleMixture(Prior):
             if weight > 0.0:
                 z = w / sigma
                 parts.append(-0.5 * z * z + (math.log(weight) - math.log(sigma) - _LOG_SQRT_2PI))
-        return parts[0] if len(parts) == 1 else torch.logaddexp(*parts)
+        if len(parts) == 1:
+            return parts[0]
+        # As torch.logaddexp, which rounds the end of each thread's share otherwise than the rest.
+        return torch.maximum(*parts) + torch.log1p(torch.exp(-(parts[0] - parts[1]).abs()))
 
     def kl(self, mu: Tensor, sigma: Tensor) -> None:
         """Return None: there is no closed form."""
@@ -233,10 +239,11 @@ class LogUniform(Prior):
         return -w.abs().log() - self._CONSTANT
 
     def kl(self, mu: Tensor, sigma: Tensor) -> Tensor:  # noqa: D102  as in Prior
-        # In terms of 1 / alpha, which is 0 with a gradient of 0 where the mean is 0.
+        # In terms of 1 / alpha, which is 0 with a gradient of 0 where the mean is 0. Without torch.sigmoid: that rounds
+        # the end of each thread's share otherwise than the rest.
         inverse = (mu.double() / sigma.double()).square()
-        first = self._K1 * torch.sigmoid(self._K3 * inverse.clamp_min(1e-300).log() - self._K2)
-        return first + 0.5 * torch.log1p(inverse)
+        odds = torch.exp(self._K3 * inverse.clamp(1e-300, 1e200).log() - self._K2)
+        return self._K1 * (odds / (1 + odds)) + 0.5 * torch.log1p(inverse)
 
 
 class Distribution(Prior):
@@ -320,6 +327,12 @@ def as_prior(value: Any, function: str = "as_prior", argument: str = "prior") ->
 
 def _log(value: float | Tensor) -> float | Tensor:
     return value.log() if isinstance(value, Tensor) else math.log(value)
+
+
+def _each(value: float | Tensor, weight: Tensor) -> float | Tensor:
+    """Expand the one number that all weights share, if it is learned: threads would show in its gradient."""
+    one = isinstance(value, Tensor) and value.numel() == 1 and value.dim() <= weight.dim()
+    return expand(value, weight.shape) if one else value  # type: ignore[arg-type]
 
 
 def _double(value: float | Tensor) -> float | Tensor:

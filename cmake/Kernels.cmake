@@ -21,7 +21,7 @@ target_include_directories(bayesops_flags INTERFACE "${CMAKE_CURRENT_SOURCE_DIR}
 foreach(folder IN ITEMS "${CMAKE_SOURCE_DIR}" "${BAYESOPS_TORCH_DIR}/include")
   target_compile_options(
     bayesops_flags INTERFACE "$<$<COMPILE_LANGUAGE:CXX>:-ffile-prefix-map=${folder}/=>"
-                             "$<$<COMPILE_LANGUAGE:CUDA>:-Xcompiler=-ffile-prefix-map=${folder}/=>")
+                             "$<$<COMPILE_LANGUAGE:CUDA>:-Xcompiler='-ffile-prefix-map=${folder}/='>")
 endforeach()
 if(BAYESOPS_SANITIZE)
   target_compile_options(bayesops_flags INTERFACE -fsanitize=${BAYESOPS_SANITIZE} -fno-omit-frame-pointer)

@@ -16,6 +16,7 @@ set(BAYESOPS_KERNEL_SOURCES
   csrc/kernels/pointwise/max_pool.cpp
   csrc/kernels/pointwise/predictive_moments.cpp
   csrc/kernels/pointwise/sample_gaussian.cpp
+  csrc/kernels/pointwise/softplus.cpp
   csrc/kernels/pointwise/softplus_variance.cpp
   csrc/kernels/pointwise/variance_grad.cpp
   csrc/kernels/rng/fill.cpp
@@ -56,6 +57,7 @@ set(BAYESOPS_OPS_SOURCES
   csrc/ops/sample_gaussian.cpp
   csrc/ops/sample_gaussian_arguments.cpp
   csrc/ops/sampled_conv.cpp
+  csrc/ops/softplus.cpp
   csrc/ops/softplus_variance.cpp
   csrc/ops/tensors.cpp
   csrc/ops/weight_grad.cpp
@@ -72,6 +74,7 @@ set(BAYESOPS_CUDA_SOURCES
   csrc/cuda/predictive_moments.cu
   csrc/cuda/random.cu
   csrc/cuda/sample_gaussian.cu
+  csrc/cuda/softplus.cu
   csrc/cuda/weight_grad.cu
   csrc/ops/conv_epilogue_arguments.cpp
   csrc/ops/convolution.cpp

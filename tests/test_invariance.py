@@ -1,8 +1,9 @@
 """Results do not depend on the machine: threads, instruction set, memory format, device.
 
-Masks, drawn weights with their log densities, variances, the closed divergence, and the gradients of these are
-bit-identical everywhere. Outputs of convolutions are bit-identical for every number of threads, and within rounding
-between instruction sets and memory formats. What CUDA promises against the CPU: `tests/cuda/test_every_operator.py`.
+Masks, drawn weights with their log densities, standard deviations of many weights, variances, the closed divergence,
+and the gradients of these are bit-identical everywhere. Outputs of convolutions are bit-identical for every number of
+threads, and within rounding between instruction sets and memory formats. What CUDA promises against the CPU:
+`tests/cuda/test_every_operator.py`.
 """
 
 import os
@@ -12,10 +13,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 import bayesops as bo
 from bayesops import _native, ops
+from bayesops.ops._softplus_variance_rules import variance_of
 
 pytestmark = pytest.mark.usefixtures("device")
 SEEDS = torch.tensor([3, -8, 2**62 + 5])
@@ -90,6 +92,9 @@ def results():
         variance = torch.ops.bayesops.softplus_variance(rho)
         (slope,) = torch.autograd.grad(variance, rho, mu.detach())
         exact |= {f"variance {dtype}": variance.detach(), f"variance {dtype} rho": slope}
+        sigma = torch.ops.bayesops.softplus(rho)
+        (slope,) = torch.autograd.grad(sigma, rho, mu.detach())
+        exact |= {f"sigma {dtype}": sigma.detach(), f"sigma {dtype} rho": slope}
         exact |= {f"kl {dtype}": kl.detach(), f"kl {dtype} mu": mu.grad, f"kl {dtype} rho": rho.grad}
     return exact, rounded
 
@@ -151,6 +156,171 @@ def test_threads_agree_to_the_bit(run, capability):
     for results, expected in ((exact_two, exact_one), (two, one)):
         for key, value in results.items():
             assert torch.equal(value, expected[key]), key
+
+
+# --- many parameters, which PyTorch's own operations share out among threads, in parts that end anywhere --------------
+
+
+@pytest.fixture
+def with_threads():
+    """Return a function that calls another one under each of several numbers of threads, and compares the results."""
+    before = torch.get_num_threads()
+
+    def with_threads(function):
+        torch.set_num_threads(1)
+        expected = function()
+        for threads in (2, 3, 7):
+            torch.set_num_threads(threads)
+            for name, result in function().items():
+                assert torch.equal(result, expected[name]), f"{name} with {threads} threads"
+
+    yield with_threads
+    torch.set_num_threads(before)
+
+
+# Of weights [O, I / groups, *]: more than PyTorch leaves to one thread, in numbers that nothing divides; one output.
+MANY = {
+    "linear": ((333, 333), (4, 333), {}),
+    "linear, one output": ((1, 70_001), (4, 70_001), {}),
+    "conv1d": ((167, 331, 1), (2, 331, 19), {}),
+    "conv2d": ((61, 67, 5, 5), (2, 67, 11, 9), {"padding": 2}),
+    "conv2d, one output": ((1, 5, 3, 3), (3, 5, 131, 97), {"padding": 1}),
+    "conv2d, groups": ((66, 111, 3, 3), (2, 333, 7, 9), {"groups": 3}),
+    "conv3d": ((37, 41, 3, 3, 3), (2, 41, 5, 6, 7), {}),
+}
+
+
+@pytest.mark.cpu_only
+@pytest.mark.parametrize("case", MANY)
+@pytest.mark.parametrize("family", ["masked", "sampled", "flipout", "lrt"])
+@pytest.mark.parametrize("seed", [SEEDS[0], SEEDS], ids=["one", "several"])
+def test_threads_do_not_show_in_many_weights(with_threads, family, case, seed):
+    shape, image, options = MANY[case]
+    input, mu, bias_mu = torch.randn(image), torch.randn(shape) / 20, torch.randn(shape[0])
+    rho, bias_rho = torch.randn(shape) - 3, torch.randn(shape[0]) - 3
+    tensors = {"input": input, "mu": mu, "rho": rho, "bias": bias_mu, "bias rho": bias_rho}
+    if family == "masked":
+        options = options | {"p": 0.3}
+        del tensors["rho"], tensors["bias rho"]
+    operator = getattr(bo.ops, f"{family}_{case.split(',')[0]}")
+
+    def run():
+        leaves = {name: tensor.clone().requires_grad_() for name, tensor in tensors.items()}
+        given = dict(leaves)
+        if family == "lrt":
+            given |= {name: variance_of(leaves[name]) for name in ("rho", "bias rho")}
+        output = operator(*given.values(), seed=seed, **options)
+        cotangent = torch.linspace(-1, 1, output.numel()).view(output.shape)
+        gradients = torch.autograd.grad(output, leaves.values(), cotangent, create_graph=True)
+        results = {"output": output, **{f"gradient of {name}": g for name, g in zip(leaves, gradients, strict=True)}}
+        losses = [g.square().mean() for g in gradients if g.requires_grad]
+        again = torch.autograd.grad(losses, leaves.values(), allow_unused=True)
+        results |= {f"second derivative of {name}": g for name, g in zip(leaves, again, strict=True) if g is not None}
+        return results
+
+    with_threads(run)
+
+
+@pytest.mark.cpu_only
+@pytest.mark.parametrize("family", ["sampled", "flipout"])
+@pytest.mark.parametrize("log_alpha", [(), (333, 1), (333, 333)], ids=str)
+def test_threads_do_not_show_in_alpha(with_threads, family, log_alpha):
+    input, mu, log_alpha = torch.randn(4, 333), torch.randn(333, 333), torch.randn(log_alpha).requires_grad_()
+    operator = getattr(bo.ops, f"{family}_linear")
+
+    def run():
+        output = operator(input, mu, weight_log_alpha=log_alpha, seed=SEEDS)
+        drawn = bo.ops.sample_gaussian(mu, log_alpha=log_alpha, seed=SEEDS)
+        return {
+            "output": output,
+            "gradient": torch.autograd.grad(output, log_alpha, torch.ones_like(output))[0],
+            "gradient of a draw": torch.autograd.grad(drawn.weights, log_alpha, torch.ones_like(drawn.weights))[0],
+        }
+
+    with_threads(run)
+
+
+@pytest.mark.cpu_only
+@pytest.mark.parametrize("family", ["sampled", "flipout"])
+@pytest.mark.parametrize("shape", [(31, 33), (333, 333)], ids=str)
+def test_how_rho_lies_in_memory_does_not_show(family, shape):
+    input, mu, rho = torch.randn(4, shape[1]), torch.randn(shape), torch.randn(shape)
+    operator = getattr(bo.ops, f"{family}_linear")
+
+    def run(rho):
+        leaf = rho.requires_grad_()
+        output = operator(input, mu, leaf, seed=SEEDS)
+        return output, torch.autograd.grad(output.square().sum(), leaf)[0]
+
+    for ours, expected in zip(run(rho.mT.contiguous().mT), run(rho.clone()), strict=True):
+        assert torch.equal(ours, expected)
+
+
+PRIORS = {
+    "Gaussian": bo.priors.Gaussian(0.1, 0.5),
+    "Laplace": bo.priors.Laplace(0.1, 0.5),
+    "ScaleMixture": bo.priors.ScaleMixture(0.25, 1.0, 0.05),
+    "LogUniform": bo.priors.LogUniform(),
+    "one for each": bo.priors.Gaussian(torch.linspace(-1, 1, 337), torch.linspace(0.1, 1, 337)),
+    "learned Gaussian": bo.priors.Gaussian(nn.Parameter(torch.tensor(0.1)), nn.Parameter(torch.tensor([0.5]))),
+    "learned mean": bo.priors.Gaussian(nn.Parameter(torch.tensor(0.1)), 0.5),
+    "learned Laplace": bo.priors.Laplace(nn.Parameter(torch.tensor(0.1)), nn.Parameter(torch.tensor(0.5))),
+    "of torch": bo.priors.Distribution(torch.distributions.StudentT(3.0)),
+}
+
+
+@pytest.mark.cpu_only
+@pytest.mark.parametrize("prior", PRIORS)
+@pytest.mark.parametrize("variance", ["rho", "alpha"])
+def test_threads_do_not_show_in_divergences(with_threads, prior, variance):
+    layer = bo.nn.GaussianLinear(337, 331, bias=False, prior=PRIORS[prior], variance=variance)
+    with torch.no_grad():
+        for name, parameter in layer.named_parameters():
+            if name.startswith("weight"):
+                parameter.add_(torch.randn(parameter.shape))
+
+    def run():
+        with bo.sampling(seed=3):
+            loss = layer.kl_loss()
+        density = PRIORS[prior].log_prob(layer.weight_mu)
+        leaves = dict(layer.named_parameters())
+        cotangents = torch.ones_like(loss), torch.linspace(-1, 1, density.numel()).view(density.shape)
+        gradients = torch.autograd.grad((loss, density), leaves.values(), cotangents, materialize_grads=True)
+        return {"loss": loss, "density": density, **dict(zip(leaves, gradients, strict=True))}
+
+    with_threads(run)
+
+
+@pytest.mark.cpu_only
+def test_threads_do_not_show_in_second_derivatives_of_divergences(with_threads):
+    mu, rho = (torch.randn(331, 337).requires_grad_() for _ in range(2))
+
+    def run():
+        loss = bo.ops.gaussian_kl(mu, rho, 0.1, 0.3)
+        gradients = torch.autograd.grad(loss.square(), (mu, rho), create_graph=True)
+        again = torch.autograd.grad([g.sin().mean() for g in gradients], (mu, rho))
+        return dict(zip(("mu", "rho", "mu again", "rho again"), (*gradients, *again), strict=True))
+
+    with_threads(run)
+
+
+@pytest.mark.cpu_only
+@pytest.mark.parametrize("estimator", ["local_reparam", "weight_sample", "flipout"])
+def test_threads_do_not_show_in_predictions(with_threads, estimator):
+    options = {"estimator": estimator, "rho_init": -2.0}
+    model = nn.Sequential(
+        bo.nn.GaussianConv2d(3, 41, 5, padding=2, **options), nn.ReLU(), nn.MaxPool2d(3), nn.Flatten(),
+        bo.nn.GaussianLinear(41 * 9, 337, **options), nn.ReLU(), bo.nn.GaussianLinear(337, 7, **options),
+    )  # fmt: skip
+    for parameter in model.parameters():
+        parameter.data.add_(torch.randn(parameter.shape) / 30)
+    images = torch.randn(5, 3, 11, 11)
+
+    def run():
+        prediction = bo.predict(model, images, num_samples=10, seed=0, chunk_size=4, link="softmax")
+        return {"mean": prediction.mean, "variance": prediction.variance}
+
+    with_threads(run)
 
 
 @pytest.mark.cpu_only

@@ -10,12 +10,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from bayesops import random
 from bayesops.accelerate._peer_layer import SAMPLED, PeerLayer, Weights
 from bayesops.accelerate._takeover import Found, Takeover, known_class
 from bayesops.ops._gaussian_arguments import BIAS_STREAM
+from bayesops.ops._softplus_rules import softplus
 
 PACKAGE = "blitz.modules"
 
@@ -72,7 +72,7 @@ class BayesianLayer(PeerLayer):
             parts.append((self.bias_sampler, self.bias_prior_dist, stream ^ BIAS_STREAM))
         total: Any = 0
         for sampler, prior, own_stream in parts:
-            sampler.sigma = functional.softplus(sampler.rho)
+            sampler.sigma = softplus(sampler.rho)
             noise = random.normal(seed, sampler.mu.shape, own_stream).to(sampler.mu.dtype)
             sampler.w = sampler.mu + sampler.sigma * noise
             total = total + density(sampler, prior, sampler.w)

@@ -7,10 +7,10 @@ They go by their names, ``BBBConv2d`` and ``BBBLinear``, and by the parameters `
 from typing import Any
 
 from torch import Tensor, nn
-from torch.nn import functional
 
 from bayesops.accelerate._peer_layer import SAMPLED, PeerLayer, Weights, draw_outputs
 from bayesops.accelerate._takeover import Found, Takeover
+from bayesops.ops._softplus_rules import softplus
 
 _NAMES = {
     "BBBLinear": (0, "linear"),
@@ -31,12 +31,12 @@ class BBBLayer(PeerLayer):
     @property
     def W_sigma(self) -> Tensor:
         """The standard deviation of the weight: the peer's `kl_loss` reads it, its forward pass leaves it behind."""
-        return functional.softplus(self.W_rho)
+        return softplus(self.W_rho)
 
     @property
     def bias_sigma(self) -> Tensor | None:
         """The standard deviation of the bias, likewise."""
-        return None if self.bias_rho is None else functional.softplus(self.bias_rho)
+        return None if self.bias_rho is None else softplus(self.bias_rho)
 
     def _weights(self) -> Weights:
         return Weights(self.W_mu, self.W_rho, self.bias_mu, self.bias_rho)

@@ -68,7 +68,7 @@ class BayesLayer(PeerLayer):
         if bias is not None and weights.bias_spread is not None:
             eps = _random_normal(seed, [bias.shape[0]], stream ^ BIAS_STREAM)
             bias = torch.addcmul(bias, weights.bias_spread.exp(), eps).to(bias.dtype)
-        output = call(_sampled_conv, input, weights.mu, sigma, bias, seed, stream, *window, geometry["groups"])
+        output = call(_sampled_conv, input, weights.mu, sigma, bias, seed, stream, *window)
         return unflatten_rows(output, leading)
 
 

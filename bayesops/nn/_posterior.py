@@ -4,10 +4,11 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from bayesops import ops
 from bayesops._arguments import wrong_value
+from bayesops._sums import expand, total
+from bayesops.ops._softplus_rules import softplus
 from bayesops.priors import Gaussian, LogUniform, Prior
 
 
@@ -27,11 +28,12 @@ class Posterior(NamedTuple):
             if not isinstance(prior_mu, Tensor) and not isinstance(prior_sigma, Tensor):
                 return ops.gaussian_kl(self.mu, self.rho, prior_mu, prior_sigma)
             if isinstance(prior_mu, Tensor) and not isinstance(prior_sigma, Tensor) and self._fits(prior_mu):
-                offset = self.mu.to(self._dtype) - prior_mu  # weights around those of a trained network, say
+                # Weights around those of a trained network, say.
+                offset = self.mu.to(self._dtype) - expand(prior_mu, self.mu.shape)
                 return ops.gaussian_kl(offset, self.rho.to(offset.dtype), 0.0, prior_sigma)
         mu = self.mu.to(self._dtype)
         if self.rho is not None:
-            sigma = functional.softplus(self.rho.double())  # whose gradient is 0 / 0 where it is subnormal
+            sigma = softplus(self.rho.double())  # whose gradient is 0 / 0 where it is subnormal
         else:
             assert self.log_alpha is not None
             relative = torch.exp(self.log_alpha.to(self._dtype) / 2)
@@ -43,7 +45,7 @@ class Posterior(NamedTuple):
         if terms is None or terms.shape != mu.shape:
             got = "None" if terms is None else f"{tuple(terms.shape)}"
             wrong_value("kl_loss", "prior", f"one whose kl has the parameter's shape {tuple(mu.shape)}", got)
-        return terms.sum(dtype=torch.float64)
+        return total(terms, torch.float64)
 
     @property
     def _dtype(self) -> torch.dtype:

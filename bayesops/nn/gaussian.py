@@ -167,9 +167,14 @@ class GaussianLayer(Stochastic):
 
     def _output_moments(self, input: Tensor, **geometry: Any) -> tuple[Tensor, Tensor]:
         var, bias_var = self._variances()
-        mean = self._operators.plain(input, self.weight_mu, self.bias_mu, **geometry)
+        mu, bias_mu = self.weight_mu, self.bias_mu
+        is_narrow = mu.dtype == torch.float16
+        if is_narrow:
+            input, mu, bias_mu = input.float(), mu.float(), None if bias_mu is None else bias_mu.float()
+        mean = self._operators.plain(input, mu, bias_mu, **geometry)
         variance = self._operators.plain(input.square(), var, bias_var, **geometry)
-        return mean, variance.clamp_(min=0).sqrt_()  # a convolution may round a variance of zero to slightly less
+        std = variance.clamp_(min=0).sqrt_()  # a convolution may round a variance of zero to slightly less
+        return (mean.half(), std.half()) if is_narrow else (mean, std)
 
     def draw_output(self, mean: Tensor, std: Tensor, epilogue: Epilogue) -> Tensor:
         """`epilogue` of a draw, or S of them, from `output_moments`: those of `forward` for the same input."""

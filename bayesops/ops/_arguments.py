@@ -8,6 +8,9 @@ from torch import Tensor
 
 from bayesops._arguments import wrong_device, wrong_type, wrong_value
 
+# Of what is laid around or along an image: kernels count in 64 bits, in which sizes of 31 may be multiplied.
+LARGE = 2**31
+
 
 def check_like_input(operator: str, argument: str, tensor: Tensor, input: Tensor) -> None:
     """Check that `tensor` shares dtype and device with `input` (under autocast the dtypes are made equal later)."""
@@ -48,8 +51,8 @@ def per_dim(operator: str, argument: str, value: int | Sequence[int], dims: int,
         if len(values) != dims:
             wrong_value(operator, argument, f"an int or a tuple of {dims} ints", value)
     for v in values:
-        if v < minimum:
-            wrong_value(operator, argument, f"at least {minimum}", value)
+        if not minimum <= v < LARGE:
+            wrong_value(operator, argument, f"at least {minimum}" if v < minimum else "less than 2**31", value)
     return values
 
 

@@ -5,21 +5,23 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from bayesops._arguments import Seed, wrong_value
-from bayesops.ops._arguments import check_like_input, padding_pairs, per_dim
+from bayesops._arguments import Seed, as_int, wrong_value
+from bayesops.ops._arguments import LARGE, check_like_input, padding_pairs, per_dim
 
 IntPerDim = int | Sequence[int]
 Padding = int | Sequence[int] | str
 
 
-def check_weight(operator: str, argument: str, dims: int, weight: Tensor, input: Tensor, groups: int) -> None:
-    """Check that `weight` is ``[O, I / groups, *]`` with `dims` dimensions in ``*``."""
+def check_weight(operator: str, argument: str, dims: int, weight: Tensor, input: Tensor, groups: int) -> int:
+    """Check that `weight` is ``[O, I / groups, *]`` with `dims` dimensions in ``*``; return `groups`."""
     check_like_input(operator, argument, weight, input)
     if weight.dim() != dims + 2:
         window = "".join(f", k{d}" for d in range(dims))
         wrong_value(operator, argument, f"of shape [O, I / groups{window}]", f"shape {tuple(weight.shape)}")
-    if not isinstance(groups, int) or groups < 1 or weight.shape[0] % groups:
+    groups = as_int(operator, "groups", "an int", groups)
+    if groups < 1 or weight.shape[0] % groups:
         wrong_value(operator, "groups", f"a positive divisor of the {weight.shape[0]} output channels", groups)
+    return groups
 
 
 def check_shape(operator: str, argument: str, tensor: Tensor, shape: torch.Size, input: Tensor) -> None:
@@ -49,6 +51,8 @@ def window(
     for d in range(dims):
         room = input.shape[d - dims] + paddings[2 * d] + paddings[2 * d + 1]
         reach = dilations[d] * (weight.shape[d + 2] - 1) + 1
+        if reach >= LARGE:
+            wrong_value(operator, "dilation", "such that the window reaches over less than 2**31 elements", reach)
         if room < reach:
             wanted = f"at least {reach} long with its padding in spatial dimension {d} (the reach of the window)"
             wrong_value(operator, "input", wanted, room)

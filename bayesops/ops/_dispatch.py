@@ -128,8 +128,8 @@ def _below_autograd(op: OpOverload, keyset: torch._C.DispatchKeySet, args: Seque
 
 
 def call(op: OpOverload, *args: Any) -> Tensor:
-    """Call `op`; where no gradient is wanted, past its autograd kernel, whose Python takes as long as a small layer."""
-    if torch.is_grad_enabled() or torch.compiler.is_compiling():
+    """Call `op`; where no derivative is wanted, past its autograd kernel, whose Python takes a small layer's time."""
+    if torch.is_grad_enabled() or torch.compiler.is_compiling() or forward_ad._current_level >= 0:
         return op(*args)
     with torch._C._AutoDispatchBelowAutograd():
         return op(*args)

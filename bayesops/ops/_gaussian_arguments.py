@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 from torch._ops import OpOverload
-from torch.nn import functional
 
 from bayesops._arguments import Seed, check_floating, check_stream, seed_tensor, wrong_type, wrong_value
+from bayesops._sums import expand
 from bayesops.ops._arguments import check_like_input
 from bayesops.ops._conv_arguments import (
     IntPerDim,
@@ -22,6 +22,7 @@ from bayesops.ops._conv_arguments import (
 )
 from bayesops.ops._dispatch import call
 from bayesops.ops._epilogue import Epilogue, check_epilogue, flatten_residual
+from bayesops.ops._softplus_rules import softplus
 
 # A layer's weights and biases draw from streams of their own: this bit of the stream's number says which.
 BIAS_STREAM = 0x80000000
@@ -51,7 +52,7 @@ def sampled_weight_conv(
 
     That is sampled_conv or flipout_conv, or the form of these that takes an `epilogue`.
     """
-    seed, *geometry = check_convolution(
+    seed, *geometry, groups = check_convolution(
         operator, dims, input, weight_mu, bias_mu, seed, stream, stride, padding, dilation, groups
     )
     sigma = _weight_sigma(operator, weight_mu, weight_rho, weight_log_alpha, input)
@@ -102,17 +103,17 @@ def check_convolution(
     padding: Padding,
     dilation: IntPerDim,
     groups: int,
-) -> tuple[Tensor, list[int], list[int], list[int]]:
-    """Check what all estimators have in common; return the seed's tensor, and stride, padding, dilation as lists."""
+) -> tuple[Tensor, list[int], list[int], list[int], int]:
+    """Check what all estimators have in common; return the seed's tensor, stride, padding, dilation (lists), groups."""
     check_stream(operator, stream)
     check_floating(operator, "input", input)
-    check_weight(operator, "weight_mu", dims, weight_mu, input, groups)
+    groups = check_weight(operator, "weight_mu", dims, weight_mu, input, groups)
     if bias_mu is not None:
         check_shape(operator, "bias_mu", bias_mu, weight_mu.shape[:1], input)
-    geometry = window(operator, dims, input, weight_mu, stride, padding, dilation)
+    stride, padding, dilation = window(operator, dims, input, weight_mu, stride, padding, dilation)
     seed = seed_tensor(operator, seed, input.device)
     check_input_shape(operator, dims, input, seed, weight_mu.shape[1] * groups)
-    return seed, *geometry
+    return seed, stride, padding, dilation, groups
 
 
 def check_bias_spread(operator: str, argument: str, spread: Tensor, bias_mu: Tensor | None, input: Tensor) -> Tensor:
@@ -127,7 +128,7 @@ def _weight_sigma(operator: str, mu: Tensor, rho: Tensor | None, log_alpha: Tens
     """``softplus(rho)`` or ``sqrt(alpha) |mu|``, whichever is given."""
     if rho is not None and log_alpha is None:
         check_shape(operator, "weight_rho", rho, mu.shape, input)
-        return functional.softplus(rho)
+        return softplus(rho)
     if rho is not None or log_alpha is None:
         got = "neither" if rho is None else "both"
         wrong_type(operator, "weight_rho", "given, or else 'weight_log_alpha'", got)
@@ -135,7 +136,7 @@ def _weight_sigma(operator: str, mu: Tensor, rho: Tensor | None, log_alpha: Tens
     if not _broadcasts(log_alpha.shape, mu.shape):
         wanted = f"of a shape that broadcasts to {tuple(mu.shape)}"
         wrong_value(operator, "weight_log_alpha", wanted, f"shape {tuple(log_alpha.shape)}")
-    return torch.exp(log_alpha / 2) * mu.abs()
+    return torch.exp(expand(log_alpha, mu.shape) / 2) * mu.abs()
 
 
 def _broadcasts(shape: Sequence[int], target: Sequence[int]) -> bool:
@@ -147,5 +148,5 @@ def _broadcasts(shape: Sequence[int], target: Sequence[int]) -> bool:
 def _draw_bias(mu: Tensor, rho: Tensor, seed: Tensor, stream: int) -> Tensor:
     """``[O]``, or ``[S, O]`` where `seed` is ``[S]``."""
     eps = _random_normal(seed, [mu.shape[0]], stream ^ BIAS_STREAM)
-    bias = torch.addcmul(mu, functional.softplus(rho), eps)  # in float32 at least
+    bias = torch.addcmul(mu, softplus(rho), eps)  # in float32 at least
     return bias if bias.dtype == mu.dtype else bias.to(mu.dtype)

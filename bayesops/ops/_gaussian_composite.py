@@ -108,6 +108,8 @@ def lrt_conv(
     seed: Tensor, stream: int, *options: Any,
 ) -> Tensor:  # fmt: skip
     """Take and return what the operators ``bayesops::lrt_conv`` and ``bayesops::lrt_conv_fused`` do."""
+    if input.dtype == torch.float16:
+        return lrt_conv(*_wide(input, weight_mu, weight_var, bias_mu, bias_var, seed, stream, *options)).half()
     geometry, epilogue = _split(options)
     return torch.ops.bayesops.lrt_epilogue_fused(
         *_moments(input, weight_mu, weight_var, geometry), False, bias_mu, bias_var, seed, stream, weight_mu.dim() - 2,
@@ -120,6 +122,9 @@ def lrt_conv_std(
     seed: Tensor, stream: int, *geometry: Any,
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
     """Take and return what the operator ``bayesops::lrt_conv_std`` does."""
+    if input.dtype == torch.float16:
+        wide = lrt_conv_std(*_wide(input, weight_mu, weight_var, bias_mu, bias_var, seed, stream, *geometry))
+        return wide[0].half(), wide[1].half()
     moments = _moments(input, weight_mu, weight_var, Geometry(*geometry))
     return torch.ops.bayesops.lrt_epilogue(*moments, seed, stream, weight_mu.dim() - 2, bias_mu, bias_var)
 
@@ -128,6 +133,8 @@ def lrt_conv_input_grad(
     grad_mean: Tensor, grad_variance: Tensor, input: Tensor, weight_mu: Tensor, weight_var: Tensor, *geometry: Any
 ) -> Tensor:
     """Take and return what the operator ``bayesops::lrt_conv_input_grad`` does."""
+    if input.dtype == torch.float16:
+        return lrt_conv_input_grad(*_wide(grad_mean, grad_variance, input, weight_mu, weight_var, *geometry)).half()
     of_mean = input_gradient(grad_mean, weight_mu, input.shape, Geometry(*geometry))
     of_squares = input_gradient(grad_variance, weight_var, input.shape, Geometry(*geometry))
     return _laid_out_as(torch.addcmul(of_mean, input, of_squares, value=2), grad_mean, weight_mu.dim() - 2)
@@ -137,6 +144,9 @@ def lrt_conv_weight_grad(
     grad_mean: Tensor, grad_variance: Tensor, input: Tensor, weight_size: Sequence[int], *geometry: Any
 ) -> tuple[Tensor, Tensor]:
     """Take and return what the operator ``bayesops::lrt_conv_weight_grad`` does."""
+    if input.dtype == torch.float16:
+        of_mu, of_var = lrt_conv_weight_grad(*_wide(grad_mean, grad_variance, input, weight_size, *geometry))
+        return of_mu.half(), of_var.half()
     grad_mu = weight_gradients(grad_mean, input, weight_size, Geometry(*geometry))
     grad_var = weight_gradients(grad_variance, input.square(), weight_size, Geometry(*geometry))
     return grad_mu.contiguous(), grad_var.contiguous()
@@ -148,6 +158,11 @@ def lrt_conv_weight_grad(
 def _split(options: Sequence[Any]) -> tuple[Geometry, Sequence[Any]]:
     """Geometry, and the parts of an epilogue if there are any."""
     return Geometry(*options[:4]), options[4:]
+
+
+def _wide(*arguments: Any) -> list[Any]:
+    """Tensors of float16 in float32: there squares overflow from 256 on, and variances of weights are subnormal."""
+    return [a.float() if isinstance(a, Tensor) and a.dtype == torch.float16 else a for a in arguments]
 
 
 def _drawn(mu: Tensor | None, sigma: Tensor, seed: Tensor, stream: int, images: Tensor) -> Tensor:

@@ -9,9 +9,10 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
+from bayesops._sums import total
 from bayesops.ops._dispatch import call, register_autograd, vmap_by_loop
+from bayesops.ops._softplus_rules import sigmoid, softplus
 
 _operator = torch.ops.bayesops.gaussian_kl.default
 _gradient = torch.ops.bayesops.gaussian_kl_grad.default
@@ -50,8 +51,13 @@ def _save_gradient(ctx: Any, inputs: tuple, outputs: tuple[Tensor, Tensor]) -> N
 
 
 def _backward_gradient(ctx: Any, *cotangents: Tensor) -> tuple:
-    _, pullback, *_ = torch.func.vjp(lambda *tensors: gaussian_kl_grad(*tensors, *ctx.prior), *ctx.saved_tensors)
-    return *pullback(cotangents), None, None
+    grad, mu, rho = ctx.saved_tensors
+    _, pullback, *_ = torch.func.vjp(lambda mu, rho: gaussian_kl_grad(grad, mu, rho, *ctx.prior), mu, rho)
+    of_grad = None
+    if ctx.needs_input_grad[0]:
+        slopes = call(_gradient, torch.ones_like(grad), mu, rho, *ctx.prior)
+        of_grad = total(cotangents[0] * slopes[0] + cotangents[1] * slopes[1], torch.float64).to(grad.dtype)
+    return of_grad, *pullback(cotangents), None, None
 
 
 register_autograd(_operator, _save, _backward)
@@ -64,9 +70,9 @@ def gaussian_kl(mu: Tensor, rho: Tensor, prior_mu: float, prior_sigma: float) ->
     """Take and return what the operator ``bayesops::gaussian_kl`` does."""
     mu, rho = _at_least_float32(mu, rho)
     near = rho.clamp_min(_LOW)
-    variances = torch.linalg.vector_norm(functional.softplus(rho), dtype=torch.float64).square()
+    variances = torch.linalg.vector_norm(softplus(rho), dtype=torch.float64).square()
     distances = torch.linalg.vector_norm(mu - prior_mu if prior_mu else mu, dtype=torch.float64).square()
-    logarithms = (functional.softplus(near).log() + (rho - near)).sum(dtype=torch.float64)
+    logarithms = (softplus(near).log() + (rho - near)).sum(dtype=torch.float64)
     constant = mu.numel() * (math.log(prior_sigma) - 0.5)
     return (variances + distances) * (0.5 / prior_sigma**2) - logarithms + constant
 
@@ -79,8 +85,8 @@ def gaussian_kl_grad(
     mu, rho = _at_least_float32(mu, rho)
     grad = grad.to(mu.dtype)
     near = rho.clamp_min(_LOW)
-    log_slope = torch.sigmoid(near) / functional.softplus(near)
-    pull = functional.softplus(rho) * torch.sigmoid(rho) / prior_sigma**2
+    log_slope = sigmoid(near) / softplus(near)
+    pull = softplus(rho) * sigmoid(rho) / prior_sigma**2
     grad_mu = (mu - prior_mu) * (grad / prior_sigma**2)
     return grad_mu.to(dtype).contiguous(), ((pull - log_slope) * grad).to(dtype).contiguous()
 

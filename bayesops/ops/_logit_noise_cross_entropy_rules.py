@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from bayesops._sums import total
 from bayesops.ops._dispatch import register_autograd, vmap_by_loop
 from bayesops.ops._layout import empty_images, is_channels_last
 
@@ -78,7 +79,7 @@ def _weights(target: Tensor, weight: Tensor | None, ignore_index: int, reduction
     """Return the factors of the places' losses, ``[N, *]``."""
     counts = target != ignore_index
     weights = counts.to(dtype) if weight is None else weight.to(dtype)[target.where(counts, 0)].where(counts, 0)
-    return weights / weights.sum() if reduction == _MEAN else weights
+    return weights / total(weights) if reduction == _MEAN else weights
 
 
 def _noise(logits: Tensor, seed: Tensor, stream: int) -> Tensor:
@@ -91,14 +92,18 @@ def _noise(logits: Tensor, seed: Tensor, stream: int) -> Tensor:
 def _composite_gradients(
     logits: Tensor, log_var: Tensor, target: Tensor, noise: Tensor, scale: Tensor, mean_of_losses: bool
 ) -> tuple[Tensor, Tensor]:
-    """Gradients of the sum of ``scale * loss`` in plain PyTorch."""
+    """Gradients of the sum of ``scale * loss`` in plain PyTorch.
+
+    Without its softmax, in which threads show where the dimension is not the last.
+    """
     sigma = (log_var / 2).exp()
-    log_probability = (logits + sigma * noise).log_softmax(2)
+    noisy = logits + sigma * noise
+    log_probability = noisy - noisy.logsumexp(2, keepdim=True)
     hit = target.unsqueeze(1) == torch.arange(logits.shape[1], device=target.device).reshape(
         -1, *[1] * (logits.dim() - 2)
     )
     of_target = torch.where(hit, log_probability, 0).sum(2, keepdim=True)
-    draws = torch.full_like(of_target, 1 / len(noise)) if mean_of_losses else of_target.softmax(0)
+    draws = torch.full_like(of_target, 1 / len(noise)) if mean_of_losses else (of_target - of_target.logsumexp(0)).exp()
     away = (log_probability.exp() - hit.to(noise.dtype)) * draws
     of_sigma = (away * noise).sum(0).sum_to_size(log_var.shape)
     factor = scale.unsqueeze(1)

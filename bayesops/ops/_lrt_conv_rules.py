@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from bayesops._sums import sum_keeping
 from bayesops.ops import _masked_conv_rules
 from bayesops.ops._dispatch import batch_first, batched, call, register_autocast, register_autograd, vmap_by_loop
 from bayesops.ops._layout import empty_images, is_channels_last, output_size
@@ -91,13 +92,13 @@ def _backward_forward(ctx: Any, grad: Tensor | None, grad_std: Tensor | None) ->
     grad_mu = grad_var = None
     if needs_mu or needs_var:
         grad_mu, grad_var = call(W, grad_mean, grad_variance, input, mu.shape, *ctx.geometry)
-    all_but_channel = [d for d in range(std.dim()) if d != std.dim() - spatial - 1]
+    channel = [std.dim() - spatial - 1]
     return (
         call(I, grad_mean, grad_variance, input, mu, var, *ctx.geometry) if needs_input else None,
         grad_mu,
         grad_var,
-        grad_mean.sum(all_but_channel) if needs_bias_mu else None,
-        grad_variance.sum(all_but_channel) if needs_bias_var else None,
+        sum_keeping(grad_mean, channel) if needs_bias_mu else None,
+        sum_keeping(grad_variance, channel) if needs_bias_var else None,
         *[None] * 6,
     )
 

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from bayesops._sums import sum_keeping
 from bayesops.ops import _masked_conv_composite
 from bayesops.ops._dispatch import batch_first, call, register_autocast, register_autograd, vmap_by_loop
 from bayesops.ops._layout import empty_images, is_channels_last, output_size
@@ -63,11 +64,10 @@ def _save_forward(ctx: Any, inputs: tuple, output: Tensor) -> None:
 def _backward_forward(ctx: Any, grad: Tensor) -> tuple:
     input, weight, seed, mask = ctx.saved_tensors
     needs_input, needs_weight, needs_bias, *_ = ctx.needs_input_grad
-    channel = seed.dim() + 1
     return (
         call(I, grad, weight, seed, mask, input.shape, *ctx.options) if needs_input else None,
         call(W, grad, input, seed, mask, weight.shape, *ctx.options) if needs_weight else None,
-        grad.sum([d for d in range(grad.dim()) if d != channel]) if needs_bias else None,
+        sum_keeping(grad, [seed.dim() + 1]) if needs_bias else None,
         *[None] * 11,
     )
 

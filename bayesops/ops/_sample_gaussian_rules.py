@@ -10,9 +10,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from bayesops.ops._dispatch import call, register_autograd, vmap_by_loop
+from bayesops.ops._softplus_rules import sigmoid, softplus
 
 _operator = torch.ops.bayesops.sample_gaussian.default
 _gradient = torch.ops.bayesops.sample_gaussian_grad.default
@@ -84,7 +84,7 @@ def _composite_gradient(
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
     """sample_gaussian_grad in plain PyTorch; eps is ``[S, *shape]`` where `samples` is 1, else ``[*shape]``."""
     root = torch.exp(spread / 2) if alpha else None
-    sigma = functional.softplus(spread) if root is None else root * mu.abs()
+    sigma = softplus(spread) if root is None else root * mu.abs()
     of_weights = torch.zeros_like(eps) if grad_weights is None else grad_weights
     if grad_log_prior is not None and prior:
         factor = grad_log_prior.to(mu.dtype).reshape(*grad_log_prior.shape, *[1] * mu.dim())
@@ -94,7 +94,7 @@ def _composite_gradient(
         of_mu, of_sigma = of_mu.sum(0), of_sigma.sum(0)
     of_log_q = mu.new_zeros(()) if grad_log_q is None else -grad_log_q.sum().to(mu.dtype)
     if root is None:
-        slope = torch.sigmoid(spread)
+        slope = sigmoid(spread)
         return of_mu, of_sigma * slope + of_log_q * (slope / sigma)
     away = torch.where(mu == 0, 0.0, of_log_q / torch.where(mu == 0, 1.0, mu))
     return of_mu + of_sigma * root * mu.sign() + away, (of_sigma * sigma + of_log_q) / 2
@@ -116,7 +116,7 @@ def _mixture_score(w: Tensor, pi: float, sigma1: float, sigma2: float) -> Tensor
     if pi in (0.0, 1.0):
         return -w * precisions[0 if pi else 1]
     odds = math.log(pi / sigma1) - math.log((1 - pi) / sigma2) - w.square() * (precisions[0] - precisions[1]) / 2
-    first = torch.sigmoid(odds)
+    first = sigmoid(odds)
     return -w * (precisions[0] * first + precisions[1] * (1 - first))
 
 

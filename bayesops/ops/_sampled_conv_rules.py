@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from bayesops._sums import sum_keeping
 from bayesops.ops._dispatch import batch_first, batched, call, register_autocast, register_autograd, vmap_by_loop
 from bayesops.ops._layout import empty_images, is_channels_last, output_size
 
@@ -37,7 +38,7 @@ def _register(family: str, noise_by_example: bool) -> None:
             grad_mu, grad_sigma = call(W, grad, input, seed, mu.shape, *ctx.options)
         if needs_bias:
             kept = (0, 2) if ctx.bias_per_sample else (seed.dim() + 1,)
-            grad_bias = grad.sum([d for d in range(grad.dim()) if d not in kept])
+            grad_bias = sum_keeping(grad, kept)
         return (
             call(I, grad, mu, sigma, seed, input.shape, *ctx.options) if needs_input else None,
             grad_mu,

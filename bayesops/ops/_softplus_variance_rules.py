@@ -8,25 +8,20 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from bayesops.ops._dispatch import batched, call, register_autograd
+from bayesops.ops._softplus_rules import by_operator, sigmoid, softplus
 
 _operator = torch.ops.bayesops.softplus_variance.default
 _gradient = torch.ops.bayesops.softplus_variance_grad.default
 
-# For fewer elements PyTorch's two operations take no longer than the Python of our autograd kernel.
-_MANY = 8192
-
 
 def variance_of(rho: Tensor) -> Tensor:
-    """Return softplus(rho)², of rho's shape and dtype, by the operator where that is the faster way.
+    """Return softplus(rho)², of rho's shape and dtype, contiguous: neither threads nor rho's layout show in it.
 
-    Its kernel is the CPU's, wants a contiguous tensor and has no float16.
+    By the operator where that is the faster way; its kernel is the CPU's.
     """
-    if rho.is_cpu and rho.numel() >= _MANY and rho.is_contiguous() and rho.dtype != torch.float16:
-        return call(_operator, rho)
-    return softplus_variance(rho)
+    return call(_operator, rho) if rho.is_cpu and by_operator(rho) else softplus_variance(rho)
 
 
 # --- fake tensors -----------------------------------------------------------------------------------------------------
@@ -71,12 +66,12 @@ register_autograd(_gradient, _save_gradient, _backward_gradient)
 
 def softplus_variance(rho: Tensor) -> Tensor:
     """Take and return what the operator ``bayesops::softplus_variance`` does."""
-    return functional.softplus(rho).square()
+    return softplus(rho).square()
 
 
 def softplus_variance_grad(grad: Tensor, rho: Tensor) -> Tensor:
     """Take and return what the operator ``bayesops::softplus_variance_grad`` does; differentiable."""
-    return grad * (2 * functional.softplus(rho)) * torch.sigmoid(rho)
+    return grad * (2 * softplus(rho)) * sigmoid(rho)
 
 
 def _softplus_variance_on_cuda(rho: Tensor) -> Tensor:

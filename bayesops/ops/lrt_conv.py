@@ -220,7 +220,7 @@ def _lrt_conv(
     epilogue: Epilogue | None = None,
 ) -> Tensor:
     """Check, bring the arguments into the compiled operator's form, and call it."""
-    seed, *geometry = check_convolution(
+    seed, *geometry, groups = check_convolution(
         operator, dims, input, weight_mu, bias_mu, seed, stream, stride, padding, dilation, groups
     )
     check_shape(operator, "weight_var", weight_var, weight_mu.shape, input)

@@ -269,7 +269,7 @@ def _masked_conv(
     if code < 0:
         wrong_choice(operator, "granularity", GRANULARITIES, granularity)
     check_floating(operator, "input", input)
-    check_weight(operator, "weight", dims, weight, input, groups)
+    groups = check_weight(operator, "weight", dims, weight, input, groups)
     if bias is not None:
         check_shape(operator, "bias", bias, weight.shape[:1], input)
     stride, padding, dilation = window(operator, dims, input, weight, stride, padding, dilation)

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from bayesops import priors
 from bayesops._arguments import Seed, check_floating, check_stream, seed_tensor, wrong_type, wrong_value
+from bayesops._sums import expand, sum_keeping
 from bayesops.ops import _sample_gaussian_rules  # noqa: F401  registers fake, autograd and vmap
 from bayesops.ops._arguments import check_like_input
 from bayesops.ops._dispatch import call
@@ -117,7 +118,7 @@ def _check_spread(operator: str, mu: Tensor, rho: Tensor | None, log_alpha: Tens
     assert log_alpha is not None
     check_like_input(operator, "log_alpha", log_alpha, mu)
     try:
-        return log_alpha.expand(mu.shape)
+        return expand(log_alpha, mu.shape)
     except RuntimeError:
         wanted = f"of a shape that broadcasts to {tuple(mu.shape)}"
         return wrong_value(operator, "log_alpha", wanted, f"shape {tuple(log_alpha.shape)}")
@@ -152,4 +153,4 @@ def _sum(prior: priors.Prior, weights: Tensor, samples: int) -> Tensor:
     if log_density.shape != weights.shape:
         wanted = f"one whose log_prob has the weights' shape {tuple(weights.shape)}"
         wrong_value("sample_gaussian", "prior", wanted, f"shape {tuple(log_density.shape)}")
-    return log_density.sum(list(range(samples, weights.dim()))) if weights.dim() > samples else log_density
+    return sum_keeping(log_density, range(samples))

@@ -17,6 +17,7 @@ from bayesops.reference import (
     random,
     sample_gaussian,
     sampled_conv,
+    softplus,
 )
 
 __all__ = [
@@ -32,4 +33,5 @@ __all__ = [
     "random",
     "sample_gaussian",
     "sampled_conv",
+    "softplus",
 ]

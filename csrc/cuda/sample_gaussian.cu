@@ -43,7 +43,7 @@ std::tuple<Tensor, Tensor> sample_gaussian_grad(const std::optional<Tensor> grad
   const auto of_weights = a.cotangent("grad_weights", grad_weights, true);
   const auto of_log_q = a.cotangent("grad_log_q", grad_log_q, false);
   const auto of_log_prior = a.cotangent("grad_log_prior", grad_log_prior, false);
-  Tensor grad_mu = torch::stable::empty_like(a.mu), grad_spread = torch::stable::empty_like(a.mu);
+  Tensor grad_mu = empty_as(a.mu), grad_spread = empty_as(a.mu);
   with_type(a.problem.dtype, [&](auto type) {
     using S = decltype(type);
     const FlatSampleGaussianGradient<S> f{a.problem,

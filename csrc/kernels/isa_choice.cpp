@@ -5,6 +5,10 @@
 
 #include "kernels/isa_table.h"
 
+#if BAYESOPS_HAVE_AVX512
+#include <cpuid.h>
+#endif
+
 namespace bayesops {
 
 // The build compiles either the baseline alone or all sets of x86-64 (cmake/Kernels.cmake).
@@ -23,8 +27,14 @@ const IsaTable& table();
 namespace {
 
 #if BAYESOPS_HAVE_AVX512
+// Which __builtin_cpu_supports does not know in every compiler.
+bool has_f16c() {
+  unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
+  return __get_cpuid(1, &eax, &ebx, &ecx, &edx) != 0 && (ecx & bit_F16C) != 0;
+}
 bool has_avx2() {
-  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2");
+  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2") &&
+         has_f16c();
 }
 bool has_avx512() {
   return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&

@@ -23,7 +23,7 @@ static inline __attribute__((always_inline)) void parallel_for(const Parallel& p
 }
 
 // Work space that stays with the thread from call to call, so that no call pays for fresh pages. Aligned to 64 bytes;
-// one buffer a slot, its contents lost when a larger one is asked for.
+// one buffer a slot, its contents lost when a larger one is asked for. Throws where there is not so much memory.
 enum ScratchSlot : int {
   kScratchBits,
   kScratchExpand,
@@ -43,11 +43,11 @@ enum ScratchSlot : int {
   kScratchSourcePanel,
   kScratchSlots,
 };
-void* scratch_bytes(ScratchSlot slot, size_t bytes);
+void* scratch_room(ScratchSlot slot, int64_t count, size_t size);
 
 template <class T>
 static inline __attribute__((always_inline)) T* scratch(ScratchSlot slot, int64_t count) {
-  return static_cast<T*>(scratch_bytes(slot, (size_t)count * sizeof(T)));
+  return static_cast<T*>(scratch_room(slot, count, sizeof(T)));
 }
 
 }  // namespace bayesops

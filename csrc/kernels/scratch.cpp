@@ -1,5 +1,6 @@
 #include <cstdlib>
-#include <new>
+#include <stdexcept>
+#include <string>
 
 #include "kernels/parallel.h"
 
@@ -16,9 +17,18 @@ struct Buffer {
 // A thread gives back what a single huge call needed once a later call needs far less.
 constexpr size_t kKeep = size_t{64} << 20;
 
+// Of counts that come from arguments: their bytes may be more than there are addresses.
+size_t bytes_of(int64_t count, size_t size) {
+  size_t bytes = 0;
+  if (count < 0 || __builtin_mul_overflow(static_cast<size_t>(count), size, &bytes) || bytes > SIZE_MAX / 2)
+    throw std::runtime_error("bayesops: work space for " + std::to_string(count) + " numbers could not be allocated");
+  return bytes;
+}
+
 }  // namespace
 
-void* scratch_bytes(ScratchSlot slot, size_t bytes) {
+void* scratch_room(ScratchSlot slot, int64_t count, size_t size) {
+  const size_t bytes = bytes_of(count, size);
   thread_local Buffer buffers[kScratchSlots];
   Buffer& b = buffers[slot];
   const bool oversized = b.capacity > kKeep && bytes < b.capacity / 8;
@@ -28,7 +38,8 @@ void* scratch_bytes(ScratchSlot slot, size_t bytes) {
     b.data = nullptr;
     b.capacity = 0;
     b.data = std::aligned_alloc(4096, wanted);
-    if (b.data == nullptr) throw std::bad_alloc();
+    if (b.data == nullptr)
+      throw std::runtime_error("bayesops: work space of " + std::to_string(wanted) + " bytes could not be allocated");
     b.capacity = wanted;
   }
   return b.data;

@@ -36,11 +36,17 @@ void Convolution::set_axes(const Sizes& weight, const ConvArguments& a) {
     problem_.pad_before[i] = 0;
   }
   output_ = {input_[0], weight[0]};
+  // Kernels count in 64 bits: what they count must fit, whatever an argument says.
+  constexpr int64_t kMost = int64_t{1} << 31, kMostPadded = int64_t{1} << 56;
+  int64_t everything = problem_.in_channels > weight[0] ? problem_.in_channels : weight[0];
   for (size_t i = 0; i < axes; ++i) {
     const size_t to = 3 - axes + i;
     const int64_t kernel = weight[i + 2], before = a.padding[2 * i], after = a.padding[2 * i + 1];
     STD_TORCH_CHECK(kernel > 0 && a.stride[i] > 0 && a.dilation[i] > 0 && before >= 0 && after >= 0, op_,
                     ": kernel size, stride and dilation must be positive and padding not negative");
+    STD_TORCH_CHECK(kernel < kMost && a.stride[i] < kMost && a.dilation[i] < kMost && before < kMost && after < kMost,
+                    op_, ": kernel size, stride, dilation and padding must be less than 2^31; along axis ", i,
+                    " they are ", kernel, ", ", a.stride[i], ", ", a.dilation[i], " and ", before, ", ", after);
     problem_.kernel[to] = kernel;
     problem_.stride[to] = a.stride[i];
     problem_.dilation[to] = a.dilation[i];
@@ -48,6 +54,10 @@ void Convolution::set_axes(const Sizes& weight, const ConvArguments& a) {
     const int64_t window = a.dilation[i] * (kernel - 1) + 1, padded = input_[i + 2] + before + after;
     STD_TORCH_CHECK(padded >= window, op_, ": kernel of ", window, " does not fit the padded input of ", padded,
                     " along axis ", i);
+    STD_TORCH_CHECK(window < kMost, op_, ": the reach of the window, dilation * (kernel size - 1) + 1, must be less ",
+                    "than 2^31, not ", window, " along axis ", i);
+    STD_TORCH_CHECK(!__builtin_mul_overflow(everything, padded, &everything) && everything <= kMostPadded, op_,
+                    ": the padded input is too large: ", padded, " along axis ", i);
     output_.push_back((padded - window) / a.stride[i] + 1);
   }
 }

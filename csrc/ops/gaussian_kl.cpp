@@ -48,7 +48,7 @@ std::tuple<Tensor, Tensor> gaussian_kl_grad(const Tensor grad, const Tensor mu, 
   STD_TORCH_CHECK(grad.scalar_type() == ScalarType::Double && grad.dim() == 0, op,
                   ": grad must be float64 of shape [], as the divergence is");
   check_same_device(op, mu, "grad", grad);
-  Tensor grad_mu = torch::stable::empty_like(a.mu), grad_rho = torch::stable::empty_like(a.mu);
+  Tensor grad_mu = empty_as(a.mu), grad_rho = empty_as(a.mu);
   kernels().pointwise.gaussian_kl_gradient(a.problem, *static_cast<const double*>(grad.data_ptr()), grad_mu.data_ptr(),
                                            grad_rho.data_ptr(), pool());
   return {grad_mu, grad_rho};

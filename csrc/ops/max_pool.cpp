@@ -11,8 +11,10 @@ namespace {
 constexpr const char* kOp = "max_pool2d_activation";
 
 void check_pair(const char* name, const Sizes& pair, int64_t minimum) {
-  STD_TORCH_CHECK(pair.size() == 2 && pair[0] >= minimum && pair[1] >= minimum, kOp, ": ", name,
-                  " must be two numbers of at least ", minimum, ", not ", describe(pair));
+  constexpr int64_t kMost = int64_t{1} << 31;
+  STD_TORCH_CHECK(pair.size() == 2 && pair[0] >= minimum && pair[1] >= minimum && pair[0] < kMost && pair[1] < kMost,
+                  kOp, ": ", name, " must be two numbers of at least ", minimum, " and less than 2^31, not ",
+                  describe(pair));
 }
 
 // How many windows an axis has: with ceil_mode also one that reaches over the end, if it begins before it.

@@ -31,7 +31,7 @@ std::tuple<Tensor, Tensor> sample_gaussian_grad(const std::optional<Tensor> grad
   const auto of_weights = a.cotangent("grad_weights", grad_weights, true);
   const auto of_log_q = a.cotangent("grad_log_q", grad_log_q, false);
   const auto of_log_prior = a.cotangent("grad_log_prior", grad_log_prior, false);
-  Tensor grad_mu = torch::stable::empty_like(a.mu), grad_spread = torch::stable::empty_like(a.mu);
+  Tensor grad_mu = empty_as(a.mu), grad_spread = empty_as(a.mu);
   kernels().pointwise.sample_gaussian_gradient(
       a.problem, data_of(of_weights), static_cast<const double*>(data_of(of_log_q)),
       static_cast<const double*>(data_of(of_log_prior)), grad_mu.data_ptr(), grad_spread.data_ptr(), pool());

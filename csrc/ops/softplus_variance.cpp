@@ -2,35 +2,22 @@
 // are composites (bayesops/ops/_softplus_variance_rules.py).
 #include "kernels/isa_table.h"
 #include "ops/pool.h"
-#include "ops/tensors.h"
+#include "ops/softplus_arguments.h"
 
 namespace bayesops::ops {
 
 namespace {
 
-SoftplusVarianceProblem problem_of(const char* op, const Tensor& rho) {
-  return SoftplusVarianceProblem{dtype_of(op, "rho", rho), rho.numel(), rho.data_ptr()};
+Tensor softplus_variance(const Tensor rho) {
+  const SoftplusArguments a("softplus_variance", rho);
+  kernels().pointwise.softplus_variance(a.problem, a.out.data_ptr(), pool());
+  return a.out;
 }
 
-Tensor softplus_variance(const Tensor given_rho) {
-  const Tensor rho = torch::stable::contiguous(given_rho);
-  const SoftplusVarianceProblem problem = problem_of("softplus_variance", rho);
-  Tensor out = torch::stable::empty_like(rho);
-  kernels().pointwise.softplus_variance(problem, out.data_ptr(), pool());
-  return out;
-}
-
-Tensor softplus_variance_grad(const Tensor given_grad, const Tensor given_rho) {
-  const char* op = "softplus_variance_grad";
-  check_same_dtype(op, given_rho, "grad", given_grad);
-  check_same_device(op, given_rho, "grad", given_grad);
-  STD_TORCH_CHECK(sizes_of(given_grad) == sizes_of(given_rho), op, ": grad must have rho's shape ",
-                  describe(sizes_of(given_rho)), ", not ", describe(sizes_of(given_grad)));
-  const Tensor grad = torch::stable::contiguous(given_grad), rho = torch::stable::contiguous(given_rho);
-  const SoftplusVarianceProblem problem = problem_of(op, rho);
-  Tensor out = torch::stable::empty_like(rho);
-  kernels().pointwise.softplus_variance_gradient(problem, grad.data_ptr(), out.data_ptr(), pool());
-  return out;
+Tensor softplus_variance_grad(const Tensor grad, const Tensor rho) {
+  const SoftplusArguments a("softplus_variance_grad", grad, rho);
+  kernels().pointwise.softplus_variance_gradient(a.problem, a.grad.data_ptr(), a.out.data_ptr(), pool());
+  return a.out;
 }
 
 }  // namespace

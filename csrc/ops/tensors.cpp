@@ -38,14 +38,47 @@ void check_same_device(const char* op, const Tensor& expected, const char* name,
                   name, " must be on the device of the other tensors");
 }
 
+namespace {
+
+struct Storage {
+  const char* name;
+  int64_t bytes;
+};
+Storage storage_of(ScalarType dtype) {
+  switch (dtype) {
+    case ScalarType::Double:
+      return {"float64", 8};
+    case ScalarType::Long:
+      return {"int64", 8};
+    case ScalarType::Float:
+      return {"float32", 4};
+    case ScalarType::BFloat16:
+      return {"bfloat16", 2};
+    case ScalarType::Half:
+      return {"float16", 2};
+    default:
+      return {"bool", 1};
+  }
+}
+
+}  // namespace
+
+// A failure of torch's would say neither what was asked for nor why: of its reasons only memory is left here.
 Tensor empty_strided(const Sizes& sizes, const Sizes& strides, ScalarType dtype, const Tensor& like) {
   int32_t device_type = 0;
   TORCH_ERROR_CODE_CHECK(aoti_torch_get_device_type(like.get(), &device_type));
+  const Storage storage = storage_of(dtype);
+  int64_t bytes = storage.bytes;
+  bool addressable = true;
+  for (const int64_t size : sizes) addressable = addressable && !__builtin_mul_overflow(bytes, size, &bytes);
   AtenTensorHandle handle = nullptr;
-  TORCH_ERROR_CODE_CHECK(
-      aoti_torch_empty_strided(static_cast<int64_t>(sizes.size()), sizes.data(), strides.data(),
-                               torch::stable::detail::to<int32_t>(torch::stable::detail::from(dtype)), device_type,
-                               like.get_device_index(), &handle));
+  const bool there =
+      addressable && aoti_torch_empty_strided(static_cast<int64_t>(sizes.size()), sizes.data(), strides.data(),
+                                              torch::stable::detail::to<int32_t>(torch::stable::detail::from(dtype)),
+                                              device_type, like.get_device_index(), &handle) == AOTI_TORCH_SUCCESS;
+  STD_TORCH_CHECK(there, "bayesops: a tensor of shape ", describe(sizes), ", ", storage.name, ", ",
+                  addressable ? std::to_string(bytes) : "more than 2^63", " bytes, could not be allocated on the ",
+                  like.is_cpu() ? "CPU" : "GPU");
   return Tensor(handle);
 }
 
@@ -53,12 +86,14 @@ Tensor empty(const Sizes& sizes, ScalarType dtype, const Tensor& like) {
   return empty_strided(sizes, dense_strides(sizes, 0, false), dtype, like);
 }
 
+Tensor empty_as(const Tensor& like) { return empty(sizes_of(like), like.scalar_type(), like); }
+
 Sizes dense_strides(const Sizes& sizes, int64_t channel, bool channels_last) {
   Sizes strides(sizes.size());
-  int64_t step = 1;
+  uint64_t step = 1;  // may overflow; empty_strided refuses such sizes
   const auto place = [&](int64_t i) {
-    strides[i] = step;
-    step *= sizes[i] > 1 ? sizes[i] : 1;
+    strides[i] = static_cast<int64_t>(step);
+    step *= sizes[i] > 1 ? static_cast<uint64_t>(sizes[i]) : 1;
   };
   if (channels_last) place(channel);
   for (int64_t i = static_cast<int64_t>(sizes.size()) - 1; i >= 0; --i)

@@ -27,6 +27,7 @@ void check_same_device(const char* op, const Tensor& expected, const char* name,
 
 Tensor empty_strided(const Sizes& sizes, const Sizes& strides, ScalarType dtype, const Tensor& like);
 Tensor empty(const Sizes& sizes, ScalarType dtype, const Tensor& like);
+Tensor empty_as(const Tensor& like);  // contiguous
 // Strides of a contiguous tensor; with `channels_last`, dimension `channel` moves to the end of memory.
 Sizes dense_strides(const Sizes& sizes, int64_t channel, bool channels_last);
 // A tensor of `like`'s dtype with these strides.

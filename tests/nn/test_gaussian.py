@@ -312,6 +312,9 @@ def test_local_reparameterisation_of_float16(options):
     torch.testing.assert_close(noisy, expected.half())
     noisy.sum().backward()
     assert all(parameter.grad.isfinite().all() for parameter in half.parameters())
+    for ours, exact in zip(half.output_moments(x), wide.output_moments(x.float()), strict=True):
+        assert ours.dtype == torch.float16
+        torch.testing.assert_close(ours, exact.half())
 
 
 @pytest.mark.cpu_only

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch.autograd import forward_ad
 
 from bayesops import ops
 
@@ -28,6 +29,17 @@ OPERATORS = {
 def test_is_refused(name, transform):
     with pytest.raises(NotImplementedError, match="forward-mode derivatives"):
         transform(lambda x: OPERATORS[name](x).square().sum())(torch.randn(2, 3).double())
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+@pytest.mark.parametrize("mode", [torch.enable_grad, torch.no_grad], ids=lambda mode: mode.__name__)
+def test_is_refused_for_dual_numbers(name, mode):
+    """Also where no gradient is recorded, and operators are called past their autograd kernel."""
+    x, tangent = torch.randn(2, 3).double(), torch.randn(2, 3).double()
+    with mode(), forward_ad.dual_level():
+        assert OPERATORS[name](x).isfinite().all()
+        with pytest.raises(NotImplementedError, match="forward-mode derivatives"):
+            OPERATORS[name](forward_ad.make_dual(x, tangent))
 
 
 @pytest.mark.parametrize("name", OPERATORS)

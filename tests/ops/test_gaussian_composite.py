@@ -115,6 +115,33 @@ def test_bias_for_each_sample(problem, name, seed, lead):
     torch.testing.assert_close(ours, plain)
 
 
+def test_local_reparameterisation_of_float16(problem, layout, seed, lead):
+    """Squares that overflow there, variances of weights that are subnormal; all that follows is float16 again."""
+    input, mu, bias = problem.tensors(torch.float64, lead)
+    tensors = 300 * input, mu, torch.rand_like(mu) * 1e-6, bias, torch.rand_like(bias)
+    half = [tensor.half() for tensor in tensors]
+    half[0] = layout(half[0], problem.spatial)
+    wide = [tensor.float() for tensor in half]
+    geometry = native_options(problem)
+
+    def run(input, mu, var, *biases):
+        output, std = composite.lrt_conv_std(input, mu, var, *biases, seed, STREAM, *geometry)
+        grad = torch.linspace(-1e-3, 1e-3, std.numel()).to(std.dtype).view(std.shape)
+        return (
+            output,
+            composite.lrt_conv(input, mu, var, *biases, seed, STREAM, *geometry),
+            std,
+            composite.lrt_conv_input_grad(grad, grad, input, mu, var, *geometry),
+            *composite.lrt_conv_weight_grad(grad, grad, input, mu.shape, *geometry),
+        )
+
+    ours, expected = run(*half), run(*wide)
+    for values, exact in zip(ours, expected, strict=True):
+        assert values.dtype == torch.float16
+        torch.testing.assert_close(values.float(), exact, rtol=0, atol=4e-3 * exact.abs().max().item())
+    assert_laid_out_as(ours[0], half[0], problem.spatial)
+
+
 def test_local_reparameterisation(problem, layout, seed, lead):
     """Forward, standard deviation and gradients in float64."""
     input, mu, bias = problem.tensors(torch.float64, lead)

@@ -1,5 +1,6 @@
 """Every bad argument is refused with a message that names the operator, the argument, what came and what was wanted."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -47,7 +48,12 @@ BAD = {
         {"bias_mu": None}, TypeError, r"'bias_mu' must be a tensor where 'bias_(rho|var)' is given, got None"
     ),
     "groups": ({"groups": 4}, ValueError, r"'groups' must be a positive divisor of the 6 output channels, got 4"),
+    "groups type": ({"groups": 2.0}, TypeError, r"'groups' must be an int, got float"),
     "stride": ({"stride": 0}, ValueError, r"'stride' must be at least 1, got 0"),
+    "stride large": ({"stride": 2**31}, ValueError, r"'stride' must be less than 2\*\*31, got 2147483648"),
+    "dilation large": ({"dilation": 2**60}, ValueError, r"'dilation' must be less than 2\*\*31, got"),
+    "padding large": ({"padding": (1, 2**61)}, ValueError, r"'padding' must be less than 2\*\*31, got \(1, "),
+    "window large": ({"dilation": 2**30}, ValueError, r"'dilation' must be such that the window reaches over less"),
     "stride length": ({"stride": (1, 1, 1)}, ValueError, r"'stride' must be an int or a tuple of 2 ints"),
     "dilation": ({"dilation": (1, 0)}, ValueError, r"'dilation' must be at least 1"),
     "padding": ({"padding": -1}, ValueError, r"'padding' must be at least 0, got -1"),
@@ -72,8 +78,9 @@ def test_conv2d(estimator, case):
         getattr(ops, f"{estimator.name}_conv2d")(**arguments(estimator, **bad))
 
 
-def test_good_arguments_are_taken(estimator):
-    assert getattr(ops, f"{estimator.name}_conv2d")(**arguments(estimator)).shape == (2, 6, 4, 4)
+@pytest.mark.parametrize("groups", [2, np.int64(2)], ids=["int", "NumPy's"])
+def test_good_arguments_are_taken(estimator, groups):
+    assert getattr(ops, f"{estimator.name}_conv2d")(**arguments(estimator, groups=groups)).shape == (2, 6, 4, 4)
 
 
 @pytest.mark.parametrize("estimator", ["sampled", "flipout"], indirect=True)
@@ -124,7 +131,8 @@ def test_native_operators_check_for_themselves(estimator):
         (2, SPREAD.double()), (2, SPREAD[:1]), (3, BIAS[:1]), (3, BIAS.double()), (seed - 1, BIAS[:1]),
         (seed, torch.tensor(1.0)), (seed, torch.zeros(1, 2, dtype=torch.int64)), (seed + 1, -1), (seed + 1, 2**32),
         (seed + 2, [1]), (seed + 2, [0, 1]), (seed + 3, [0, 0]), (seed + 3, [-1, 0, 0, 0]), (seed + 4, [0, 1]),
-        (seed + 5, 0), (seed + 5, 4),
+        (seed + 5, 0), (seed + 5, 4), (seed + 2, [1, 2**31]), (seed + 3, [0, 0, 2**61, 0]),
+        (seed + 3, [2**31 - 1] * 4), (seed + 4, [2**30, 1]), (seed + 4, [2**62, 1]),
     ]:  # fmt: skip
         changed = list(good)
         changed[at] = value

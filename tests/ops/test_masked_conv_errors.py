@@ -1,5 +1,11 @@
 """Every bad argument is refused with a message that names the operator, the argument, what came and what was wanted."""
 
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
 import pytest
 import torch
 
@@ -41,8 +47,13 @@ BAD = {
     "bias shape": ({"bias": B[:5]}, ValueError, r"'bias' must be of shape \(6,\), got shape \(5,\)"),
     "bias dtype": ({"bias": B.double()}, TypeError, r"'bias' must be of the input's dtype"),
     "groups": ({"groups": 4}, ValueError, r"'groups' must be a positive divisor of the 6 output channels, got 4"),
+    "groups type": ({"groups": 2.0}, TypeError, r"'groups' must be an int, got float"),
     "groups zero": ({"groups": 0}, ValueError, r"'groups' must be a positive divisor"),
     "stride": ({"stride": 0}, ValueError, r"'stride' must be at least 1, got 0"),
+    "stride large": ({"stride": 2**31}, ValueError, r"'stride' must be less than 2\*\*31, got 2147483648"),
+    "dilation large": ({"dilation": 2**60}, ValueError, r"'dilation' must be less than 2\*\*31, got"),
+    "padding large": ({"padding": (1, 2**61)}, ValueError, r"'padding' must be less than 2\*\*31, got \(1, "),
+    "window large": ({"dilation": 2**30}, ValueError, r"'dilation' must be such that the window reaches over less"),
     "stride length": ({"stride": (1, 1, 1)}, ValueError, r"'stride' must be an int or a tuple of 2 ints"),
     "stride type": ({"stride": 1.5}, TypeError, r"'stride' must be an int or a tuple"),
     "dilation": ({"dilation": (1, 0)}, ValueError, r"'dilation' must be at least 1"),
@@ -75,8 +86,9 @@ def test_conv2d(case):
         masked_conv2d(**{**GOOD, **bad})
 
 
-def test_good_arguments_are_taken():
-    assert masked_conv2d(**GOOD).shape == (2, 6, 4, 4)
+@pytest.mark.parametrize("groups", [2, np.int64(2)], ids=["int", "NumPy's"])
+def test_good_arguments_are_taken(groups):
+    assert masked_conv2d(**{**GOOD, "groups": groups}).shape == (2, 6, 4, 4)
 
 
 def test_each_operator_names_itself():
@@ -101,9 +113,45 @@ def test_native_operator_checks_for_itself():
         (0, X[0]), (0, X.long()), (0, X[:, :3]), (0, X[None]), (0, X[..., :1]), (1, W.double()), (1, W[0]), (2, B[:1]),
         (3, torch.tensor(1.0)), (3, torch.zeros(1, 2, dtype=torch.int64)), (4, W), (4, W[0] > 0), (5, 1.0), (5, -0.1),
         (5, float("nan")), (6, 5), (6, -1), (9, -1), (9, 2**32), (10, [1]), (10, [0, 1]), (11, [0, 0]),
-        (11, [-1, 0, 0, 0]), (12, [0, 1]), (13, 0), (13, 4),
+        (11, [-1, 0, 0, 0]), (12, [0, 1]), (13, 0), (13, 4), (10, [1, 2**31]), (11, [0, 0, 2**61, 0]),
+        (11, [2**31 - 1] * 4), (12, [2**30, 1]), (12, [2**62, 1]),
     ]:  # fmt: skip
         arguments = list(good)
         arguments[at] = value
         with pytest.raises(RuntimeError, match="masked_conv"):
             operator(*arguments)
+
+
+@pytest.mark.parametrize("shape", [(2**45, 1), (2**61, 1)], ids=["more than there is", "more than there are addresses"])
+def test_says_what_could_not_be_allocated(shape):
+    """`bayesops.predict` looks for these words."""
+    input = torch.zeros(1, 1).expand(shape)
+    size = str(2**45 * 16) if shape[0] == 2**45 else r"more than 2\^63"
+    message = rf"a tensor of shape \[{shape[0]}, 4\], float32, {size} bytes, could not be allocated on the CPU"
+    with pytest.raises(RuntimeError, match=message):
+        masked_linear(input, torch.zeros(4, 1), p=0.3, seed=1)
+
+
+LITTLE_MEMORY = """
+import resource, sys, torch
+from bayesops import ops
+
+torch.set_num_threads(int(sys.argv[1]))
+images, weight = torch.zeros(1, 64, 400, 400), torch.zeros(64, 64, 3, 3)
+ops.masked_conv2d(images[..., :9, :9], weight, p=0.3, seed=1)  # threads and small buffers are there
+with open("/proc/self/statm") as sizes:
+    used = int(sizes.read().split()[0]) * resource.getpagesize()
+output = 64 * 400 * 400 * 4
+resource.setrlimit(resource.RLIMIT_AS, (used + output + 2**22,) * 2)
+ops.masked_conv2d(images, weight, p=0.3, seed=1, dilation=80, padding=80)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="address space is counted on Linux only")
+@pytest.mark.parametrize("threads", [1, 2])
+def test_says_that_work_space_could_not_be_allocated(threads):
+    """Also where another thread than the caller's asks for it."""
+    command = [sys.executable, "-c", LITTLE_MEMORY, str(threads)]
+    result = subprocess.run(command, check=False, capture_output=True, text=True, timeout=300)
+    assert result.returncode == 1, result.stderr
+    assert re.search(r"RuntimeError: .*work space .*could not be allocated", result.stderr), result.stderr

@@ -262,6 +262,7 @@ BAD = {
     "three sizes": ({"kernel_size": (2, 2, 2)}, ValueError, "'kernel_size' must be an int or a tuple of 2 ints"),
     "float size": ({"kernel_size": 2.0}, TypeError, "'kernel_size' must be an int or a tuple of 2 ints, got 2.0"),
     "stride": ({"stride": (1, 0)}, ValueError, r"'stride' must be at least 1, got \(1, 0\)"),
+    "large stride": ({"stride": 2**31}, ValueError, r"'stride' must be less than 2\*\*31, got 2147483648"),
     "large": ({"kernel_size": (9, 1)}, ValueError, r"'input' must be large enough for a window of \(9, 1\)"),
     "activation": ({"activation": "gelu"}, ValueError, "'activation' must be one of 'none', 'relu', 'softplus', got"),
     "ceil mode": ({"ceil_mode": 1}, TypeError, "'ceil_mode' must be a bool, got int"),
@@ -286,9 +287,19 @@ def test_errors(case):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((X, [2], [2, 2], [0, 0], False, 0), r"kernel_size must be two numbers of at least 1, not \[2\]"),
-        ((X, [2, 2], [2, 0], [0, 0], False, 0), r"stride must be two numbers of at least 1, not \[2, 0\]"),
-        ((X, [2, 2], [2, 2], [0, -1], False, 0), r"padding must be two numbers of at least 0, not \[0, -1\]"),
+        (
+            (X, [2], [2, 2], [0, 0], False, 0),
+            r"kernel_size must be two numbers of at least 1 and less.*not \[2\]",
+        ),
+        (
+            (X, [2, 2], [2, 0], [0, 0], False, 0),
+            r"stride must be two numbers of at least 1 and less.*not \[2, 0\]",
+        ),
+        (
+            (X, [2, 2], [2, 2], [0, -1], False, 0),
+            r"padding must be two numbers of at least 0 and less.*not \[0, -1\]",
+        ),
+        ((X, [2**62, 2], [2, 2], [2**61, 0], False, 0), r"kernel_size must be two numbers .* less than 2\^31, not"),
         ((X, [3, 3], [2, 2], [2, 0], False, 0), r"padding must be at most half of kernel_size \[3, 3\], not \[2, 0\]"),
         ((X, [2, 2], [2, 2], [0, 0], False, 3), "activation must be 0"),
         ((X, [9, 9], [2, 2], [0, 0], False, 0), r"input of shape \[2, 3, 8, 9\] is too small for kernel_size \[9, 9\]"),

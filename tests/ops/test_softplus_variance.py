@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch.nn import functional
 
+from bayesops.ops import _softplus_rules
 from bayesops.ops import _softplus_variance_rules as rules
 
 OPERATOR = torch.ops.bayesops.softplus_variance.default
@@ -90,9 +91,17 @@ def test_both_ways_agree(shape, dtype):
 
 @pytest.mark.cpu_only
 def test_many_elements_take_the_kernel():
-    rho = torch.zeros(rules._MANY, requires_grad=True)
+    rho = torch.zeros(_softplus_rules._MANY, requires_grad=True)
     assert "Derivative" in rules.variance_of(rho).grad_fn.name()
+    assert "Derivative" in rules.variance_of(rho.view(2, -1).mT).grad_fn.name()
     assert "Pow" in rules.variance_of(rho[1:]).grad_fn.name()
+
+
+@pytest.mark.parametrize("shape", [(31, 33), (100, 333)], ids=str)
+def test_how_rho_lies_in_memory_does_not_show(shape):
+    rho = torch.randn(shape) * 3
+    turned = rho.mT.contiguous().mT
+    assert torch.equal(rules.variance_of(turned), rules.variance_of(rho))
 
 
 # --- derivatives and transforms ---------------------------------------------------------------------------------------

@@ -100,7 +100,7 @@ void stage_image(const S* from, const Images& images, const ChannelList& channel
     empty = empty || first[a] >= last[a];
   }
   if (halo) memset(to, 0, (size_t)(window.pixels() * count) * sizeof(T));
-  if (empty) return;
+  if (empty || count == 0) return;
   Inside part;
   part.planes = last[0] - first[0];
   part.lines = last[1] - first[1];

@@ -16,8 +16,10 @@ void sample_gaussian(const SampleGaussianProblem&, void* weights, double* log_q,
                      const Parallel&);
 void sample_gaussian_gradient(const SampleGaussianProblem&, const void* grad_weights, const double* grad_log_q,
                               const double* grad_log_prior, void* grad_mu, void* grad_spread, const Parallel&);
-void softplus_variance(const SoftplusVarianceProblem&, void* out, const Parallel&);
-void softplus_variance_gradient(const SoftplusVarianceProblem&, const void* grad, void* grad_rho, const Parallel&);
+void softplus(const SoftplusProblem&, void* out, const Parallel&);
+void softplus_gradient(const SoftplusProblem&, const void* grad, void* grad_rho, const Parallel&);
+void softplus_variance(const SoftplusProblem&, void* out, const Parallel&);
+void softplus_variance_gradient(const SoftplusProblem&, const void* grad, void* grad_rho, const Parallel&);
 void variance_grad(const VarianceGradProblem&, const void* grad, const void* std, void* out, const Parallel&);
 
 BAYESOPS_ISA_END

@@ -45,6 +45,11 @@ struct SoftplusSpread {
     s.base = Math::select(s.negative, ratio, s.sigma);
     return s;
   }
+  // d sigma / d rho = sigmoid(rho).
+  BAYESOPS_HD_MEMBER F slope(const SoftplusSpread& s) {
+    const F one = Math::constant(1);
+    return Math::select(s.negative, s.t, one) / (s.t + one);
+  }
   BAYESOPS_HD_MEMBER F log_sigma(const SoftplusSpread& s, F rho) { return Math::at_most(rho, F{}) + Math::log(s.base); }
   // What is kept of a weight beside sigma, for its gradient: d log sigma / d rho = sigmoid(rho) / sigma, without a
   // quotient of vanishing numbers.

@@ -7,7 +7,7 @@
 #include "kernels/pointwise/max_pool.h"
 #include "kernels/pointwise/predictive_moments.h"
 #include "kernels/pointwise/sample_gaussian.h"
-#include "kernels/pointwise/softplus_variance.h"
+#include "kernels/pointwise/softplus.h"
 #include "kernels/pointwise/variance_grad.h"
 
 namespace bayesops {
@@ -24,8 +24,10 @@ struct PointwiseKernels {
   // `partial` has room for a number a piece.
   double (*gaussian_kl)(const GaussianKlProblem&, double* partial, const Parallel&);
   void (*gaussian_kl_gradient)(const GaussianKlProblem&, double grad, void* grad_mu, void* grad_rho, const Parallel&);
-  void (*softplus_variance)(const SoftplusVarianceProblem&, void* out, const Parallel&);
-  void (*softplus_variance_gradient)(const SoftplusVarianceProblem&, const void* grad, void* grad_rho, const Parallel&);
+  void (*softplus)(const SoftplusProblem&, void* out, const Parallel&);
+  void (*softplus_gradient)(const SoftplusProblem&, const void* grad, void* grad_rho, const Parallel&);
+  void (*softplus_variance)(const SoftplusProblem&, void* out, const Parallel&);
+  void (*softplus_variance_gradient)(const SoftplusProblem&, const void* grad, void* grad_rho, const Parallel&);
   void (*max_pool)(const MaxPoolProblem&, const void* input, void* output, const Parallel&);
   void (*lrt_draw)(const LrtDrawProblem&, const void* mean, const void* std, void* out, const Parallel&);
   void (*add_predictive_moments)(const PredictiveMomentsProblem&, const Parallel&);

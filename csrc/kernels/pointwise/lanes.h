@@ -1,5 +1,5 @@
-// What sample_gaussian, gaussian_kl and softplus_variance share: numbers several at a time, sums whose order no thread
-// and no instruction set changes, and the pieces that a tensor is worked on in.
+// What sample_gaussian, gaussian_kl and the functions of map.h share: numbers several at a time, sums whose order no
+// thread and no instruction set changes, and the pieces that a tensor is worked on in.
 #pragma once
 #include "kernels/pointwise/sample_gaussian.h"
 #include "kernels/simd/elementary.h"

@@ -1,10 +1,10 @@
-// The variance softplus(rho)² of normally distributed weights, and its gradient.
+// The standard deviation softplus(rho) of normally distributed weights, and its gradient.
 #pragma once
 #include "kernels/conv/problem.h"
 
 namespace bayesops {
 
-struct SoftplusVarianceProblem {
+struct SoftplusProblem {
   DType dtype;
   int64_t elements;
   const void* rho;  // contiguous
