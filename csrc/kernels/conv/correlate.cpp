@@ -249,26 +249,12 @@ class Correlation {
   }
 
   WeightSet draw_together(int64_t set, const SetRoom& room) const {
+    if (!p_.mask.masked) return WeightSet{};
     PhaseClock clock;
-    const WeightSet weights = prepare_together(set, room);
+    const BitRange bits = mask_bits_together(p_.mask, sample_of(set), example_of(set), room.bits, pool_);
+    const WeightSet weights = weight_set(p_, r_, bits, room);
     clock.mark(kPhaseDraw);
     return weights;
-  }
-
-  // Draws the bits of one mask on all threads: pieces that start on a multiple of 64 elements of the stream.
-  WeightSet prepare_together(int64_t set, const SetRoom& room) const {
-    if (!p_.mask.masked) return WeightSet{};
-    constexpr int64_t kPiece = 1 << 16;
-    if (p_.mask.given != nullptr || p_.mask.elements < 2 * kPiece)
-      return prepare(sample_of(set), example_of(set), room);
-    const int64_t index = example_of(set) * p_.mask.elements, start = fill_start(index);
-    const int64_t total = index - start + p_.mask.elements;
-    const Stream stream{(uint64_t)p_.mask.seeds[sample_of(set)], p_.mask.stream};
-    parallel_for(pool_, (total + kPiece - 1) / kPiece, 1, [&](int64_t begin, int64_t end) {
-      const int64_t first = begin * kPiece, last = end * kPiece < total ? end * kPiece : total;
-      kFillKernels.bernoulli_bits(room.bits + first / 64, start + first, last - first, stream, p_.mask.law);
-    });
-    return weight_set(p_, r_, BitRange{room.bits, index - start}, room);
   }
 
   // Work space of a thread: the list of tiles, one row of panel positions, the run offsets.
