@@ -74,18 +74,22 @@ class Correlation {
   // sets share panels or need none.
   struct Panels {
     T* data;
-    int64_t step;     // between panels; 0: one panel, formed when it is needed
-    uint16_t* words;  // `words_step` a tile
-    int64_t first;    // number of the first tile among those of the set
+    int64_t step;         // between panels
+    uint16_t* words;      // `words_step` a tile
+    int64_t first;        // number of the first tile among those of the set
+    int64_t present = 1;  // at a time: all of them, or so many that are formed together when the first is needed
+
+    T* operator[](int64_t tile) const { return data + tile % present * step; }
   };
 
-  // Room for them: one panel if they are used once, all of them if they serve several slabs.
+  // Room for them: a few panels if they are used once, all of them if they serve several slabs.
   Panels own_panels(const WeightSet& weights, int64_t tile_count, int64_t uses, ScratchSlot slot) const {
     if (panels_.masks_in_tiles(weights))
       return Panels{nullptr, 0, scratch<uint16_t>(slot, tile_count * panels_.words_step()), 0};
     if (single_row_ || panels_.shared(weights, 0) != nullptr) return Panels{nullptr, 0, nullptr, 0};
-    const int64_t size = panels_.elements(weights);
-    return Panels{scratch<T>(slot, uses > 1 ? tile_count * size : size), uses > 1 ? size : 0, nullptr, 0};
+    const int64_t size = panels_.elements(weights), together = panels_.together(weights);
+    const int64_t present = uses > 1 || tile_count < together ? tile_count : together;
+    return Panels{scratch<T>(slot, present * size), size, nullptr, 0, present};
   }
 
   const T* shared_panel(const WeightSet& weights, const Panels& own, int64_t tile) const {
@@ -215,12 +219,11 @@ class Correlation {
     parallel_for(pool_, tile_count, 1, [&](int64_t begin, int64_t end) {
       PhaseClock clock;
       char* work = scratch<char>(kScratchColumns, work_bytes());
-      for (int64_t t = begin; t < end; ++t) {
-        if (panels.words != nullptr) {
-          panels_.form_words(weights, tiles + t, 1, panels.words + t * panels_.words_step());
-        } else if (panels.data != nullptr) {
-          panels_.form(weights, sample_of(set), tiles[t], t, panels.data + t * panels.step, rows(work));
-        }
+      if (panels.words != nullptr) {
+        panels_.form_words(weights, tiles + begin, end - begin, panels.words + begin * panels_.words_step());
+      } else if (panels.data != nullptr) {
+        panels_.form_tiles(weights, sample_of(set), tiles + begin, end - begin, begin, panels[begin], panels.step,
+                           rows(work));
       }
       clock.mark(kPhasePack);
     });
@@ -323,15 +326,17 @@ class Correlation {
       const ColumnTile& tile = tiles[t];
       const int64_t index = panels.first + t;
       const T* shared = shared_panel(weights, panels, t);
-      if (panels.data != nullptr && pack) {
+      const int64_t together = pack ? panels_.together(weights) : 1;
+      if (panels.data != nullptr && pack && t % together == 0) {
         clock.start();
-        panels_.form(weights, sample, tile, index, panels.data + t * panels.step, rows(work));
+        const int64_t here = tile_count - t < together ? tile_count - t : together;
+        panels_.form_tiles(weights, sample, tiles + t, here, index, panels[t], panels.step, rows(work));
         clock.mark(kPhasePack);
       }
       const int64_t reduced = r_.depthwise ? 1 : WeightSet::count(weights.reduced, tile.group, r_.reduced);
       a.x = view.x + (r_.depthwise ? tile.first : WeightSet::first(weights.reduced, tile.group, r_.reduced));
       a.run_length = merged ? axis[2].taps * reduced : reduced;
-      a.panel = shared != nullptr ? shared : panels.data + t * panels.step;
+      a.panel = shared != nullptr ? shared : panels[t];
       a.mask = panels.words != nullptr ? panels.words + t * panels_.words_step() : nullptr;
       expect(weights, panels, t + 1 < tile_count ? t + 1 : 0, pack, upcoming);
       const int64_t first = WeightSet::first(weights.columns, tile.group, r_.columns) + tile.first;
@@ -383,8 +388,8 @@ class Correlation {
   // Names the panel of tile t as the next one to come, unless it is yet to be formed.
   void expect(const WeightSet& weights, const Panels& panels, int64_t t, bool packs, Upcoming& upcoming) const {
     const T* shared = shared_panel(weights, panels, t);
-    const bool there = shared != nullptr || (!packs && panels.step != 0);
-    upcoming.data = reinterpret_cast<const char*>(shared != nullptr ? shared : panels.data + t * panels.step);
+    const bool there = shared != nullptr || (!packs && panels.present > 1);
+    upcoming.data = reinterpret_cast<const char*>(shared != nullptr ? shared : panels[t]);
     upcoming.bytes = there ? panels_.elements(weights) * (int64_t)sizeof(T) : 0;
   }
 
