@@ -41,6 +41,7 @@ enum ScratchSlot : int {
   kScratchSharedPanel,
   kScratchSharedTables,
   kScratchSourcePanel,
+  kScratchSharedOffsets,
   kScratchSlots,
 };
 void* scratch_bytes(ScratchSlot slot, size_t bytes);

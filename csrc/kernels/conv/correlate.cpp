@@ -11,6 +11,7 @@
 #include "kernels/conv/finish.h"
 #include "kernels/conv/joint_sets.h"
 #include "kernels/conv/panel_source.h"
+#include "kernels/conv/patches.h"
 #include "kernels/conv/single_row.h"
 #include "kernels/conv/source.h"
 #include "kernels/conv/tile_loop.h"
@@ -341,7 +342,7 @@ class Correlation {
       expect(weights, panels, t + 1 < tile_count ? t + 1 : 0, pack, upcoming);
       const int64_t first = WeightSet::first(weights.columns, tile.group, r_.columns) + tile.first;
       const int32_t* listed = weights.columns.list != nullptr ? weights.columns.list + first : nullptr;
-      const ChannelOffsets channel{listed, first, result_.channel_stride};
+      const ChannelOffsets channel = channel_offsets(result_, listed, first);
       const int64_t pixel_step = nest.loop[3].out_step;
       const int columns = (int)(joint_ > 1 ? r_.columns_total : tile.count);  // of one sample
       const TileEpilogue<S, T> epilogue(p_.epilogue, columns, pixel_step, channel, out, residual);
@@ -420,8 +421,13 @@ void forward_as(const ConvProblem& p, const Images& input, const Images& output,
 
 template <class S, class T>
 void input_grad_as(const ConvProblem& p, const Images& grad_output, const Images& grad_input, const Parallel& pool) {
+  int64_t phase[3] = {0, 0, 0};
+  if (is_of_patches<T>(p, grad_output, grad_input)) {
+    const ConvProblem one = problem_of_patches(p);
+    const Images patches = images_of_patches(p, grad_input);
+    return Correlation<S, T>(one, true, grad_output, patches, pool).run(phase);
+  }
   Correlation<S, T> correlation(p, true, grad_output, grad_input, pool);
-  int64_t phase[3];
   for (phase[0] = 0; phase[0] < p.stride[0]; ++phase[0])
     for (phase[1] = 0; phase[1] < p.stride[1]; ++phase[1])
       for (phase[2] = 0; phase[2] < p.stride[2]; ++phase[2]) correlation.run(phase);

@@ -230,7 +230,7 @@ class PairedCorrelation {
       const int64_t first = tile.group * r_.columns + tile.first;
       all.x = view.x + (r_.depthwise ? tile.first : tile.group * r_.reduced);
       auto finish = make_finish(SlabResult<S>{first_pixel, nest.loop[3].out_step, first, tile.count,
-                                              ChannelOffsets{nullptr, first, result_.channel_stride}, out});
+                                              channel_offsets(result_, nullptr, first), out});
       run_tiles(all, panel, size, tile, first, nest, row_taps, out, finish, upcoming, clock);
     }
   }

@@ -84,12 +84,14 @@ BAYESOPS_INLINE int64_t flip_step(const ConvProblem& p) {
 // `room` for range.step() numbers an image.
 static inline FlipSigns draw_signs(const ConvProblem& p, int64_t sample, int64_t first_image, int64_t images,
                                    const SignRange& range, float* room) {
-  const int64_t step = range.step(), total = p.in_channels + p.out_channels;
+  const int64_t step = range.step(), repeat = p.noise.sign_repeat, total = p.in_channels / repeat + p.out_channels;
   const Stream stream{(uint64_t)p.noise.seeds[sample], p.noise.stream};
   for (int64_t n = 0; n < images; ++n) {
     const int64_t first = (first_image + n) * total;
     if (range.ins == p.in_channels && range.outs == p.out_channels) {
-      kFillKernels.signs(room + n * step, first, total, stream);
+      float *signs = room + n * step, *drawn = signs + range.ins - range.ins / repeat;
+      kFillKernels.signs(drawn, first, total, stream);
+      for (int64_t i = 0; repeat > 1 && i < range.ins; ++i) signs[i] = drawn[i / repeat];  // never written unread
     } else {
       kFillKernels.signs(room + n * step, first + range.first_in, range.ins, stream);
       kFillKernels.signs(room + n * step + range.ins, first + p.in_channels + range.first_out, range.outs, stream);
