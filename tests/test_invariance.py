@@ -78,6 +78,26 @@ def results():
                 exact[f"pooled {last} {len(images[0])} {dtype}"] = pooled
         linear = bo.ops.masked_linear(x.flatten(1)[:, :162], w.flatten(1), p=0.3, seed=seeds)
         rounded[f"linear {dtype}"] = linear
+        # Weights of several blocks, and of patches; below 2**15 elements: beyond, torch's softplus differs by threads.
+        wide = torch.randn(25, 1300, generator=generator).div(36).to(dtype)
+        patches = torch.randn(20, 36, 4, 4, generator=generator).div(24).to(dtype)
+        cut = {
+            "wide": (x.flatten(1)[:, :1300], wide, {}),
+            "patches": (x[..., :12, :8], patches, {"stride": 4}),
+        }
+        for name, (input, weight, options) in cut.items():
+            kind = "linear" if weight.dim() == 2 else "conv2d"
+            for some in (seeds, seeds[0]):
+                for family in ("masked", "lrt", "sampled", "flipout"):
+                    leaves = [input.clone().requires_grad_(), weight.clone().requires_grad_()]
+                    if family == "masked":
+                        options["p"] = 0.3
+                    else:
+                        options.pop("p", None)
+                        leaves.append(torch.ones_like(weight).div(9).requires_grad_())
+                    getattr(bo.ops, f"{family}_{kind}")(*leaves, seed=some, **options).square().mean().backward()
+                    key = f"{name} {family} {some.dim()} {dtype}"
+                    rounded |= {f"{key} {i}": leaf.grad for i, leaf in enumerate(leaves)}
         for name, prior in priors.items():
             for spread in ("rho", "log_alpha"):
                 mu, by = (torch.randn(5003, generator=generator).to(dtype).requires_grad_() for _ in range(2))
@@ -140,9 +160,9 @@ def test_instruction_sets_agree(run, capability):
         assert torch.equal(value, expected_exact[key]), key
     for key, value in rounded.items():
         size = expected_rounded[key].double().square().mean().sqrt().item()
-        tolerance = 40 * torch.finfo(value.dtype).eps * size
-        torch.testing.assert_close(
-            value, expected_rounded[key], rtol=0, atol=tolerance, msg=lambda m, k=key: f"{k}: {m}"
+        eps = torch.finfo(value.dtype).eps
+        torch.testing.assert_close(  # of values far above the usual a few roundings of their own
+            value, expected_rounded[key], rtol=8 * eps, atol=40 * eps * size, msg=lambda m, k=key: f"{k}: {m}"
         )
 
 

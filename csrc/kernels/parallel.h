@@ -41,6 +41,7 @@ enum ScratchSlot : int {
   kScratchSharedPanel,
   kScratchSharedTables,
   kScratchSourcePanel,
+  kScratchSharedOffsets,
   kScratchSlots,
 };
 void* scratch_room(ScratchSlot slot, int64_t count, size_t size);

@@ -120,6 +120,26 @@ def problem(request):
     return PROBLEMS[request.param]
 
 
+# For gradients alone: weights that are cut into blocks of input channels, and windows that do not overlap.
+CUT_PROBLEMS = {
+    "wide-linear": Problem((1100,), (40, 1100)),
+    "wide-1d": Problem((300, 9), (20, 300, 2), {"stride": 2}),
+    "wide-2d": Problem((100, 5, 6), (36, 100, 3, 3), {"padding": 1}),
+    "patches-1d": Problem((3, 21), (40, 3, 7), {"stride": 7}),
+    "patches-2d": Problem((3, 8, 12), (20, 3, 4, 4), {"stride": 4}),
+    "patches-2d-groups": Problem((6, 9, 10), (8, 3, 3, 5), {"stride": (3, 5), "groups": 2}),
+    "patches-2d-narrow": Problem((5, 4, 6), (40, 5, 2, 2), {"stride": 2}),
+    "patches-2d-many-channels": Problem((40, 4, 4), (9, 40, 4, 4), {"stride": 4}),
+    "patches-2d-left-over": Problem((3, 9, 12), (8, 3, 4, 4), {"stride": 4}),
+    "patches-3d": Problem((2, 4, 6, 8), (12, 2, 2, 3, 4), {"stride": (2, 3, 4)}),
+}
+
+
+@pytest.fixture(params=CUT_PROBLEMS, ids=str)
+def cut_problem(request):
+    return CUT_PROBLEMS[request.param]
+
+
 def _channels_last(images, spatial):
     channel = images.dim() - spatial - 1
     return images.movedim(channel, -1).contiguous().movedim(-1, channel)

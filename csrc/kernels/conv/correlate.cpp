@@ -11,6 +11,7 @@
 #include "kernels/conv/finish.h"
 #include "kernels/conv/joint_sets.h"
 #include "kernels/conv/panel_source.h"
+#include "kernels/conv/patches.h"
 #include "kernels/conv/single_row.h"
 #include "kernels/conv/source.h"
 #include "kernels/conv/tile_loop.h"
@@ -74,18 +75,22 @@ class Correlation {
   // sets share panels or need none.
   struct Panels {
     T* data;
-    int64_t step;     // between panels; 0: one panel, formed when it is needed
-    uint16_t* words;  // `words_step` a tile
-    int64_t first;    // number of the first tile among those of the set
+    int64_t step;         // between panels
+    uint16_t* words;      // `words_step` a tile
+    int64_t first;        // number of the first tile among those of the set
+    int64_t present = 1;  // at a time: all of them, or so many that are formed together when the first is needed
+
+    T* operator[](int64_t tile) const { return data + tile % present * step; }
   };
 
-  // Room for them: one panel if they are used once, all of them if they serve several slabs.
+  // Room for them: a few panels if they are used once, all of them if they serve several slabs.
   Panels own_panels(const WeightSet& weights, int64_t tile_count, int64_t uses, ScratchSlot slot) const {
     if (panels_.masks_in_tiles(weights))
       return Panels{nullptr, 0, scratch<uint16_t>(slot, tile_count * panels_.words_step()), 0};
     if (single_row_ || panels_.shared(weights, 0) != nullptr) return Panels{nullptr, 0, nullptr, 0};
-    const int64_t size = panels_.elements(weights);
-    return Panels{scratch<T>(slot, uses > 1 ? tile_count * size : size), uses > 1 ? size : 0, nullptr, 0};
+    const int64_t size = panels_.elements(weights), together = panels_.together(weights);
+    const int64_t present = uses > 1 || tile_count < together ? tile_count : together;
+    return Panels{scratch<T>(slot, present * size), size, nullptr, 0, present};
   }
 
   const T* shared_panel(const WeightSet& weights, const Panels& own, int64_t tile) const {
@@ -215,12 +220,11 @@ class Correlation {
     parallel_for(pool_, tile_count, 1, [&](int64_t begin, int64_t end) {
       PhaseClock clock;
       char* work = scratch<char>(kScratchColumns, work_bytes());
-      for (int64_t t = begin; t < end; ++t) {
-        if (panels.words != nullptr) {
-          panels_.form_words(weights, tiles + t, 1, panels.words + t * panels_.words_step());
-        } else if (panels.data != nullptr) {
-          panels_.form(weights, sample_of(set), tiles[t], t, panels.data + t * panels.step, rows(work));
-        }
+      if (panels.words != nullptr) {
+        panels_.form_words(weights, tiles + begin, end - begin, panels.words + begin * panels_.words_step());
+      } else if (panels.data != nullptr) {
+        panels_.form_tiles(weights, sample_of(set), tiles + begin, end - begin, begin, panels[begin], panels.step,
+                           rows(work));
       }
       clock.mark(kPhasePack);
     });
@@ -249,26 +253,12 @@ class Correlation {
   }
 
   WeightSet draw_together(int64_t set, const SetRoom& room) const {
+    if (!p_.mask.masked) return WeightSet{};
     PhaseClock clock;
-    const WeightSet weights = prepare_together(set, room);
+    const BitRange bits = mask_bits_together(p_.mask, sample_of(set), example_of(set), room.bits, pool_);
+    const WeightSet weights = weight_set(p_, r_, bits, room);
     clock.mark(kPhaseDraw);
     return weights;
-  }
-
-  // Draws the bits of one mask on all threads: pieces that start on a multiple of 64 elements of the stream.
-  WeightSet prepare_together(int64_t set, const SetRoom& room) const {
-    if (!p_.mask.masked) return WeightSet{};
-    constexpr int64_t kPiece = 1 << 16;
-    if (p_.mask.given != nullptr || p_.mask.elements < 2 * kPiece)
-      return prepare(sample_of(set), example_of(set), room);
-    const int64_t index = example_of(set) * p_.mask.elements, start = fill_start(index);
-    const int64_t total = index - start + p_.mask.elements;
-    const Stream stream{(uint64_t)p_.mask.seeds[sample_of(set)], p_.mask.stream};
-    parallel_for(pool_, (total + kPiece - 1) / kPiece, 1, [&](int64_t begin, int64_t end) {
-      const int64_t first = begin * kPiece, last = end * kPiece < total ? end * kPiece : total;
-      kFillKernels.bernoulli_bits(room.bits + first / 64, start + first, last - first, stream, p_.mask.law);
-    });
-    return weight_set(p_, r_, BitRange{room.bits, index - start}, room);
   }
 
   // Work space of a thread: the list of tiles, one row of panel positions, the run offsets.
@@ -337,20 +327,22 @@ class Correlation {
       const ColumnTile& tile = tiles[t];
       const int64_t index = panels.first + t;
       const T* shared = shared_panel(weights, panels, t);
-      if (panels.data != nullptr && pack) {
+      const int64_t together = pack ? panels_.together(weights) : 1;
+      if (panels.data != nullptr && pack && t % together == 0) {
         clock.start();
-        panels_.form(weights, sample, tile, index, panels.data + t * panels.step, rows(work));
+        const int64_t here = tile_count - t < together ? tile_count - t : together;
+        panels_.form_tiles(weights, sample, tiles + t, here, index, panels[t], panels.step, rows(work));
         clock.mark(kPhasePack);
       }
       const int64_t reduced = r_.depthwise ? 1 : WeightSet::count(weights.reduced, tile.group, r_.reduced);
       a.x = view.x + (r_.depthwise ? tile.first : WeightSet::first(weights.reduced, tile.group, r_.reduced));
       a.run_length = merged ? axis[2].taps * reduced : reduced;
-      a.panel = shared != nullptr ? shared : panels.data + t * panels.step;
+      a.panel = shared != nullptr ? shared : panels[t];
       a.mask = panels.words != nullptr ? panels.words + t * panels_.words_step() : nullptr;
       expect(weights, panels, t + 1 < tile_count ? t + 1 : 0, pack, upcoming);
       const int64_t first = WeightSet::first(weights.columns, tile.group, r_.columns) + tile.first;
       const int32_t* listed = weights.columns.list != nullptr ? weights.columns.list + first : nullptr;
-      const ChannelOffsets channel{listed, first, result_.channel_stride};
+      const ChannelOffsets channel = channel_offsets(result_, listed, first);
       const int64_t pixel_step = nest.loop[3].out_step;
       const int columns = (int)(joint_ > 1 ? r_.columns_total : tile.count);  // of one sample
       const TileEpilogue<S, T> epilogue(p_.epilogue, columns, pixel_step, channel, out, residual);
@@ -397,8 +389,8 @@ class Correlation {
   // Names the panel of tile t as the next one to come, unless it is yet to be formed.
   void expect(const WeightSet& weights, const Panels& panels, int64_t t, bool packs, Upcoming& upcoming) const {
     const T* shared = shared_panel(weights, panels, t);
-    const bool there = shared != nullptr || (!packs && panels.step != 0);
-    upcoming.data = reinterpret_cast<const char*>(shared != nullptr ? shared : panels.data + t * panels.step);
+    const bool there = shared != nullptr || (!packs && panels.present > 1);
+    upcoming.data = reinterpret_cast<const char*>(shared != nullptr ? shared : panels[t]);
     upcoming.bytes = there ? panels_.elements(weights) * (int64_t)sizeof(T) : 0;
   }
 
@@ -429,8 +421,13 @@ void forward_as(const ConvProblem& p, const Images& input, const Images& output,
 
 template <class S, class T>
 void input_grad_as(const ConvProblem& p, const Images& grad_output, const Images& grad_input, const Parallel& pool) {
+  int64_t phase[3] = {0, 0, 0};
+  if (is_of_patches<T>(p, grad_output, grad_input)) {
+    const ConvProblem one = problem_of_patches(p);
+    const Images patches = images_of_patches(p, grad_input);
+    return Correlation<S, T>(one, true, grad_output, patches, pool).run(phase);
+  }
   Correlation<S, T> correlation(p, true, grad_output, grad_input, pool);
-  int64_t phase[3];
   for (phase[0] = 0; phase[0] < p.stride[0]; ++phase[0])
     for (phase[1] = 0; phase[1] < p.stride[1]; ++phase[1])
       for (phase[2] = 0; phase[2] < p.stride[2]; ++phase[2]) correlation.run(phase);

@@ -30,16 +30,28 @@ struct DrawnWeights {
   }
 };
 
-// The panel of a tile for one sample. The strips of neighbouring columns are neighbours in the weight, so the noise of
-// the tile, or of a vector of its columns, is one range of the stream; long strips take it piece by piece.
+// The longest range of the stream that is drawn at once.
+constexpr int64_t kDrawnTogether = 1 << 13;
+
+// Elements [first, first + count) of every strip.
+struct StripRange {
+  int64_t first, count;
+};
+
+// The panel of a tile for one sample, or a range of its strips' elements; `strip_row` names the rows of those. As in
+// pack_panel the tile may be several where columns adjoin, of up to kTileRange columns. The strips of neighbouring
+// columns are neighbours in the weight, so the noise of the tile, or of a vector of its columns, is one range of the
+// stream; long strips take it piece by piece.
 template <class S, class T>
 void draw_panel(const ConvProblem& p, const Roles& r, const DrawnWeights<S, T>& weights, int64_t sample,
-                const ColumnTile& tile, const int32_t* strip_row, T* panel, int64_t panel_step) {
+                const ColumnTile& tile, const int32_t* strip_row, T* panel, int64_t panel_step, const StripRange& range,
+                int64_t between = 0) {
   constexpr int n = kLanes<T>;
-  constexpr int64_t kTileRange = 1 << 13, kVectorRange = 1 << 15, kPiece = 1024;
+  constexpr int64_t kTileRange = kDrawnTogether, kVectorRange = 1 << 15, kPiece = 1024;
   const int columns = (int)tile.count;
   const int64_t length = strip_length(p, r);
-  const bool by_tile = columns * length <= kTileRange, by_vector = n * length <= kVectorRange;
+  const bool whole = range.count == length;
+  const bool by_tile = whole && columns * length <= kTileRange, by_vector = whole && n * length <= kVectorRange;
   const bool adjoin = columns_adjoin(p, r, WeightSet{});
   float* room = scratch<float>(kScratchNoise, by_tile     ? noise_room(columns * length)
                                               : by_vector ? noise_room(n * length)
@@ -48,18 +60,20 @@ void draw_panel(const ConvProblem& p, const Roles& r, const DrawnWeights<S, T>& 
     const StripRows rows{strip_row, offset};
     const float* of_tile = by_tile ? draw_noise(p.noise, sample, element(0), columns * length, room) : nullptr;
     if (adjoin && by_tile) {  // one tap: neighbouring columns are neighbouring weights
-      for (int c = 0; c < columns && strip_row[0] >= 0; c += n)
-        store(panel + (strip_row[0] + offset) * panel_step + c,
-              DrawnWeights<S, T>::load(weights, element(c), of_tile + c, low_bits(columns - c)));
+      if (strip_row[0] < 0) return;
+      T* row = panel + (strip_row[0] + offset) * panel_step;
+      for_vectors<T>(columns, panel_step, between, [&](int c, int64_t at) {
+        store(row + at, DrawnWeights<S, T>::load(weights, element(c), of_tile + c, low_bits(columns - c)));
+      });
       return;
     }
     for (int c = 0; c < columns; c += n) {
       const int here = columns - c < n ? columns - c : n;
-      const int64_t first = element(c);
+      const int64_t first = element(c) + range.first;
       const float* noise[n];
       const int64_t piece = by_tile || by_vector ? length : kPiece;
-      for (int64_t begin = 0; begin < length; begin += piece) {
-        const int64_t end = begin + piece < length ? begin + piece : length;
+      for (int64_t begin = 0; begin < range.count; begin += piece) {
+        const int64_t end = begin + piece < range.count ? begin + piece : range.count;
         const float* of_vector = by_tile ? of_tile + c * length : nullptr;
         if (!by_tile && by_vector) of_vector = draw_noise(p.noise, sample, first, here * length, room);
         for (int i = 0; i < here; ++i)
@@ -75,6 +89,13 @@ void draw_panel(const ConvProblem& p, const Roles& r, const DrawnWeights<S, T>& 
       }
     }
   });
+}
+
+template <class S, class T>
+void draw_panel(const ConvProblem& p, const Roles& r, const DrawnWeights<S, T>& weights, int64_t sample,
+                const ColumnTile& tile, const int32_t* strip_row, T* panel, int64_t panel_step, int64_t between) {
+  draw_panel<S, T>(p, r, weights, sample, tile, strip_row, panel, panel_step, StripRange{0, strip_length(p, r)},
+                   between);
 }
 
 BAYESOPS_ISA_END

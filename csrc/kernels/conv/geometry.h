@@ -92,8 +92,9 @@ struct SlabPlan {
   }
 };
 
-// Staged slabs share the second-level cache with one panel.
-constexpr int64_t kSlabBytes = 320 << 10;
+// Staged slabs share the second-level cache with one panel. Where an image has few results, several are worked on
+// together even so: every tile reads the whole panel, which is as large as an image's channels are many.
+constexpr int64_t kSlabBytes = 320 << 10, kFewestResults = 32;
 
 // `shares`: how many threads will divide the slabs; their number is then a multiple of that where rows allow it.
 static inline SlabPlan plan_slabs(const Axis* axes, int64_t images, int64_t bytes_per_pixel, int64_t shares) {
@@ -107,8 +108,10 @@ static inline SlabPlan plan_slabs(const Axis* axes, int64_t images, int64_t byte
   for (int a = 0; a < 3; ++a)
     if (a != plan.axis) line *= axes[a].extent(axes[a].count);
   const int64_t whole = line * axes[plan.axis].extent(plan.rows);
-  if (whole <= kSlabBytes) {
-    const int64_t together = whole > 0 ? kSlabBytes / whole : images;  // at least 1 unless there are no images
+  const int64_t results = axes[0].count * axes[1].count * axes[2].count;
+  if (whole <= kSlabBytes || results <= kFewestResults) {
+    int64_t together = whole > 0 ? kSlabBytes / whole : images;  // at least 1 unless there are no images
+    if (whole > 0 && together * results < kFewestResults) together = kFewestResults / results;
     if (together > 0) plan.image_blocks = (images + together - 1) / together;
     plan.image_blocks = (plan.image_blocks + shares - 1) / shares * shares;
     if (plan.image_blocks > images) plan.image_blocks = images;

@@ -3,6 +3,7 @@
 #include "kernels/conv/draw_finish.h"
 #include "kernels/conv/entry.h"
 #include "kernels/conv/paired.h"
+#include "kernels/conv/patches.h"
 
 BAYESOPS_ISA_BEGIN
 
@@ -108,12 +109,19 @@ struct InputGradFinish {
 template <class S, class T>
 void input_grad_as(const ConvProblem& mean, const ConvProblem& variance, const Images& grad_mean,
                    const Images& grad_variance, const Images& input, const Images& grad_input, const Parallel& pool) {
-  PairedCorrelation<S, T> correlation(mean, variance, true, grad_mean, &grad_variance, grad_input, 0, pool);
   const auto finish = [&](const SlabResult<S>& at) {
     const S* x = static_cast<const S*>(input.data) + (at.out - static_cast<const S*>(grad_input.data));
     return InputGradFinish<S, T>{at.pixel_step, at, x};
   };
-  int64_t phase[3];
+  int64_t phase[3] = {0, 0, 0};
+  if (is_of_patches<T>(mean, grad_mean, grad_input)) {
+    const ConvProblem one[2] = {problem_of_patches(mean), problem_of_patches(variance)};
+    const Images patches = images_of_patches(mean, grad_input);
+    PairedCorrelation<S, T>(one[0], one[1], true, grad_mean, &grad_variance, patches, 0, pool)
+        .run(phase, false, finish);
+    return;
+  }
+  PairedCorrelation<S, T> correlation(mean, variance, true, grad_mean, &grad_variance, grad_input, 0, pool);
   for (phase[0] = 0; phase[0] < mean.stride[0]; ++phase[0])
     for (phase[1] = 0; phase[1] < mean.stride[1]; ++phase[1])
       for (phase[2] = 0; phase[2] < mean.stride[2]; ++phase[2]) correlation.run(phase, false, finish);

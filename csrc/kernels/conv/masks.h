@@ -47,6 +47,21 @@ static inline BitRange mask_bits(const MaskSource& m, int64_t sample, int64_t ex
   return BitRange{room, index - start};
 }
 
+// The whole mask of (sample, example), drawn by all threads where it is long: in pieces that start on a multiple of 64
+// elements of the stream.
+static inline BitRange mask_bits_together(const MaskSource& m, int64_t sample, int64_t example, uint64_t* room,
+                                          const Parallel& pool) {
+  constexpr int64_t kPiece = 1 << 16;
+  if (m.given != nullptr || m.elements < 2 * kPiece) return mask_bits(m, sample, example, 0, m.elements, room);
+  const int64_t index = example * m.elements, start = fill_start(index), total = index - start + m.elements;
+  const Stream stream{(uint64_t)m.seeds[sample], m.stream};
+  parallel_for(pool, (total + kPiece - 1) / kPiece, 1, [&](int64_t begin, int64_t end) {
+    const int64_t first = begin * kPiece, last = end * kPiece < total ? end * kPiece : total;
+    kFillKernels.bernoulli_bits(room + first / 64, start + first, last - first, stream, m.law);
+  });
+  return BitRange{room, index - start};
+}
+
 static inline void set_bits(uint64_t* words, int64_t first, int64_t count) {
   while (count > 0) {
     const int64_t in_word = 64 - (first & 63) < count ? 64 - (first & 63) : count;

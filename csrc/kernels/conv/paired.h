@@ -95,7 +95,7 @@ class PairedCorrelation {
       // One small slab: every thread packs the panels of its own tiles and uses them while they are in its cache.
       parallel_for(pool_, pool_.threads, 1, [&](int64_t begin, int64_t end) {
         PhaseClock clock;
-        T* room = scratch<T>(kScratchPanel, 2 * step_);
+        T* room = scratch<T>(kScratchPanel, panels_[0].together(WeightSet{}) * 2 * step_);
         for (int64_t share = begin; share < end; ++share)
           run_slab(0, tile_count_ * share / pool_.threads, tile_count_ * (share + 1) / pool_.threads, room, true,
                    make_finish, clock);
@@ -106,7 +106,7 @@ class PairedCorrelation {
     T* panels = scratch<T>(kScratchSourcePanel, tile_count_ * 2 * step_);
     parallel_for(pool_, tile_count_, 1, [&](int64_t begin, int64_t end) {
       PhaseClock clock;
-      for (int64_t t = begin; t < end; ++t) form(t, panels + t * 2 * step_);
+      form(begin, end, panels + begin * 2 * step_);
       clock.mark(kPhasePack);
     });
     const int64_t slabs = slabs_.count();
@@ -149,14 +149,16 @@ class PairedCorrelation {
     panel_tables_ = reinterpret_cast<int32_t*>(at);
   }
 
-  // Both panels of tile t, one after the other.
-  void form(int64_t t, T* panel) {
-    for (int i = 0; i < 2; ++i) panels_[i].form(WeightSet{}, 0, tiles_[t], t, panel + i * step_, nullptr);
+  // Both panels of tiles [first, last), of each tile one after the other.
+  void form(int64_t first, int64_t last, T* panel) {
+    for (int i = 0; i < 2; ++i)
+      panels_[i].form_tiles(WeightSet{}, 0, tiles_ + first, last - first, first, panel + i * step_, 2 * step_, nullptr);
     if (!check_second_) return;
     constexpr int n = kLanes<T>;
     typename VectorOf<T>::I below{};
-    for (const T* row = panel + step_; row < panel + 2 * step_; row += width_)
-      for (int v = 0; v < tile_vectors<T>(tiles_[t]); ++v) below |= load(row + v * n) < Vec<T>{};
+    for (int64_t t = first; t < last; ++t, panel += 2 * step_)
+      for (const T* row = panel + step_; row < panel + 2 * step_; row += width_)
+        for (int v = 0; v < tile_vectors<T>(tiles_[t]); ++v) below |= load(row + v * n) < Vec<T>{};
     for (int i = 0; i < n; ++i)
       if (below[i] != 0) __atomic_store_n(&negative_, 1, __ATOMIC_RELAXED);
   }
@@ -213,9 +215,13 @@ class PairedCorrelation {
       const ColumnTile& tile = tiles_[t];
       T* panel = panels;
       if (pack) {
-        clock.start();
-        form(t, panel);
-        clock.mark(kPhasePack);
+        const int64_t together = panels_[0].together(WeightSet{}), place = (t - first_tile) % together;
+        panel += place * 2 * step_;
+        if (place == 0) {
+          clock.start();
+          form(t, last_tile - t < together ? last_tile : t + together, panel);
+          clock.mark(kPhasePack);
+        }
       } else {
         panel += t * 2 * step_;
         upcoming.data = reinterpret_cast<const char*>(panel + 2 * step_);
@@ -224,7 +230,7 @@ class PairedCorrelation {
       const int64_t first = tile.group * r_.columns + tile.first;
       all.x = view.x + (r_.depthwise ? tile.first : tile.group * r_.reduced);
       auto finish = make_finish(SlabResult<S>{first_pixel, nest.loop[3].out_step, first, tile.count,
-                                              ChannelOffsets{nullptr, first, result_.channel_stride}, out});
+                                              channel_offsets(result_, nullptr, first), out});
       run_tiles(all, panel, size, tile, first, nest, row_taps, out, finish, upcoming, clock);
     }
   }

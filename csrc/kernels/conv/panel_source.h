@@ -45,8 +45,7 @@ class PanelSource {
     list_tiles(r_, all, width_, tiles);
     parallel_for(pool, tile_count, 1, [&](int64_t begin, int64_t end) {
       PhaseClock clock;
-      for (int64_t t = begin; t < end; ++t)
-        pack_panel<S, T>(p_, r_, all, weight_, tiles[t], memory_rows_, panels + t * shared_step_, width_);
+      form_tiles(all, 0, tiles + begin, end - begin, begin, panels + begin * shared_step_, shared_step_, nullptr);
       clock.mark(kPhasePack);
     });
     shared_ = panels;
@@ -75,12 +74,35 @@ class PanelSource {
     for (int64_t t = 0; t < tile_count; ++t) mask_words<T>(p_, r_, set, tiles[t], rows_, words + t * words_step());
   }
 
-  // The set's own panel for tile number `index`; `work` has room for row_elements().
-  void form(const WeightSet& set, int64_t sample, const ColumnTile& tile, int64_t index, T* panel,
-            int32_t* work) const {
+  // How many panels of a set are best formed at once. Where the columns of a panel are a few neighbours in every row of
+  // the weight, several panels together read and draw longer pieces.
+  int64_t together(const WeightSet& set) const {
+    if (shared_ != nullptr || p_.weight_channels_last || !columns_adjoin(p_, r_, set)) return 1;
+    constexpr int64_t kBytes = 512 << 10, kFewest = 4, kMost = 16;
+    static_assert(kMost * kTileChannels<T> <= kDrawnTogether, "a row of all is one range");
+    const int64_t bytes = elements(set) * (int64_t)sizeof(T), fitting = bytes > 0 ? kBytes / bytes : kMost;
+    return fitting < kFewest ? kFewest : fitting > kMost ? kMost : fitting;
+  }
+
+  // The set's own panels for `count` tiles, those from number `index` on, `step` numbers apart; `work` has room for
+  // row_elements().
+  void form_tiles(const WeightSet& set, int64_t sample, const ColumnTile* tiles, int64_t count, int64_t index,
+                  T* panels, int64_t step, int32_t* work) const {
+    const int64_t most = together(set);
+    for (int64_t t = 0, here; t < count; t += here) {
+      ColumnTile tile = tiles[t];
+      for (here = 1; here < most && t + here < count && tiles[t + here].group == tile.group; ++here)
+        tile.count += tiles[t + here].count;
+      form(set, sample, tile, index + t, panels + t * step, work, step);
+    }
+  }
+
+  // The set's own panel for tile number `index`; the tile may be several, as in pack_panel, if together() says so.
+  void form(const WeightSet& set, int64_t sample, const ColumnTile& tile, int64_t index, T* panel, int32_t* work,
+            int64_t between = 0) const {
     if (p_.noise.drawn)
       return draw_panel<S, T>(p_, r_, DrawnWeights<S, T>{weight_, static_cast<const S*>(p_.noise.sigma)}, sample, tile,
-                              rows_, panel, width_);
+                              rows_, panel, width_, between);
     if (shared_ != nullptr)
       return mask_panel<T>(p_, r_, set, shared_ + index * shared_step_, tile, rows_, panel, width_);
     const int32_t* rows = memory_rows_;
@@ -88,8 +110,8 @@ class PanelSource {
       strip_rows(p_, r_, set, tile.group, taps_, true, work);
       rows = work;
     }
-    pack_panel<S, T>(p_, r_, set, weight_, tile, rows, panel, width_);
-    if (set.has_bits) mask_panel<T>(p_, r_, set, panel, tile, rows_, panel, width_);
+    pack_panel<S, T>(p_, r_, set, weight_, tile, rows, panel, width_, between);
+    if (set.has_bits) mask_panel<T>(p_, r_, set, panel, tile, rows_, panel, width_, between);
   }
 
  private:

@@ -40,6 +40,7 @@ struct NoiseSource {
   // Flipout: every example turns the signs of its input and output channels. They are elements of the logical tensor
   // [examples, in_channels + out_channels] of the stream's signs.
   bool flipped = false;
+  int64_t sign_repeat = 1;  // so many neighbouring input channels stand for one (patches.h)
 };
 
 // A batch of images in any memory format; strides in elements. Axes: 0 depth, 1 height, 2 width.
@@ -50,6 +51,7 @@ struct Images {
   int64_t channel_stride = 0;
   int64_t axis_stride[3] = {0, 0, 0};
   int64_t size[3] = {1, 1, 1};
+  const int32_t* channel_offsets = nullptr;  // of results: where channels are stored, instead of channel_stride apart
 };
 
 // What a forward pass makes of its results before they are stored: act(result * scale + shift + residual).

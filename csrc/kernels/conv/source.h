@@ -70,17 +70,38 @@ struct FlipSigns {
   int64_t step;
 };
 
+// Some input and some output channels.
+struct SignRange {
+  int64_t first_in, ins, first_out, outs;
+
+  int64_t step() const { return ins + outs + 2 * kLanes<float>; }  // whole vectors are read
+};
+
 BAYESOPS_INLINE int64_t flip_step(const ConvProblem& p) {
-  return p.in_channels + p.out_channels + 2 * kLanes<float>;  // whole vectors are read
+  return SignRange{0, p.in_channels, 0, p.out_channels}.step();
 }
 
-// `room` for flip_step() numbers an image.
+// `room` for range.step() numbers an image.
+static inline FlipSigns draw_signs(const ConvProblem& p, int64_t sample, int64_t first_image, int64_t images,
+                                   const SignRange& range, float* room) {
+  const int64_t step = range.step(), repeat = p.noise.sign_repeat, total = p.in_channels / repeat + p.out_channels;
+  const Stream stream{(uint64_t)p.noise.seeds[sample], p.noise.stream};
+  for (int64_t n = 0; n < images; ++n) {
+    const int64_t first = (first_image + n) * total;
+    if (range.ins == p.in_channels && range.outs == p.out_channels) {
+      float *signs = room + n * step, *drawn = signs + range.ins - range.ins / repeat;
+      kFillKernels.signs(drawn, first, total, stream);
+      for (int64_t i = 0; repeat > 1 && i < range.ins; ++i) signs[i] = drawn[i / repeat];  // never written unread
+    } else {
+      kFillKernels.signs(room + n * step, first + range.first_in, range.ins, stream);
+      kFillKernels.signs(room + n * step + range.ins, first + p.in_channels + range.first_out, range.outs, stream);
+    }
+  }
+  return FlipSigns{room, room + range.ins, step};
+}
 static inline FlipSigns draw_signs(const ConvProblem& p, int64_t sample, int64_t first_image, int64_t images,
                                    float* room) {
-  const int64_t step = flip_step(p), total = p.in_channels + p.out_channels;
-  const Stream stream{(uint64_t)p.noise.seeds[sample], p.noise.stream};
-  for (int64_t n = 0; n < images; ++n) kFillKernels.signs(room + n * step, (first_image + n) * total, total, stream);
-  return FlipSigns{room, room + p.in_channels, step};
+  return draw_signs(p, sample, first_image, images, SignRange{0, p.in_channels, 0, p.out_channels}, room);
 }
 
 // Stages a slab into `room` unless it can be read in place or is what `staged` holds already.

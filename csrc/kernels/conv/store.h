@@ -9,9 +9,16 @@ BAYESOPS_ISA_BEGIN
 struct ChannelOffsets {
   const int32_t* list;  // null: `first` + i
   int64_t first, stride;
+  const int32_t* offsets = nullptr;  // of the channels from `first` on, in no order that a stride gives
   int64_t number(int64_t i) const { return list != nullptr ? list[i] : first + i; }
-  int64_t operator()(int64_t i) const { return number(i) * stride; }
-  bool adjoin() const { return list == nullptr && stride == 1; }
+  int64_t operator()(int64_t i) const { return offsets != nullptr ? offsets[i] : number(i) * stride; }
+  bool adjoin() const { return list == nullptr && offsets == nullptr && stride == 1; }
+  // How many channels from i on, at most `most`, are neighbours in memory.
+  int run(int64_t i, int64_t most) const {
+    int count = 1;
+    while (count < most && offsets[i + count] == offsets[i] + count) ++count;
+    return count;
+  }
 };
 
 // sums[p * kTileChannels + i] to out[p * pixel_step + channel(i)]; with kAdd, what stands there in `base` is added.
@@ -28,6 +35,11 @@ void store_tile(const T* sums, int pixels, int count, S* out, int64_t pixel_step
     for (int p = 0; p < pixels; ++p)
       for (int i = 0; i < count; i += n)
         put(p * pixel_step + channel.first + i, load(sums + p * row + i), count - i < n ? count - i : n);
+  } else if (channel.offsets != nullptr) {
+    for (int i = 0, here; i < count; i += here) {
+      here = channel.run(i, count - i < n ? count - i : n);
+      for (int p = 0; p < pixels; ++p) put(p * pixel_step + channel(i), load(sums + p * row + i), here);
+    }
   } else if (pixel_step == 1) {
     for (int i = 0; i < count; i += n) {
       for (int p = 0; p < pixels; p += n) {
@@ -57,6 +69,14 @@ void load_tile(const S* from, int pixels, int count, int64_t pixel_step, const C
     for (int p = 0; p < pixels; ++p)
       for (int i = 0; i < count; i += n)
         store(out + p * row + i, load_as<T>(from + p * pixel_step + channel.first + i, low_bits(count - i)));
+  } else if (channel.offsets != nullptr) {
+    for (int i = 0, here; i < count; i += here) {
+      here = channel.run(i, count - i < n ? count - i : n);
+      for (int p = 0; p < pixels; ++p) {
+        const Vec<T> v = load_as<T>(from + p * pixel_step + channel(i), low_bits(here));
+        store_partial<T>(out + p * row + i, v, here);
+      }
+    }
   } else if (pixel_step == 1) {
     for (int i = 0; i < count; i += n)
       for (int p = 0; p < pixels; p += n) {

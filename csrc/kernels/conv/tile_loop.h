@@ -8,6 +8,12 @@
 
 BAYESOPS_ISA_BEGIN
 
+// Where the channels of a tile are stored: those from number `first` on, or those that are listed.
+static inline ChannelOffsets channel_offsets(const Images& result, const int32_t* list, int64_t first) {
+  const int32_t* offsets = result.channel_offsets;
+  return ChannelOffsets{list, first, result.channel_stride, offsets != nullptr ? offsets + first : nullptr};
+}
+
 // The panel after the one in use, fetched into the cache a little with every piece of work: read for the first time it
 // would come from afar.
 struct Upcoming {

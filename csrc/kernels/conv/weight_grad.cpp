@@ -3,14 +3,15 @@
 // Gaussian, mu's gradient is that sum, and sigma's the sum of every sample's times its noise.
 //
 // The inner loop is that of conv/tiles.cpp with other roles: the reduction runs over pixels, the staged output gradient
-// is the panel, and the "pixels" of a tile are neighbouring input channels. Items (a set and a slab of its images) are
-// dealt to a number of partial sums that depends on the shapes only, and those are added in order: the result is the
-// same for every number of threads.
+// is the panel, and the "pixels" of a tile are neighbouring input channels. The weight is cut into parts, some input
+// channels by some tiles of output channels, whose sums stay in the cache while all sets and slabs of images are added.
+// Where there are few, items (a set and a slab of its images) are dealt to several partial sums, which are added in
+// order. Both cuts depend on the shapes only: the result is the same for every number of threads.
 #include "kernels/conv/drawn_panel.h"
 #include "kernels/conv/entry.h"
 #include "kernels/conv/microkernel.h"
+#include "kernels/conv/part_masks.h"
 #include "kernels/conv/source.h"
-#include "kernels/conv/weight_set.h"
 
 BAYESOPS_ISA_BEGIN
 
@@ -28,16 +29,15 @@ class WeightGrad {
         input_(input),
         result_(grad_weight),
         sigma_(grad_sigma),
-        pool_(enough_threads(problem, image_pixels(grad_output), pool)) {
+        pool_(enough_threads(problem, image_pixels(grad_output), pool)),
+        masks_(p_, r_) {
     tile_width_ = r_.depthwise ? kLanes<T> : kTileChannels<T>;
     tile_count_ = max_tiles(r_, tile_width_);
-    rows_ = r_.reduced * p_.taps();
-    block_ = rows_ * tile_width_;
+    cut_channels();
   }
 
   void run() {
-    int64_t* offsets =
-        scratch<int64_t>(kScratchSharedTables, 2 * (p_.kernel[0] + p_.kernel[1] + p_.kernel[2]) + p_.taps());
+    int64_t* offsets = scratch<int64_t>(kScratchSharedTables, 2 * (p_.kernel[0] + p_.kernel[1] + p_.kernel[2]));
     int32_t* taps = reinterpret_cast<int32_t*>(offsets + p_.kernel[0] + p_.kernel[1] + p_.kernel[2]);
     for (int a = 0; a < 3; ++a) {
       axis_[a].offset = offsets;
@@ -46,56 +46,155 @@ class WeightGrad {
       taps += p_.kernel[a];
       forward_axis(axis_[a], p_, a, grad_.size[a]);
     }
-    for (int64_t t = 0; t < p_.taps(); ++t) taps[t] = (int32_t)t;
-    taps_ = TapOrder{taps, p_.taps()};
 
     const int64_t sets = p_.per_example ? p_.samples * p_.examples : p_.samples;
     const int64_t images = p_.per_example ? 1 : p_.examples;
     int64_t items = 0;
     const bool empty = axis_[0].count == 0 || axis_[1].count == 0 || axis_[2].count == 0;
     if (!empty && images > 0) {
-      slabs_ = plan_slabs(axis_, images, (r_.reduced_total + tile_width_) * (int64_t)sizeof(T), 1);
+      // Not by what is read in place or by the width of a tile: the cut must not depend on memory formats and machines.
+      slabs_ = plan_slabs(axis_, images, (staged_channels(block_channels_) + kPlannedColumns) * (int64_t)sizeof(T), 1);
       items = sets * slabs_.count();
       in_place_ = !r_.depthwise && !p_.squared_input && !p_.noise.flipped &&
                   readable_in_place<S, T>(input_, axis_, r_.reduced_total);
     }
     // Every sample has its own noise: its sum is formed by itself, where there are several.
-    const bool by_sample = sigma_ != nullptr && sets != 1;
-    const int64_t slabs = slabs_.count();
-    if (by_sample) items = items > 0 ? sets : 0;
-    // The number of partial sums is fixed by the shapes; how many threads share the tiles of one changes no result.
-    constexpr int64_t kPartials = 8, kPartialBytes = 64 << 20;
-    const int64_t size = tile_count_ * block_, sums_size = by_sample ? 2 * size : size;
-    int64_t partials = size > 0 ? kPartialBytes / (sums_size * (int64_t)sizeof(T)) : 1;
-    partials = partials > kPartials ? kPartials : partials < 1 ? 1 : partials;
-    if (partials > items) partials = items;
-    const int64_t wanted = partials > 0 ? (2 * pool_.threads + partials - 1) / partials : 1;
-    const int64_t splits = wanted < tile_count_ ? wanted : tile_count_;
-    T* sums = scratch<T>(kScratchSharedPanel, partials * sums_size + 1);
-    parallel_for(pool_, partials * splits, 1, [&](int64_t begin, int64_t end) {
-      for (int64_t job = begin; job < end; ++job) {
-        const int64_t partial = job / splits, split = job % splits;
-        const int64_t first = items * partial / partials, last = items * (partial + 1) / partials;
-        const int64_t first_tile = tile_count_ * split / splits, last_tile = tile_count_ * (split + 1) / splits;
-        T* mine = sums + partial * sums_size;
-        if (by_sample) {
-          add_samples(first, last, slabs, first_tile, last_tile, mine, mine + size);
-        } else {
-          add_items(first, last, first_tile, last_tile, mine);
-        }
-      }
-    });
-    T* const to = result_ != nullptr || by_sample ? result_ : sigma_;
-    parallel_for(pool_, tile_count_, 1, [&](int64_t begin, int64_t end) {
-      for (int64_t t = begin; t < end; ++t) {
-        if (to != nullptr) write_tile(t, sums, partials, sums_size, to);
-        if (by_sample) write_tile(t, sums + size, partials, sums_size, sigma_);
-      }
-    });
-    if (sigma_ != nullptr && !by_sample) multiply_noise(to);
+    by_sample_ = sigma_ != nullptr && sets != 1;
+    if (by_sample_) items = items > 0 ? sets : 0;
+    masks_.one_set(pool_, sets == 1 && items > 0);
+    const int64_t partials = partial_sums(items);
+    if (partials > 1) {
+      add_partials(items, partials);
+    } else {
+      add_at_once(items);
+    }
+    if (sigma_ != nullptr && !by_sample_) multiply_noise(main_result());
   }
 
  private:
+  // Columns of a tile, for plans that are the same on every machine.
+  static constexpr int64_t kPlannedColumns = 32;
+
+  // Input channels are cut into blocks whose sums, for one tile, take some 64 KiB, and whose pixels in a slab do not
+  // crowd into few sets of the cache: an odd number of lines each.
+  void cut_channels() {
+    constexpr int64_t kRows = 512, kLine = 16;
+    block_channels_ = r_.reduced;
+    if (r_.groups == 1 && !r_.depthwise) {
+      const int64_t lines = (kRows / p_.taps() + kLine - 1) / kLine;
+      const int64_t channels = (lines < 1 ? 1 : lines | 1) * kLine;
+      if (channels < block_channels_) block_channels_ = channels;
+    }
+    blocks_ = block_channels_ > 0 ? (r_.reduced + block_channels_ - 1) / block_channels_ : 0;
+  }
+  int64_t staged_channels(int64_t of_block) const {
+    return r_.groups == 1 && !r_.depthwise ? of_block : r_.reduced_total;
+  }
+
+  // How many sums are formed side by side, of all parts: enough for many threads. Fixed by the shapes.
+  int64_t partial_sums(int64_t items) const {
+    constexpr int64_t kPartials = 8, kJobs = 64, kPartialBytes = 64 << 20;
+    const int64_t planned_tiles = r_.groups * ((r_.columns + kPlannedColumns - 1) / kPlannedColumns);
+    const int64_t size = planned_tiles * kPlannedColumns * r_.reduced * p_.taps() * (int64_t)sizeof(T);
+    if (size == 0) return 1;
+    int64_t partials = kJobs / (planned_tiles * blocks_);
+    if (partials > kPartialBytes / size) partials = kPartialBytes / size;
+    if (partials > kPartials) partials = kPartials;
+    return partials > items ? items : partials;
+  }
+
+  // The channels of a block by tiles [first_tile, last_tile).
+  WeightPart part(int64_t block, int64_t first_tile, int64_t last_tile) const {
+    WeightPart part;
+    part.first = block * block_channels_;
+    part.count = r_.reduced - part.first < block_channels_ ? r_.reduced - part.first : block_channels_;
+    part.length = part.count * p_.taps();
+    part.first_tile = first_tile;
+    part.last_tile = last_tile;
+    int32_t* rows = scratch<int32_t>(kScratchTables, part.length + 1);
+    for (int64_t c = 0; c < part.count; ++c)
+      for (int64_t t = 0; t < p_.taps(); ++t) rows[c * p_.taps() + t] = (int32_t)(t * part.count + c);
+    part.rows = rows;
+    return part;
+  }
+
+  // Tiles are cut by what fits the cache, and so that all threads have work; the cut shows in no result.
+  int64_t tile_chunks(int64_t others) const {
+    constexpr int64_t kSumBytes = 768 << 10;
+    const int64_t sums = tile_count_ * block_channels_ * p_.taps() * tile_width_ * (int64_t)sizeof(T);
+    int64_t chunks = ((by_sample_ ? 3 : 1) * sums + kSumBytes - 1) / kSumBytes;
+    const int64_t wanted = others > 0 ? (2 * pool_.threads + others - 1) / others : 1;
+    if (chunks < wanted) chunks = wanted;
+    return chunks < tile_count_ ? chunks : tile_count_;
+  }
+
+  T* main_result() const { return result_ != nullptr || by_sample_ ? result_ : sigma_; }
+
+  // Adds items [first, last) to the sums of a part, which start as zeros: `sums`, and `noisy` behind them where every
+  // sample has its noise.
+  void add(int64_t first, int64_t last, const WeightPart& part, T* sums, T* noisy) const {
+    if (by_sample_) {
+      add_samples(first, last, part, sums, noisy);
+    } else {
+      add_items(first, last, part, sums);
+    }
+  }
+  void write(const WeightPart& part, const T* sums, const T* noisy) const {
+    if (main_result() != nullptr) write_part(part, sums, main_result());
+    if (by_sample_) write_part(part, noisy, sigma_);
+  }
+
+  // Every part's sum is formed in the cache and written from there.
+  void add_at_once(int64_t items) {
+    const int64_t chunks = tile_chunks(blocks_);
+    parallel_for(pool_, blocks_ * chunks, 1, [&](int64_t begin, int64_t end) {
+      for (int64_t job = begin; job < end; ++job) {
+        const int64_t chunk = job % chunks;
+        const WeightPart mine = part(job / chunks, tile_count_ * chunk / chunks, tile_count_ * (chunk + 1) / chunks);
+        const int64_t size = mine.tiles() * mine.length * tile_width_;
+        T* sums = scratch<T>(kScratchSum, by_sample_ ? 2 * size : size);
+        add(0, items, mine, sums, sums + size);
+        PhaseClock clock;
+        write(mine, sums, sums + size);
+        clock.mark(kPhaseEpilogue);
+      }
+    });
+  }
+
+  void add_partials(int64_t items, int64_t partials) {
+    const int64_t size = tile_count_ * r_.reduced * p_.taps() * tile_width_, step = by_sample_ ? 2 * size : size;
+    const int64_t chunks = tile_chunks(partials * blocks_);
+    T* sums = scratch<T>(kScratchSharedPanel, partials * step);
+    const auto at = [&](const WeightPart& part) {
+      return (part.first * p_.taps() * tile_count_ + part.first_tile * part.length) * tile_width_;
+    };
+    parallel_for(pool_, partials * blocks_ * chunks, 1, [&](int64_t begin, int64_t end) {
+      for (int64_t job = begin; job < end; ++job) {
+        const int64_t partial = job / chunks / blocks_, block = job / chunks % blocks_, chunk = job % chunks;
+        const WeightPart mine = part(block, tile_count_ * chunk / chunks, tile_count_ * (chunk + 1) / chunks);
+        T* to = sums + partial * step + at(mine);
+        add(items * partial / partials, items * (partial + 1) / partials, mine, to, to + size);
+      }
+    });
+    parallel_for(pool_, blocks_ * tile_count_, 1, [&](int64_t begin, int64_t end) {
+      PhaseClock clock;
+      for (int64_t job = begin; job < end; ++job) {
+        const int64_t tile = job % tile_count_;
+        const WeightPart mine = part(job / tile_count_, tile, tile + 1);
+        for (int64_t offset = 0; offset < step; offset += size) {
+          T* to = sums + offset + at(mine);
+          for (int64_t i = 0; i < mine.length * tile_width_; i += kLanes<T>) {
+            Vec<T> sum = load(to + i);
+            for (int64_t s = 1; s < partials; ++s) sum += load(to + s * step + i);
+            store(to + i, sum);
+          }
+        }
+        write(mine, sums + at(mine), sums + size + at(mine));
+      }
+      clock.mark(kPhaseEpilogue);
+    });
+  }
+
   // The columns of tile t, when no channel is skipped.
   ColumnTile tile(int64_t t) const {
     const int64_t per_group = tile_count_ / r_.groups, group = t / per_group, first = t % per_group * tile_width_;
@@ -112,27 +211,28 @@ class WeightGrad {
     SlabView<T> view;
     const uint16_t* masks;  // kTileVectors words a row of every tile; null: nothing is masked
     FlipSigns signs;
+    int64_t signs_of;  // the output channel that has the first of them
   };
   static constexpr int64_t kItems = 8;
 
   // The sums of samples [first, last), without and with their noise.
-  void add_samples(int64_t first, int64_t last, int64_t slabs, int64_t first_tile, int64_t last_tile, T* sums,
-                   T* noisy) const {
-    const int64_t from = first_tile * block_, size = (last_tile - first_tile) * block_;
-    memset(sums + from, 0, (size_t)size * sizeof(T));
-    memset(noisy + from, 0, (size_t)size * sizeof(T));
-    T* sample_sums = scratch<T>(kScratchSampleSum, size) - from;
-    T* noise = scratch<T>(kScratchNoisePanel, block_);
-    int32_t* rows = scratch<int32_t>(kScratchTables, p_.weight_row() + 1);
-    strip_rows(p_, r_, WeightSet{}, 0, taps_, false, rows);
+  void add_samples(int64_t first, int64_t last, const WeightPart& part, T* sums, T* noisy) const {
+    const int64_t block = part.length * tile_width_, size = part.tiles() * block, slabs = slabs_.count();
+    memset(sums, 0, (size_t)size * sizeof(T));
+    memset(noisy, 0, (size_t)size * sizeof(T));
+    T* sample_sums = scratch<T>(kScratchSampleSum, size);
+    T* noise = scratch<T>(kScratchNoisePanel, block);
+    const StripRange range{part.first * p_.taps(), part.length};
     for (int64_t sample = first; sample < last; ++sample) {
-      add_items(sample * slabs, (sample + 1) * slabs, first_tile, last_tile, sample_sums);
+      add_items(sample * slabs, (sample + 1) * slabs, part, sample_sums);
       PhaseClock clock;
-      for (int64_t t = first_tile; t < last_tile; ++t) {
-        draw_panel<S, T>(p_, r_, DrawnWeights<S, T>{nullptr, nullptr}, sample, tile(t), rows, noise, tile_width_);
-        const int64_t at = t * block_, columns = tile(t).count;
-        for (int64_t row = 0; row < block_; row += tile_width_)
-          for (int64_t c = 0; c < columns; c += kLanes<T>) {
+      for (int64_t t = 0; t < part.tiles(); ++t) {
+        const ColumnTile columns = tile(part.first_tile + t);
+        draw_panel<S, T>(p_, r_, DrawnWeights<S, T>{nullptr, nullptr}, sample, columns, part.rows, noise, tile_width_,
+                         range);
+        const int64_t at = t * block;
+        for (int64_t row = 0; row < block; row += tile_width_)
+          for (int64_t c = 0; c < columns.count; c += kLanes<T>) {
             const Vec<T> sum = load(sample_sums + at + row + c);
             store(sums + at + row + c, load(sums + at + row + c) + sum);
             store(noisy + at + row + c, fused_multiply_add(sum, load(noise + row + c), load(noisy + at + row + c)));
@@ -158,18 +258,26 @@ class WeightGrad {
     });
   }
 
-  void add_items(int64_t first, int64_t last, int64_t first_tile, int64_t last_tile, T* sums) const {
+  void add_items(int64_t first, int64_t last, const WeightPart& part, T* sums) const {
     PhaseClock clock;
-    memset(sums + first_tile * block_, 0, (size_t)((last_tile - first_tile) * block_) * sizeof(T));
-    const int64_t slab_size = in_place_ ? 0 : slab_elements<T>(axis_, slabs_, r_.reduced_total);
+    const int64_t block = part.length * tile_width_, tiles = part.tiles(), channels = staged_channels(part.count);
+    memset(sums, 0, (size_t)(tiles * block) * sizeof(T));
+    if (first == last) return;
+    const int64_t slab_size = in_place_ ? 0 : slab_elements<T>(axis_, slabs_, channels);
     int64_t together = slab_size > 0 ? kSlabBytes / (slab_size * (int64_t)sizeof(T)) : kItems;
     together = together < 1 ? 1 : together > kItems ? kItems : together;
     T* stage = scratch<T>(kScratchStage, together * slab_size);
-    const int64_t tiles = last_tile - first_tile, mask_size = tiles * rows_ * kTileVectors;
+    const int64_t mask_step = part.length * kTileVectors, mask_size = tiles * mask_step;
     uint16_t* masks = scratch<uint16_t>(kScratchPanel, p_.mask.masked ? together * mask_size : 1);
-    int64_t* run = scratch<int64_t>(kScratchSum, p_.taps());
+    Images input = input_;
+    input.data = const_cast<S*>(static_cast<const S*>(input_.data) + part.first * input_.channel_stride);
+    SignRange signed_part{part.first, channels, 0, r_.columns_total};
+    if (r_.groups == 1) {
+      signed_part.first_out = part.first_tile * tile_width_;
+      signed_part.outs = tile(part.last_tile - 1).first + tile(part.last_tile - 1).count - signed_part.first_out;
+    }
     float* signs = nullptr;
-    if (p_.noise.flipped) signs = scratch<float>(kScratchSigns, together * slabs_.most_images() * flip_step(p_));
+    if (p_.noise.flipped) signs = scratch<float>(kScratchSigns, together * slabs_.most_images() * signed_part.step());
     Item items[kItems];
     for (int64_t begin = first; begin < last; begin += together) {
       const int64_t count = last - begin < together ? last - begin : together;
@@ -184,11 +292,15 @@ class WeightGrad {
         slab_axes(axis_, slabs_, item.slab, item.axis);
         const int64_t tag = p_.per_example ? item.example * slabs_.count() + slab : slab;
         item.signs = FlipSigns{nullptr, nullptr, 0};
-        if (p_.noise.flipped)
+        if (p_.noise.flipped) {
+          clock.start();
           item.signs = draw_signs(p_, item.sample, item.slab.first_image, item.slab.last_image - item.slab.first_image,
-                                  signs + i * slabs_.most_images() * flip_step(p_));
-        item.view = open_slab<S, T>(input_, item.axis, slabs_, item.slab, item.sample, item.example,
-                                    ChannelList{nullptr, r_.reduced_total}, in_place_,
+                                  signed_part, signs + i * slabs_.most_images() * signed_part.step());
+          item.signs_of = signed_part.first_out;
+          clock.mark(kPhaseDraw);
+        }
+        item.view = open_slab<S, T>(input, item.axis, slabs_, item.slab, item.sample, item.example,
+                                    ChannelList{nullptr, channels}, in_place_,
                                     StageChange{item.signs.inputs, item.signs.step, p_.squared_input}, tag,
                                     stage + i * slab_size, staged, clock);
         item.masks = nullptr;
@@ -196,38 +308,27 @@ class WeightGrad {
           if (set == masked_set) {
             item.masks = items[i - 1].masks;
           } else {
-            item.masks = masks + i * mask_size;
-            form_masks(item, first_tile, last_tile, masks + i * mask_size, clock);
+            uint16_t* words = masks + i * mask_size;
+            clock.start();
+            for (int64_t t = 0; t < tiles; ++t)
+              masks_.template form<T>(item.sample, p_.per_example ? item.example : 0, part, tile(part.first_tile + t),
+                                      words + t * mask_step, clock);
+            item.masks = words;
             masked_set = set;
           }
         }
       }
-      for (int64_t t = first_tile; t < last_tile; ++t)
+      for (int64_t t = 0; t < tiles; ++t)
         for (int64_t i = 0; i < count; ++i) {
           const uint16_t* mask = items[i].masks;
-          if (mask != nullptr) mask += (t - first_tile) * rows_ * kTileVectors;
-          add_tile(tile(t), items[i], mask, run, sums + t * block_, clock);
+          if (mask != nullptr) mask += t * mask_step;
+          add_tile(tile(part.first_tile + t), items[i], part.count, mask, sums + t * block, clock);
         }
     }
   }
 
-  void form_masks(const Item& item, int64_t first_tile, int64_t last_tile, uint16_t* masks, PhaseClock& clock) const {
-    clock.start();
-    const SetRoom room = SetRoom::make(p_, r_, kScratchBits, kScratchExpand, kScratchTables);
-    const int64_t example = p_.per_example ? item.example : 0;
-    WeightSet weights;
-    weights.has_bits = true;
-    weights.bits =
-        weight_bits(p_, mask_bits(p_.mask, item.sample, example, 0, p_.mask.elements, room.bits), room.expanded);
-    clock.mark(kPhaseDraw);
-    int32_t* rows = scratch<int32_t>(kScratchColumns, p_.weight_row() + 1);
-    strip_rows(p_, r_, weights, 0, taps_, false, rows);
-    for (int64_t t = first_tile; t < last_tile; ++t)
-      mask_words<T>(p_, r_, weights, tile(t), rows, masks + (t - first_tile) * rows_ * kTileVectors);
-    clock.mark(kPhasePack);
-  }
-
-  void add_tile(const ColumnTile& tile, const Item& item, const uint16_t* mask, int64_t* tap, T* sums,
+  // `reduced`: input channels of a group that the item's view shows.
+  void add_tile(const ColumnTile& tile, const Item& item, int64_t reduced, const uint16_t* mask, T* sums,
                 PhaseClock& clock) const {
     const Slab& slab = item.slab;
     const Axis* axis = item.axis;
@@ -241,12 +342,13 @@ class WeightGrad {
     }
     const int64_t lines = images * axis[0].count * axis[1].count, pixels = window.pixels();
     T* panel = scratch<T>(kScratchTile, images * pixels * columns + kTileChannels<T> + 1);
-    int64_t* line = scratch<int64_t>(kScratchColumns, lines);
+    int64_t* line = scratch<int64_t>(kScratchColumns, lines + p_.taps());
+    int64_t* tap = line + lines;
     const S* grad = static_cast<const S*>(grad_.data) + item.sample * grad_.sample_stride +
                     item.example * grad_.example_stride + (tile.group * r_.columns + tile.first) * grad_.channel_stride;
     clock.start();
     const float* signs = item.signs.outputs;
-    if (signs != nullptr) signs += tile.group * r_.columns + tile.first;
+    if (signs != nullptr) signs += tile.group * r_.columns + tile.first - item.signs_of;
     for (int64_t n = 0; n < images; ++n) {
       stage_image<S, T>(grad + n * grad_.example_stride, grad_, ChannelList{nullptr, columns}, window,
                         panel + n * pixels * columns);
@@ -260,7 +362,7 @@ class WeightGrad {
         for (int64_t h = 0; h < axis[1].count; ++h)
           line[next++] = n * view.image + d * axis[0].step * view.pixel[0] + h * axis[1].step * view.pixel[1];
 
-    const bool merged = axis[2].adjacent && r_.groups == 1 && !r_.depthwise && view.pixel[2] == r_.reduced_total;
+    const bool merged = axis[2].adjacent && r_.groups == 1 && !r_.depthwise && view.pixel[2] == reduced;
     const int64_t run_count = tap_runs(axis, view.pixel, merged, tap);
     TileArguments<T> a;
     a.step = axis[2].step * view.pixel[2];
@@ -272,7 +374,7 @@ class WeightGrad {
     if (r_.depthwise) {
       for (int64_t r = 0; r < run_count; ++r) add_depthwise(a, view.x + tap[r] + tile.first, mask, r, sums);
     } else {
-      const int64_t length = (merged ? axis[2].taps : 1) * r_.reduced;
+      const int64_t length = (merged ? axis[2].taps : 1) * reduced;
       for (int64_t r = 0; r < run_count; ++r)
         add_run(a, view.x + tap[r] + tile.group * r_.reduced, length, (int)columns, mask, r * length, sums);
     }
@@ -347,29 +449,23 @@ class WeightGrad {
     accumulate(product, mask != nullptr ? mask + row * kTileVectors : nullptr, sums + row * tile_width_);
   }
 
-  // Adds the partial sums of a tile in order and writes them in the layout of the weight.
-  void write_tile(int64_t t, T* sums, int64_t partials, int64_t size, T* result) const {
+  // Writes the sums of a part in the layout of the weight.
+  void write_part(const WeightPart& part, const T* sums, T* result) const {
     constexpr int n = kLanes<T>;
-    const ColumnTile columns = tile(t);
-    const int64_t taps = p_.taps();
     const Vec<T> scale = broadcast((T)p_.scale);
-    T* block = sums + t * block_;
-    T* total = scratch<T>(kScratchTile, n * rows_);
-    for (int64_t first = 0; first < columns.count; first += n) {
-      const int here = (int)(columns.count - first < n ? columns.count - first : n);
-      for (int64_t row = 0; row < rows_; ++row) {
-        Vec<T> sum{};
-        for (int64_t s = 0; s < partials; ++s) sum += load(block + s * size + row * tile_width_ + first);
-        store(total + row * n, sum * scale);
-      }
-      T* to = result + (columns.group * r_.columns + columns.first + first) * rows_;
-      for (int64_t c = 0; c < r_.reduced; ++c)
-        for (int64_t tap = 0; tap < taps; tap += n) {
-          const int count = (int)(taps - tap < n ? taps - tap : n);
+    const int64_t row_elements = p_.weight_row();
+    for (int64_t t = part.first_tile; t < part.last_tile; ++t, sums += part.length * tile_width_) {
+      const ColumnTile columns = tile(t);
+      for (int64_t first = 0; first < columns.count; first += n) {
+        const int here = (int)(columns.count - first < n ? columns.count - first : n);
+        T* to = result + (columns.group * r_.columns + columns.first + first) * row_elements + part.first * p_.taps();
+        for (int64_t k = 0; k < part.length; k += n) {
+          const int count = (int)(part.length - k < n ? part.length - k : n);
           transpose_block<T>(
-              count, here, [&](int i) { return load(total + ((tap + i) * r_.reduced + c) * n); },
-              [&](int i, Vec<T> v) { store_partial<T>(to + i * rows_ + c * taps + tap, v, count); });
+              count, here, [&](int i) { return load(sums + part.rows[k + i] * tile_width_ + first) * scale; },
+              [&](int i, Vec<T> v) { store_partial<T>(to + i * row_elements + k, v, count); });
         }
+      }
     }
   }
 
@@ -380,11 +476,11 @@ class WeightGrad {
   T* result_;
   T* sigma_;
   const Parallel pool_;
+  PartMasks masks_;
   Axis axis_[3];
-  TapOrder taps_;
   SlabPlan slabs_{};
-  bool in_place_ = false;
-  int64_t tile_width_, tile_count_, rows_, block_;
+  bool in_place_ = false, by_sample_ = false;
+  int64_t tile_width_, tile_count_, block_channels_, blocks_;
 };
 
 }  // namespace

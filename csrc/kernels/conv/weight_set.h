@@ -199,6 +199,14 @@ BAYESOPS_INLINE bool columns_adjoin(const ConvProblem& p, const Roles& r, const 
   return r.backward && !r.depthwise && p.taps() == 1 && set.columns.list == nullptr;
 }
 
+// Calls vector(column, place in a panel row) for the vectors of `columns` columns; where those are of several panels,
+// the panels lie `between` numbers apart.
+template <class T, class Vector>
+BAYESOPS_INLINE void for_vectors(int64_t columns, int64_t panel_step, int64_t between, const Vector& vector) {
+  for (int64_t first = 0, at = 0; first < columns; first += panel_step, at += between)
+    for (int64_t c = 0; c < panel_step && first + c < columns; c += kLanes<T>) vector((int)(first + c), at + c);
+}
+
 template <class T>
 BAYESOPS_INLINE int tile_vectors(const ColumnTile& tile) {
   return (int)((tile.count + kLanes<T> - 1) / kLanes<T>);
@@ -232,20 +240,22 @@ void pack_columns(const ConvProblem& p, const Roles& r, const WeightSet& set, co
   }
 }
 
-// The panel of a tile from the weights, without mask bits. `rows` are those in memory order.
+// The panel of a tile from the weights, without mask bits. `rows` are those in memory order. Where columns adjoin, the
+// tile may be several that are neighbours, and their panels are `between` numbers apart.
 template <class S, class T>
 void pack_panel(const ConvProblem& p, const Roles& r, const WeightSet& set, const S* weight, const ColumnTile& tile,
-                const int32_t* rows, T* panel, int64_t panel_step) {
+                const int32_t* rows, T* panel, int64_t panel_step, int64_t between = 0) {
   if (p.weight_channels_last && r.backward) return pack_columns<S, T>(p, r, set, weight, tile, rows, panel, panel_step);
   const int columns = (int)tile.count, vectors = tile_vectors<T>(tile);
   const int64_t length = strip_length(p, r);
   const bool adjoin = columns_adjoin(p, r, set);
   for_strips(p, r, set, tile, [&](const auto& element, int64_t offset) {
     if (adjoin) {  // one tap: neighbouring columns are neighbouring weights
-      for (int v = 0; v < vectors && rows[0] >= 0; ++v) {
-        const int first = v * kLanes<T>, here = columns - first < kLanes<T> ? columns - first : kLanes<T>;
-        store(panel + (rows[0] + offset) * panel_step + first, load_as<T>(weight + element(first), low_bits(here)));
-      }
+      if (rows[0] < 0) return;
+      T* row = panel + (rows[0] + offset) * panel_step;
+      for_vectors<T>(columns, panel_step, between, [&](int c, int64_t at) {
+        store(row + at, load_as<T>(weight + element(c), low_bits(columns - c)));
+      });
     } else {
       pack_strip<S, T>(weight, columns, vectors, length, element, StripRows{rows, offset}, panel, panel_step);
     }
@@ -256,17 +266,18 @@ void pack_panel(const ConvProblem& p, const Roles& r, const WeightSet& set, cons
 // those in logical order.
 template <class T>
 void mask_panel(const ConvProblem& p, const Roles& r, const WeightSet& set, const T* from, const ColumnTile& tile,
-                const int32_t* rows, T* panel, int64_t panel_step) {
+                const int32_t* rows, T* panel, int64_t panel_step, int64_t between = 0) {
   const int columns = (int)tile.count, vectors = tile_vectors<T>(tile);
   const int64_t length = strip_length(p, r);
   const bool adjoin = columns_adjoin(p, r, set);
   for_strips(p, r, set, tile, [&](const auto& element, int64_t offset) {
     if (adjoin) {
-      for (int v = 0; v < vectors && rows[0] >= 0; ++v) {
-        const int64_t at = (rows[0] + offset) * panel_step + v * kLanes<T>;
-        const auto keep = lane_mask<T>(BitRange::read(set.bits, element(v * kLanes<T>)));
-        store(panel + at, (Vec<T>)((typename VectorOf<T>::I)load(from + at) & keep));
-      }
+      if (rows[0] < 0) return;
+      const int64_t row = (rows[0] + offset) * panel_step;
+      for_vectors<T>(columns, panel_step, between, [&](int c, int64_t at) {
+        const auto keep = lane_mask<T>(BitRange::read(set.bits, element(c)));
+        store(panel + row + at, (Vec<T>)((typename VectorOf<T>::I)load(from + row + at) & keep));
+      });
     } else {
       mask_strip<T>(set.bits, columns, vectors, length, element, StripRows{rows, offset}, from, panel, panel_step);
     }
