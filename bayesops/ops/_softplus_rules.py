@@ -13,10 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from bayesops.ops._dispatch import batched, call, register_autograd
-
-_operator = torch.ops.bayesops.softplus.default
-_gradient = torch.ops.bayesops.softplus_grad.default
+from bayesops.ops._dispatch import call
+from bayesops.ops._elementwise_rules import register_elementwise
 
 # For fewer elements PyTorch's operation takes no longer than the Python of our autograd kernel.
 _MANY = 8192
@@ -42,35 +40,7 @@ def by_operator(rho: Tensor) -> bool:
     return not torch.compiler.is_compiling() and torch._C._functorch.is_functorch_wrapped_tensor(rho)
 
 
-# --- fake tensors -----------------------------------------------------------------------------------------------------
-
-
-@torch.library.register_fake("bayesops::softplus")
-def _fake(rho: Tensor) -> Tensor:
-    return rho.new_empty(rho.shape)
-
-
-@torch.library.register_fake("bayesops::softplus_grad")
-def _fake_gradient(grad: Tensor, rho: Tensor) -> Tensor:
-    return rho.new_empty(rho.shape)
-
-
-# --- autograd ---------------------------------------------------------------------------------------------------------
-
-
-def _save(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
-    ctx.save_for_backward(*inputs)
-
-
-def _backward(ctx: Any, grad: Tensor) -> tuple[Tensor]:
-    return (call(_gradient, grad, *ctx.saved_tensors),)
-
-
-def _save_gradient(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
-    ctx.save_for_backward(*inputs)
-
-
-def _backward_gradient(ctx: Any, cotangent: Tensor) -> tuple[Tensor | None, Tensor | None]:
+def _backward_of_gradient(ctx: Any, cotangent: Tensor) -> tuple[Tensor | None, Tensor | None]:
     grad, rho = ctx.saved_tensors
     needs_grad, needs_rho = ctx.needs_input_grad[:2]
     of_grad = call(_gradient, cotangent, rho) if needs_grad else None
@@ -80,17 +50,4 @@ def _backward_gradient(ctx: Any, cotangent: Tensor) -> tuple[Tensor | None, Tens
     return of_grad, cotangent * grad * slope * (1 - slope)
 
 
-register_autograd(_operator, _save, _backward)
-register_autograd(_gradient, _save_gradient, _backward_gradient)
-
-# --- vmap -------------------------------------------------------------------------------------------------------------
-
-
-@torch.library.register_vmap("bayesops::softplus")
-def _vmap(info: Any, in_dims: tuple, rho: Tensor) -> tuple[Any, Any]:
-    return _operator(rho), in_dims[0]  # element by element
-
-
-@torch.library.register_vmap("bayesops::softplus_grad")
-def _vmap_gradient(info: Any, in_dims: tuple, *args: Tensor) -> tuple[Any, Any]:
-    return _gradient(*(batched(arg, dim, info.batch_size) for arg, dim in zip(args, in_dims, strict=True))), 0
+_operator, _gradient = register_elementwise("softplus", _backward_of_gradient)
