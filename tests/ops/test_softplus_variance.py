@@ -10,8 +10,6 @@ from bayesops.ops import _softplus_variance_rules as rules
 OPERATOR = torch.ops.bayesops.softplus_variance.default
 GRADIENT = torch.ops.bayesops.softplus_variance_grad.default
 DTYPES = [torch.float32, torch.float64, torch.bfloat16]
-# None, one, a vector and one more, a piece of 1024 and one more or less, several pieces, several threads' worth.
-SHAPES = [(), (1,), (17,), (5, 3, 3, 3), (1023,), (1024,), (1025,), (40, 113), (2, 0, 3), (3, 20_001)]
 
 
 def plain(rho):
