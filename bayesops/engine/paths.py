@@ -18,13 +18,13 @@ from bayesops.engine.generators import TorchGenerators
 from bayesops.engine.mapping import map_draws
 from bayesops.engine.output import Output, joined, selected, selected_of_draws
 from bayesops.engine.plan import Plan, Watch, plan_of, reject
+from bayesops.engine.prediction import PATHS
 from bayesops.engine.state import Unchanged, fingerprint
 from bayesops.engine.steps import Value
 from bayesops.engine.tracer import NoPlan
 from bayesops.nn._stochastic import Stochastic
 from bayesops.sampling import Streams, is_captured, sampling_many
 
-PATHS = ("plan", "vmap", "loop")
 _LONG = {"plan": "a traced plan", "vmap": "torch.vmap"}
 
 # Why paths failed that a later path did not: by the kinds of inputs, for a state of the model (see `fingerprint`).
@@ -126,6 +126,11 @@ class Draws:
             "predict: nothing in the model draws, so all draws are the same (bayesops.convert makes a network "
             "Bayesian; torch's own dropout draws in training mode)"
         )
+
+    @property
+    def path(self) -> str:
+        """The path that draws are made by."""
+        return self._paths[0]
 
     def explain(self) -> str:
         """Say which path ran, how, and why no faster one did."""

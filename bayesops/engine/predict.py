@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from bayesops._arguments import check_choice, wrong_type, wrong_value
 from bayesops.engine.distributed import combined, failing_together, gathered_in_turn, share
 from bayesops.engine.output import Output
-from bayesops.engine.paths import PATHS, Draws
+from bayesops.engine.paths import Draws
 from bayesops.engine.plan import Watch
-from bayesops.engine.prediction import Prediction, concatenated
+from bayesops.engine.prediction import PATHS, Prediction, concatenated
 from bayesops.engine.progress import Progress, progress_bar
 from bayesops.engine.tally import Tally
 from bayesops.random import sample_seeds
@@ -246,7 +246,7 @@ def predict_batch(
         begin = end
     if bar is not None:
         bar.finish_batch(end)
-    return whole.prediction(draws.explain())
+    return whole.prediction(draws.path, draws.explain())
 
 
 def _examples(arguments: tuple[Any, ...]) -> int | None:

@@ -8,6 +8,9 @@ from torch import Tensor
 
 from bayesops.engine.moments import bernoulli_entropy
 
+# From the fastest.
+PATHS = ("plan", "vmap", "loop")
+
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
@@ -25,8 +28,10 @@ class Prediction:
         open (the epistemic part).
     num_samples : int or Tensor
         T; with ``num_samples="auto"`` over several batches int64 ``[N]``, since each batch stops by itself.
+    path : str
+        ``"plan"``, ``"vmap"`` or ``"loop"``: how the draws were made. Of several batches the last of these that ran.
     plan : str
-        Which path ran, and why.
+        The same in words: with what steps and chunks, and why no faster path did.
     link : str
         What was applied to the model's output.
     expected_entropy : Tensor or None
@@ -45,6 +50,7 @@ class Prediction:
     mean: Tensor
     variance: Tensor
     num_samples: int | Tensor
+    path: str
     plan: str
     link: str
     expected_entropy: Tensor | None = None
@@ -114,7 +120,8 @@ def concatenated(parts: Sequence[Prediction], same_count: bool) -> Prediction:
     mean, variance = join("mean"), join("variance")
     assert mean is not None
     assert variance is not None
+    path = max((part.path for part in parts), key=PATHS.index)
     return Prediction(
-        mean, variance, counts, f"{len(parts)} batches: {' | '.join(plans)}", first.link, join("expected_entropy"),
+        mean, variance, counts, path, f"{len(parts)} batches: {' | '.join(plans)}", first.link, join("expected_entropy"),
         join("aleatoric_variance"), join("quantiles", 1), first.quantile_levels, join("samples", 1),
     )  # fmt: skip

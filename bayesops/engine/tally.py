@@ -76,13 +76,14 @@ class Tally:
         squares = moments.deviations / (moments.count * (moments.count - 1))
         return not bool((squares > tolerance**2).any())  # more draws do not settle what is NaN
 
-    def prediction(self, plan: str) -> Prediction:
+    def prediction(self, path: str, plan: str) -> Prediction:
         """Put everything together."""
         moments = self.moments
         return Prediction(
             mean=moments.mean.contiguous(),
             variance=(moments.deviations / moments.count).contiguous(),
             num_samples=moments.count,
+            path=path,
             plan=plan,
             link=self._link,
             expected_entropy=moments.expected_entropy,

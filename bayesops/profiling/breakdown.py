@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from bayesops.profiling import twins
-from bayesops.profiling.rivals import path_of
 from bayesops.profiling.steps import Step, layout_of
 from bayesops.profiling.subject import Batch, Subject
 from bayesops.profiling.timing import take_turns
@@ -126,7 +125,7 @@ def break_down(subject: Subject, batch: Batch, count: int, seconds: float) -> Br
     Its rival is the plain twin, watched in the same way. Nothing is counted in the runs that are timed; the kernels'
     phases come from a run of their own.
     """
-    path = path_of(subject.predict(batch, count).plan)
+    path = subject.predict(batch, count).path
     layout = layout_of(subject, batch, path)
     passes = min(count, _PLAIN_PASSES)
     bytes_of: dict[str, int] = {}

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from bayesops._messages import first_line
-from bayesops.engine.paths import PATHS
+from bayesops.engine.prediction import PATHS
 from bayesops.profiling import twins
 from bayesops.profiling.subject import Batch, Subject
 from bayesops.profiling.timing import free_memory, synchronise
@@ -48,13 +48,14 @@ class Ways:
         The others that were wanted: why not.
     compiled : str or None
         Which way it is that `torch.compile` was given.
-    plan : str
+    path, plan : str
         What `bayesops.predict` says of its path.
     """
 
     calls: dict[str, Call] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
     compiled: str | None = None
+    path: str = ""
     plan: str = ""
 
     def admit(self, name: str, call: Call) -> None:
@@ -107,16 +108,12 @@ def ways_to_draw(
     if "peers" in rivals:
         _add_peers(ways, subject, batch, count, tell)
     tell(LABELS["ours"])
-    ways.plan = subject.predict(batch, count).plan
+    prediction = subject.predict(batch, count)
+    ways.path, ways.plan = prediction.path, prediction.plan
     ways.calls["ours"] = lambda: subject.predict(batch, count)
     if "paths" in rivals:
         _add_paths(ways, subject, batch, count, tell)
     return ways
-
-
-def path_of(plan: str) -> str:
-    """Return the path that an explanation of `bayesops.predict` begins with."""
-    return next(path for path in PATHS if plan.startswith(path))
 
 
 def _why_not_repeated(subject: Subject) -> str | None:
@@ -169,6 +166,6 @@ def _add_peers(ways: Ways, subject: Subject, batch: Batch, count: int, tell: Cal
 
 def _add_paths(ways: Ways, subject: Subject, batch: Batch, count: int, tell: Callable[[str], object]) -> None:
     for path in PATHS:
-        if path != path_of(ways.plan):
+        if path != ways.path:
             tell(LABELS[f"ours_{path}"])
             ways.admit(f"ours_{path}", partial(subject.predict, batch, count, path))

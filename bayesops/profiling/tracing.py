@@ -6,7 +6,6 @@ from pathlib import Path
 import torch
 from torch.profiler import ProfilerActivity, record_function
 
-from bayesops.profiling.rivals import path_of
 from bayesops.profiling.steps import layout_of
 from bayesops.profiling.subject import Batch, Subject
 
@@ -22,7 +21,7 @@ def write_trace(subject: Subject, batch: Batch, count: int, file: str | PathLike
     OSError
         Where there is no file afterwards: torch says nothing when it cannot write.
     """
-    path = path_of(subject.predict(batch, count).plan)
+    path = subject.predict(batch, count).path
     layout = layout_of(subject, batch, path)
     labels = {name: f"{step.name}: {step.kind}" for step in layout.steps for name in step.watched}
 

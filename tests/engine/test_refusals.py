@@ -55,7 +55,7 @@ def test_inputs_at_fault_leave_the_plan_alone():
     model = nn.Sequential(bo.nn.BernoulliLinear(6, 3), nn.ReLU()).eval()
     with pytest.raises(ValueError, match="'input' must be of 6 channels"):
         bo.predict(model, X[:, :5], 3)
-    assert bo.predict(model, X, 3).plan.startswith("plan")
+    assert bo.predict(model, X, 3).path == "plan"
 
 
 def test_other_kinds_of_inputs_are_tried_by_themselves():
@@ -65,5 +65,6 @@ def test_other_kinds_of_inputs_are_tried_by_themselves():
             return output if x.dim() == 2 else output.mean(1) * float(output.amax())
 
     model = Rows().eval()
-    assert bo.predict(model, X[:, None], 3).plan.startswith("loop")
-    assert bo.predict(model, X, 3).plan.startswith("vmap")
+    assert bo.predict(model, X[:, None], 3).path == "loop"
+    assert bo.predict(model, X, 3).path == "vmap"
+    assert bo.predict(model, [X, X[:, None], X], 3).path == "loop"

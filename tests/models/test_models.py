@@ -40,7 +40,7 @@ def test_every_layer_with_weights_becomes_bayesian(name, posterior):
     bayesian = [layer for layer in model.modules() if isinstance(layer, family)]
     assert len(bayesian) == sum(isinstance(layer, (nn.Conv2d, nn.Linear)) for layer in plain.modules()) > 0
     prediction = bo.predict(model, bo.models.example_input(name, 2), num_samples=3)
-    assert prediction.plan.startswith("plan:")
+    assert prediction.path == "plan"
     assert prediction.mean.shape == (2, 10)
     assert prediction.variance.max() > 0
 

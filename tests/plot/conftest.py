@@ -32,7 +32,7 @@ def of_draws(draws, link="softmax", **more):
     entropy = None
     if link == "softmax":
         entropy = torch.special.entr(draws).sum(2).mean(0)
-    return Prediction(mean, draws.var(0, unbiased=False), len(draws), "by hand", link, entropy, **more)
+    return Prediction(mean, draws.var(0, unbiased=False), len(draws), "loop", "by hand", link, entropy, **more)
 
 
 @pytest.fixture
