@@ -17,7 +17,6 @@ set(BAYESOPS_KERNEL_SOURCES
   csrc/kernels/pointwise/predictive_moments.cpp
   csrc/kernels/pointwise/sample_gaussian.cpp
   csrc/kernels/pointwise/softplus.cpp
-  csrc/kernels/pointwise/softplus_variance.cpp
   csrc/kernels/pointwise/variance_grad.cpp
   csrc/kernels/rng/fill.cpp
 )
@@ -51,6 +50,7 @@ set(BAYESOPS_OPS_SOURCES
   csrc/ops/masked_weight.cpp
   csrc/ops/masked_weight_arguments.cpp
   csrc/ops/max_pool.cpp
+  csrc/ops/max_pool_arguments.cpp
   csrc/ops/predictive_moments.cpp
   csrc/ops/predictive_moments_arguments.cpp
   csrc/ops/random.cpp
@@ -58,7 +58,6 @@ set(BAYESOPS_OPS_SOURCES
   csrc/ops/sample_gaussian_arguments.cpp
   csrc/ops/sampled_conv.cpp
   csrc/ops/softplus.cpp
-  csrc/ops/softplus_variance.cpp
   csrc/ops/tensors.cpp
   csrc/ops/weight_grad.cpp
   csrc/ops/weight_grad_arguments.cpp
@@ -69,8 +68,10 @@ set(BAYESOPS_CUDA_SOURCES
   csrc/cuda/conv_epilogue.cu
   csrc/cuda/dropout.cu
   csrc/cuda/gaussian.cu
+  csrc/cuda/gaussian_kl.cu
   csrc/cuda/logit_noise_cross_entropy.cu
   csrc/cuda/masked_weight.cu
+  csrc/cuda/max_pool.cu
   csrc/cuda/predictive_moments.cu
   csrc/cuda/random.cu
   csrc/cuda/sample_gaussian.cu
@@ -84,6 +85,7 @@ set(BAYESOPS_CUDA_SOURCES
   csrc/ops/logit_noise_cross_entropy_arguments.cpp
   csrc/ops/lrt_arguments.cpp
   csrc/ops/masked_weight_arguments.cpp
+  csrc/ops/max_pool_arguments.cpp
   csrc/ops/predictive_moments_arguments.cpp
   csrc/ops/sample_gaussian_arguments.cpp
   csrc/ops/tensors.cpp

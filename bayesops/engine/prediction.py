@@ -121,7 +121,8 @@ def concatenated(parts: Sequence[Prediction], same_count: bool) -> Prediction:
     assert mean is not None
     assert variance is not None
     path = max((part.path for part in parts), key=PATHS.index)
+    plan = f"{len(parts)} batches: {' | '.join(plans)}"
     return Prediction(
-        mean, variance, counts, path, f"{len(parts)} batches: {' | '.join(plans)}", first.link, join("expected_entropy"),
-        join("aleatoric_variance"), join("quantiles", 1), first.quantile_levels, join("samples", 1),
+        mean, variance, counts, path, plan, first.link, join("expected_entropy"), join("aleatoric_variance"),
+        join("quantiles", 1), first.quantile_levels, join("samples", 1),
     )  # fmt: skip

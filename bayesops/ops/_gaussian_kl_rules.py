@@ -1,10 +1,9 @@
-"""How gaussian_kl behaves in PyTorch's transforms and on CUDA: fake tensors, autograd, vmap, and the composite.
+"""How gaussian_kl behaves in PyTorch's transforms: fake tensors, autograd, vmap.
 
-Its gradient is an operator, too. The gradient of that one, which second derivatives ask for, is left to PyTorch: the
-composite below is the gradient in plain operations. CUDA runs the composites of both.
+Its gradient is an operator, too. The gradient of that one, which second derivatives ask for, is left to PyTorch: of the
+same in plain operations.
 """
 
-import math
 from typing import Any
 
 import torch
@@ -63,19 +62,6 @@ def _backward_gradient(ctx: Any, *cotangents: Tensor) -> tuple:
 register_autograd(_operator, _save, _backward)
 register_autograd(_gradient, _save_gradient, _backward_gradient)
 
-# --- composites -------------------------------------------------------------------------------------------------------
-
-
-def gaussian_kl(mu: Tensor, rho: Tensor, prior_mu: float, prior_sigma: float) -> Tensor:
-    """Take and return what the operator ``bayesops::gaussian_kl`` does."""
-    mu, rho = _at_least_float32(mu, rho)
-    near = rho.clamp_min(_LOW)
-    variances = torch.linalg.vector_norm(softplus(rho), dtype=torch.float64).square()
-    distances = torch.linalg.vector_norm(mu - prior_mu if prior_mu else mu, dtype=torch.float64).square()
-    logarithms = (softplus(near).log() + (rho - near)).sum(dtype=torch.float64)
-    constant = mu.numel() * (math.log(prior_sigma) - 0.5)
-    return (variances + distances) * (0.5 / prior_sigma**2) - logarithms + constant
-
 
 def gaussian_kl_grad(
     grad: Tensor, mu: Tensor, rho: Tensor, prior_mu: float, prior_sigma: float
@@ -94,9 +80,6 @@ def gaussian_kl_grad(
 def _at_least_float32(*tensors: Tensor) -> tuple[Tensor, ...]:
     return tuple(tensor.to(torch.promote_types(tensor.dtype, torch.float32)) for tensor in tensors)
 
-
-for _composite in (gaussian_kl, gaussian_kl_grad):
-    torch.library.impl(f"bayesops::{_composite.__name__}", "cuda", _composite)
 
 # --- vmap -------------------------------------------------------------------------------------------------------------
 

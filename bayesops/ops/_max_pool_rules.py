@@ -1,14 +1,13 @@
-"""How max_pool2d_activation behaves: fake tensors, no derivatives, vmap, CUDA."""
+"""How max_pool2d_activation behaves: fake tensors, no derivatives, vmap."""
 
 from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from bayesops.ops._dispatch import refuse_autograd
-from bayesops.ops._layout import empty_images, is_channels_last, with_layout
+from bayesops.ops._layout import empty_images, is_channels_last
 
 _operator = torch.ops.bayesops.max_pool2d_activation.default
 
@@ -39,27 +38,6 @@ def _fake(
 
 
 refuse_autograd(_operator)
-
-# --- CUDA -------------------------------------------------------------------------------------------------------------
-
-
-def max_pool2d_activation(
-    input: Tensor,
-    kernel_size: list[int],
-    stride: list[int],
-    padding: list[int],
-    ceil_mode: bool,
-    activation: int,
-) -> Tensor:
-    """Take and return what the operator ``bayesops::max_pool2d_activation`` does, as a composite."""
-    output = functional.max_pool2d(input, kernel_size, stride, padding, ceil_mode=ceil_mode)
-    if activation:
-        output = functional.relu(output) if activation == 1 else functional.softplus(output)
-        output = output.to(input.dtype)  # CUDA's autocast has made softplus float32
-    return with_layout(output, 2, is_channels_last(input, 2))
-
-
-torch.library.impl("bayesops::max_pool2d_activation", "cuda", max_pool2d_activation)
 
 # --- vmap -------------------------------------------------------------------------------------------------------------
 

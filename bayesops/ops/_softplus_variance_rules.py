@@ -1,7 +1,6 @@
-"""The variance softplus(rho)² of a Gaussian posterior, and how its operator behaves in transforms and on CUDA.
+"""The variance softplus(rho)² of a Gaussian posterior, and how its operator behaves in transforms.
 
-Its gradient is an operator, too. The gradient of that one is left to PyTorch, of the composite below: the same in plain
-operations. CUDA runs the composites of both.
+Its gradient is an operator, too. The gradient of that one is left to PyTorch: of the same in plain operations.
 """
 
 from typing import Any
@@ -15,11 +14,8 @@ from bayesops.ops._softplus_rules import by_operator, sigmoid, softplus
 
 
 def variance_of(rho: Tensor) -> Tensor:
-    """Return softplus(rho)², of rho's shape and dtype, contiguous: neither threads nor rho's layout show in it.
-
-    By the operator where that is the faster way; its kernel is the CPU's.
-    """
-    return call(_operator, rho) if rho.is_cpu and by_operator(rho) else softplus_variance(rho)
+    """Return softplus(rho)², of rho's shape and dtype, contiguous: neither threads nor rho's layout show in it."""
+    return call(_operator, rho) if by_operator(rho) else softplus(rho).square()
 
 
 def _backward_of_gradient(ctx: Any, cotangent: Tensor) -> tuple[Tensor, Tensor]:
@@ -30,26 +26,7 @@ def _backward_of_gradient(ctx: Any, cotangent: Tensor) -> tuple[Tensor, Tensor]:
 
 _operator, _ = register_elementwise("softplus_variance", _backward_of_gradient)
 
-# --- composites -------------------------------------------------------------------------------------------------------
-
-
-def softplus_variance(rho: Tensor) -> Tensor:
-    """Take and return what the operator ``bayesops::softplus_variance`` does."""
-    return softplus(rho).square()
-
 
 def softplus_variance_grad(grad: Tensor, rho: Tensor) -> Tensor:
     """Take and return what the operator ``bayesops::softplus_variance_grad`` does; differentiable."""
     return grad * (2 * softplus(rho)) * sigmoid(rho)
-
-
-def _softplus_variance_on_cuda(rho: Tensor) -> Tensor:
-    return softplus_variance(rho).contiguous()
-
-
-def _softplus_variance_grad_on_cuda(grad: Tensor, rho: Tensor) -> Tensor:
-    return softplus_variance_grad(grad, rho).contiguous()
-
-
-torch.library.impl("bayesops::softplus_variance", "cuda", _softplus_variance_on_cuda)
-torch.library.impl("bayesops::softplus_variance_grad", "cuda", _softplus_variance_grad_on_cuda)

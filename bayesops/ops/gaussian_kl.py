@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from bayesops._arguments import check_floating, wrong_type, wrong_value
-from bayesops.ops import _gaussian_kl_rules  # noqa: F401  registers fake, autograd, vmap and CUDA
+from bayesops.ops import _gaussian_kl_rules  # noqa: F401  registers fake, autograd and vmap
 from bayesops.ops._arguments import check_like_input
 from bayesops.ops._dispatch import call
 

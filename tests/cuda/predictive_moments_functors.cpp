@@ -41,7 +41,7 @@ void run_all(const F& f) {
 }
 
 // What threads are: places, with classes in registers or not, or what is done in two steps.
-enum Way : int64_t { kPlaces, kPlacesInRegisters, kTwoSteps };
+enum Way : int64_t { kPlacesInRegisters, kPlaces, kTwoSteps };
 
 template <class S>
 void run_as(const PredictiveMomentsProblem& p, int64_t way) {

@@ -1,7 +1,6 @@
-// sample_gaussian and softplus as CUDA threads run them, and the elementary functions that they are made of, run by the
+// sample_gaussian as CUDA threads run it, and the elementary functions that they are made of, run by the
 // host. test_sample_gaussian_functors.py compiles this file.
 #include "kernels/flat/sample_gaussian.h"
-#include "kernels/flat/softplus.h"
 
 namespace {
 
@@ -48,23 +47,9 @@ void run_gradient(const SampleGaussianProblem& p, const S* grad_weights, const d
   for (int64_t index = F::total(p); index-- > 0;) F::run(f, index);
 }
 
-template <class S>
-void run_softplus(DType dtype, int64_t elements, const S* rho, const S* grad, S* out) {
-  const FlatSoftplus<S> f{SoftplusProblem{dtype, elements, rho}, grad, out};
-  for (int64_t index = f.total(f); index-- > 0;) f.run(f, index);
-}
-
 }  // namespace
 
 extern "C" {
-
-void softplus_float32(int64_t elements, const float* rho, const float* grad, float* out) {
-  run_softplus(kFloat32, elements, rho, grad, out);
-}
-
-void softplus_float64(int64_t elements, const double* rho, const double* grad, double* out) {
-  run_softplus(kFloat64, elements, rho, grad, out);
-}
 
 void room_for_sums(const Problem* problem, int64_t* room) {
   *room = 2 * FlatSampleGaussian<float>::total(problem->with(kFloat32, nullptr, nullptr));

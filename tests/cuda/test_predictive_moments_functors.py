@@ -14,7 +14,7 @@ from bayesops.reference.predictive_moments import add_predictive_moments
 
 AXES = 8
 SIGNATURES = {"add_float32": [c_void_p, c_void_p, c_int64], "add_float64": [c_void_p, c_void_p, c_int64]}
-WAYS = ("places", "places, classes in registers", "two steps")  # all of them give the same bits
+WAYS = ("places, classes in registers", "places", "two steps")  # of a softmax all of them give the same bits
 
 
 class Problem(ctypes.Structure):
@@ -48,7 +48,7 @@ def add(functors, samples, *, softmax, count, mean, deviations, expected_entropy
     results = [t for t in (mean, deviations, expected_entropy) if t is not None]
     others = [[t.clone() for t in results] for _ in WAYS[1:]]  # which keeps the strides
     for way, those in zip(WAYS, (results, *others), strict=True):
-        if way == "two steps" and not softmax:
+        if way != WAYS[0] and not softmax:
             continue
         data = (c_void_p * 4)(*(t.data_ptr() for t in (samples, *those)))
         run(ctypes.byref(problem), data, WAYS.index(way))

@@ -1,5 +1,4 @@
-"""What CUDA threads compute for sample_gaussian and softplus, computed on the host: weights, standard deviations and
-gradients bit for bit the CPU's.
+"""What CUDA threads compute for sample_gaussian, computed on the host: weights and gradients bit for bit the CPU's.
 
 The sums are added in another order on a device, so they agree within rounding. The elementary functions underneath are
 held against float64 over their arguments.
@@ -27,8 +26,6 @@ SIGNATURES = {
     "draw_float64": [c_void_p] * 6,
     "gradient_float32": [c_void_p] * 8,
     "gradient_float64": [c_void_p] * 8,
-    "softplus_float32": [c_int64] + [c_void_p] * 3,
-    "softplus_float64": [c_int64] + [c_void_p] * 3,
     **{f"elementary_{name}": [c_void_p, c_void_p, c_int64] for name in FUNCTIONS},
 }
 
@@ -96,17 +93,6 @@ def test_is_the_cpu(functors, dtype, seed, alpha, prior, shape):
         run(*tensors, *(None if c is None else c.data_ptr() for c in given), *(g.data_ptr() for g in gradients))
         for ours, theirs in zip(gradients, native.sample_gaussian_grad(*given, mu, spread, *options), strict=True):
             assert torch.equal(ours, theirs)
-
-
-@pytest.mark.parametrize("shape", SHAPES, ids=str)
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
-def test_softplus_is_the_cpu(functors, dtype, shape):
-    rho, grad = 9 * torch.randn(shape, dtype=dtype), torch.randn(shape, dtype=dtype)
-    run = functors.softplus_float32 if dtype == torch.float32 else functors.softplus_float64
-    for given, expected in ((None, native.softplus(rho)), (grad, native.softplus_grad(grad, rho))):
-        ours = torch.full_like(rho, math.nan)
-        run(rho.numel(), rho.data_ptr(), None if given is None else given.data_ptr(), ours.data_ptr())
-        assert torch.equal(ours, expected)
 
 
 def values_of(functors, name, x):

@@ -66,12 +66,11 @@ def test_gradients_match_reference(shape, prior, dtype):
         assert ((ours.double() - true).abs() <= rounding).all()
 
 
-def test_layout_does_not_matter(device):
+def test_layout_does_not_matter():
     mu, rho = parameters((4, 5, 6, 7))
     expected = ops.gaussian_kl(mu, rho)
     last = mu.to(memory_format=torch.channels_last), rho.mT.contiguous().mT
-    rounding = 1e-13 if device == "cuda" else 0  # the sums are torch's there, in the order of memory
-    torch.testing.assert_close(ops.gaussian_kl(*last), expected, rtol=rounding, atol=0)
+    assert torch.equal(ops.gaussian_kl(*last), expected)
     for ours, plain in zip(gradients(ops.gaussian_kl, *last, ()), gradients(ops.gaussian_kl, mu, rho, ()), strict=True):
         assert torch.equal(ours, plain)
 
@@ -88,29 +87,26 @@ def test_posterior_that_is_the_prior():
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
-@pytest.mark.parametrize("function", [ops.gaussian_kl, _gaussian_kl_rules.gaussian_kl], ids=["native", "composite"])
-def test_extreme_rho(function, dtype):
+def test_extreme_rho(dtype):
     """In single precision sigma is subnormal below -87 and 0 below -104; its logarithm is rho all the same."""
     rho = torch.linspace(-100, 100, 2001, dtype=dtype)
     mu = torch.zeros_like(rho)
     rounding = 8 * torch.finfo(dtype).eps
     for i in (0, 500, 1000, 1500, 2000):
-        ours = function(mu[i], rho[i], 0.0, 1.0)
+        ours = ops.gaussian_kl(mu[i], rho[i])
         torch.testing.assert_close(ours, gaussian_kl(mu[i].double(), rho[i].double()), rtol=rounding, atol=0)
-    torch.testing.assert_close(
-        function(mu, rho, 0.0, 1.0), gaussian_kl(mu.double(), rho.double()), rtol=rounding, atol=0
-    )
+    torch.testing.assert_close(ops.gaussian_kl(mu, rho), gaussian_kl(mu.double(), rho.double()), rtol=rounding, atol=0)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
 @pytest.mark.parametrize("operator", [GRADIENT, _gaussian_kl_rules.gaussian_kl_grad], ids=["native", "composite"])
-def test_gradient_at_extreme_rho(operator, dtype, device):
+def test_gradient_at_extreme_rho(operator, dtype):
     rho = torch.linspace(-100, 100, 2001, dtype=dtype)
     mu = torch.zeros_like(rho)
     exact = gradients(gaussian_kl, mu.double(), rho.double(), (0.0, 1.0))[1]
     ours = operator(torch.tensor(0.7, dtype=torch.float64), mu, rho, 0.0, 1.0)[1]
     rounding = 8 * torch.finfo(dtype).eps
-    if operator is not GRADIENT or device == "cuda":
+    if operator is not GRADIENT:
         rounding = max(rounding, 4e-9)  # torch takes the slope of softplus for 1 above 20, where it is 1 - 2e-9
     torch.testing.assert_close(ours.double(), exact, rtol=rounding, atol=rounding / 2)
 
@@ -257,13 +253,10 @@ def gaussian_at(mu, rho):
 @pytest.mark.cpu_only
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16], ids=str)
 @pytest.mark.parametrize("prior", PRIORS, ids=str)
-def test_composite_is_the_same(prior, dtype):
-    """What CUDA runs."""
+def test_composite_of_the_gradient_is_the_same(prior, dtype):
+    """What second derivatives are taken of."""
     mu, rho = parameters((7, 11), dtype)
     grad = torch.tensor(0.7, dtype=torch.float64)
-    rounding = 16 * torch.finfo(torch.float64 if dtype == torch.float64 else torch.float32).eps
-    ours = _gaussian_kl_rules.gaussian_kl(mu, rho, *prior)
-    torch.testing.assert_close(ours, ops.gaussian_kl(mu, rho, *prior), rtol=rounding, atol=1e2 * rounding)
     rounding = 16 * torch.finfo(dtype).eps
     for a, b in zip(
         _gaussian_kl_rules.gaussian_kl_grad(grad, mu, rho, *prior), GRADIENT(grad, mu, rho, *prior), strict=True

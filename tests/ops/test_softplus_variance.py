@@ -81,9 +81,8 @@ def test_compile():
 
 @pytest.mark.cpu_only
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
-def test_composite_is_the_same(dtype):
-    """What CUDA runs, and what second derivatives are taken of."""
+def test_composite_of_the_gradient_is_the_same(dtype):
+    """What second derivatives are taken of."""
     rho, grad = torch.randn(7, 11).to(dtype), torch.randn(7, 11).to(dtype)
     rounding = 8 * torch.finfo(dtype).eps
-    torch.testing.assert_close(rules.softplus_variance(rho), OPERATOR(rho), rtol=rounding, atol=0)
     torch.testing.assert_close(rules.softplus_variance_grad(grad, rho), GRADIENT(grad, rho), rtol=rounding, atol=0)

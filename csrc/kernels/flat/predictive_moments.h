@@ -6,13 +6,16 @@
 
 namespace bayesops {
 
-// Draws are taken a few at a time, whose largest logits and sums of exponentials are kept; the moments of a class are
-// then formed in registers (Welford, 1962) and merged with those before (Chan, Golub and LeVeque, 1979).
+// Of probabilities, draws are taken a few at a time, whose largest logits and sums of exponentials are kept; the
+// moments of a class are then formed in registers (Welford, 1962) and merged with those before (Chan, Golub and
+// LeVeque, 1979). Numbers as they are, all at once: their mean may be far larger than what they deviate by, and each
+// merging rounds it.
 template <class S>
 struct PredictiveMomentsSteps {
   using T = typename ComputeOf<S>::T;
   using Math = typename ElementaryOf<T>::Math;
   static constexpr int kDraws = 8;
+  static constexpr int kClasses = 32;  // that are summed alone: thousands in one sum would lose digits
 
   // Where a place is in each of the tensors.
   struct Offsets {
@@ -41,7 +44,13 @@ struct PredictiveMomentsSteps {
     T highest = (T)x[0];
     for (int64_t c = 1; c < p.classes; ++c) highest = Math::at_least((T)x[c * p.samples.class_stride], highest);
     T sum = 0, product = 0;
-    for (int64_t c = 0; c < p.classes; ++c) add_logit(x[c * p.samples.class_stride], highest, sum, product);
+    for (int64_t first = 0; first < p.classes; first += kClasses) {
+      const int64_t last = first + kClasses < p.classes ? first + kClasses : p.classes;
+      T part = 0, part_product = 0;
+      for (int64_t c = first; c < last; ++c) add_logit(x[c * p.samples.class_stride], highest, part, part_product);
+      sum += part;
+      product += part_product;
+    }
     return normaliser(highest, sum, product);
   }
   BAYESOPS_HD_MEMBER Normaliser normaliser(T highest, T sum, T product) {
@@ -56,11 +65,12 @@ struct PredictiveMomentsSteps {
     return e;
   }
 
-  // Merges the entropies of a few draws, after `count` others.
-  BAYESOPS_HD_MEMBER void merge_entropies(const Normaliser (&n)[kDraws], int draws, int64_t count, T* entropy) {
+  // Merges the entropies of a few draws, after `count` others. `normalisers(draw)` is what a draw is formed by.
+  template <class Normalisers>
+  BAYESOPS_HD_MEMBER void merge_entropies(const Normalisers& normalisers, int draws, int64_t count, T* entropy) {
     const T before = count == 0 ? T(0) : *entropy;
     T further = 0;
-    for (int draw = 0; draw < draws; ++draw) further += n[draw].entropy - before;
+    for (int draw = 0; draw < draws; ++draw) further += normalisers(draw).entropy - before;
     *entropy = before + further / (T)(count + draws);
   }
 
@@ -71,26 +81,26 @@ struct PredictiveMomentsSteps {
     T origin, mean, deviations;
   };
   BAYESOPS_HD_MEMBER Few begin(int64_t count, const T* mean) { return {count == 0 ? T(0) : *mean, 0, 0}; }
-  BAYESOPS_HD_MEMBER void add(Few& few, int draw, T value) {
+  BAYESOPS_HD_MEMBER void add(Few& few, int64_t draw, T value) {
     const T away = value - few.origin, gap = away - few.mean;
     few.mean = Math::fma(gap, T(1) / (T)(draw + 1), few.mean);
     few.deviations = Math::fma(gap, away - few.mean, few.deviations);
   }
-  BAYESOPS_HD_MEMBER void merge(const Few& few, int draws, int64_t count, T* mean, T* deviations) {
+  BAYESOPS_HD_MEMBER void merge(const Few& few, int64_t draws, int64_t count, T* mean, T* deviations) {
     const double part = (double)draws / (double)(count + draws);
     const T share = (T)part, cross = (T)((double)count * part);
     *mean = Math::fma(few.mean, share, few.origin);
     *deviations = count == 0 ? few.deviations : *deviations + few.deviations + few.mean * few.mean * cross;
   }
 
-  // Of a few draws, the first of them at `x`.
-  BAYESOPS_HD_MEMBER void merge(const PredictiveMomentsProblem& p, const S* x, const Normaliser (&n)[kDraws], int draws,
-                                int64_t count, T* mean, T* deviations) {
+  // The probabilities of one class in a few draws, the first of them at `x`.
+  template <class Normalisers>
+  BAYESOPS_HD_MEMBER void merge(const PredictiveMomentsProblem& p, const S* x, const Normalisers& normalisers,
+                                int draws, int64_t count, T* mean, T* deviations) {
     Few few = begin(count, mean);
     for (int draw = 0; draw < draws; ++draw) {
-      const S at = x[draw * p.draw_stride];
-      if (count == 0 && draw == 0 && !p.softmax) few.origin = (T)at;
-      add(few, draw, p.softmax ? Math::exp(below(at, n[draw].highest)) * n[draw].inverse : (T)at);
+      const Normaliser n = normalisers(draw);
+      add(few, draw, Math::exp(below(x[draw * p.draw_stride], n.highest)) * n.inverse);
     }
     merge(few, draws, count, mean, deviations);
   }
@@ -102,7 +112,7 @@ struct PredictiveMomentsSteps {
   }
 };
 
-// An index is a place: the draws are gone through once, and what they are normalised by stays in registers.
+// An index is a place of a softmax: the draws are gone through once.
 template <class S>
 struct FlatPredictiveMoments {
   using Steps = PredictiveMomentsSteps<S>;
@@ -119,21 +129,20 @@ struct FlatPredictiveMoments {
       const int64_t count = p.count + first;
       const S* x = static_cast<const S*>(p.samples.data) + o.samples + first * p.draw_stride;
       typename Steps::Normaliser n[Steps::kDraws];
-      if (p.softmax) {
-        for (int draw = 0; draw < draws; ++draw) n[draw] = Steps::normaliser(p, x + draw * p.draw_stride);
-        if (p.entropy.data != nullptr)
-          Steps::merge_entropies(n, draws, count, static_cast<T*>(p.entropy.data) + o.entropy);
-      }
+      const auto normalisers = [&](int draw) { return n[draw]; };
+      for (int draw = 0; draw < draws; ++draw) n[draw] = Steps::normaliser(p, x + draw * p.draw_stride);
+      if (p.entropy.data != nullptr)
+        Steps::merge_entropies(normalisers, draws, count, static_cast<T*>(p.entropy.data) + o.entropy);
       for (int64_t c = 0; c < p.classes; ++c)
-        Steps::merge(p, x + c * p.samples.class_stride, n, draws, count,
+        Steps::merge(p, x + c * p.samples.class_stride, normalisers, draws, count,
                      static_cast<T*>(p.mean.data) + o.mean + c * p.mean.class_stride,
                      static_cast<T*>(p.deviations.data) + o.deviations + c * p.deviations.class_stride);
     }
   }
 };
 
-// The same with kMost classes or fewer, to the bit: a draw's logits, and the sums of all classes, are in registers, and
-// memory is read once.
+// The same with kMost classes or fewer, to the bit, or one number that is no logit: a draw's logits, and the sums of
+// all classes, are in registers, and memory is read once.
 template <class S, int kMost>
 struct FlatMomentsInRegisters {
   using Steps = PredictiveMomentsSteps<S>;
@@ -148,15 +157,16 @@ struct FlatMomentsInRegisters {
     const typename Steps::Offsets o = Steps::offsets(p, index);
     const S* x = static_cast<const S*>(p.samples.data) + o.samples;
     T *mean = static_cast<T*>(p.mean.data) + o.mean, *deviations = static_cast<T*>(p.deviations.data) + o.deviations;
-    for (int64_t first = 0; first < p.draws; first += Steps::kDraws) {
-      const int draws = p.draws - first < Steps::kDraws ? (int)(p.draws - first) : Steps::kDraws;
+    const int64_t together = p.softmax ? Steps::kDraws : p.draws;
+    for (int64_t first = 0; first < p.draws; first += together) {
+      const int64_t draws = p.draws - first < together ? p.draws - first : together;
       const int64_t count = p.count + first;
       typename Steps::Few few[kMost];
       unrolled<kMost>(p.classes, [&](int c) { few[c] = Steps::begin(count, mean + c * p.mean.class_stride); });
       T* entropy = p.entropy.data == nullptr ? nullptr : static_cast<T*>(p.entropy.data) + o.entropy;
       const T before = entropy == nullptr || count == 0 ? T(0) : *entropy;
       T further = 0;
-      for (int draw = 0; draw < draws; ++draw, x += p.draw_stride) {
+      for (int64_t draw = 0; draw < draws; ++draw, x += p.draw_stride) {
         T values[kMost];
         further += values_of(p, x, values) - before;
         unrolled<kMost>(p.classes, [&](int c) {
@@ -227,14 +237,13 @@ struct FlatMomentsOfClasses {
     for (int64_t first = 0; first < p.draws; first += Steps::kDraws) {
       const int draws = p.draws - first < Steps::kDraws ? (int)(p.draws - first) : Steps::kDraws;
       const int64_t count = p.count + first;
-      Normaliser n[Steps::kDraws];
-      for (int draw = 0; draw < draws; ++draw) n[draw] = f.normalisers[(first + draw) * p.places + place];
+      const auto normalisers = [&](int draw) { return f.normalisers[(first + draw) * p.places + place]; };
       if (c == 0 && p.entropy.data != nullptr)
-        Steps::merge_entropies(n, draws, count, static_cast<T*>(p.entropy.data) + o.entropy);
-      Steps::merge(
-          p, static_cast<const S*>(p.samples.data) + o.samples + first * p.draw_stride + c * p.samples.class_stride, n,
-          draws, count, static_cast<T*>(p.mean.data) + o.mean + c * p.mean.class_stride,
-          static_cast<T*>(p.deviations.data) + o.deviations + c * p.deviations.class_stride);
+        Steps::merge_entropies(normalisers, draws, count, static_cast<T*>(p.entropy.data) + o.entropy);
+      const S* x =
+          static_cast<const S*>(p.samples.data) + o.samples + first * p.draw_stride + c * p.samples.class_stride;
+      Steps::merge(p, x, normalisers, draws, count, static_cast<T*>(p.mean.data) + o.mean + c * p.mean.class_stride,
+                   static_cast<T*>(p.deviations.data) + o.deviations + c * p.deviations.class_stride);
     }
   }
 };

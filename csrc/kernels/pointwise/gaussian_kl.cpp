@@ -1,5 +1,4 @@
-// KL(N(mu, sigma²) || N(m, s²)) = (sigma² + (mu - m)²) / (2 s²) - log sigma + log s - 1/2, summed: one pass over mu and
-// rho, and one for the gradient, which forms sigma again.
+// The divergence in one pass over mu and rho, and its gradient in another, which forms sigma again.
 #include "kernels/pointwise/gaussian_kl.h"
 
 #include "kernels/pointwise/entry.h"
@@ -33,17 +32,13 @@ struct Loops {
     return 0.5 * precision * (Sums::total(variances) + Sums::total(distances)) - Sums::total(logs);
   }
 
-  // In mu (mu - m) / s²; in rho (sigma² / s² - 1) sigmoid(rho) / sigma, of which the last quotient comes whole and
-  // nothing is squared: it holds where sigma vanishes or its square overflows.
-  static __attribute__((noinline)) void gradient(T prior_mu, T inverse, T grad, const T* mu, const T* rho,
+  static __attribute__((noinline)) void gradient(const GaussianKlGradient<Math>& g, const T* mu, const T* rho,
                                                  int64_t count, T* grad_mu, T* grad_rho) {
     for (int64_t i = 0; i < count; i += Lanes::n) {
-      const F m = Lanes::read(mu + i);
-      const Spread s = Spread::of(m, Lanes::read(rho + i));
-      const F log_slope = Spread::log_slope(Spread::kept(s));
-      const F pull = s.sigma * log_slope * (s.sigma * inverse) * inverse;
-      Lanes::write(grad_mu + i, (m - prior_mu) * inverse * inverse * grad);
-      Lanes::write(grad_rho + i, (pull - log_slope) * grad);
+      F of_mu, of_rho;
+      GaussianKlGradient<Math>::of(g, Lanes::read(mu + i), Lanes::read(rho + i), of_mu, of_rho);
+      Lanes::write(grad_mu + i, of_mu);
+      Lanes::write(grad_rho + i, of_rho);
     }
   }
 };
@@ -58,7 +53,7 @@ class GaussianKl {
       : p_(problem), mu_(static_cast<const S*>(problem.mu)), rho_(static_cast<const S*>(problem.rho)) {}
 
   double divergence(double* partial, const Parallel& pool) const {
-    const double precision = 1 / (p_.prior_sigma * p_.prior_sigma);
+    const double precision = GaussianKlProblem::precision(p_);
     each_piece(pool, [&](int64_t piece, int64_t, int64_t count, const T* mu, const T* rho, T*, T*) {
       partial[piece] = L::divergence(p_.prior_mu, precision, mu, rho, count);
     });
@@ -68,12 +63,12 @@ class GaussianKl {
   }
 
   void gradient(double grad, S* grad_mu, S* grad_rho, const Parallel& pool) const {
-    const T prior_mu = (T)p_.prior_mu, inverse = (T)(1 / p_.prior_sigma);
+    const GaussianKlGradient<typename Lanes::Math> g(p_, grad);
     each_piece(pool, [&](int64_t, int64_t first, int64_t count, const T* mu, const T* rho, T* mu_room, T* rho_room) {
       // Results may take the place of what they are formed from, element by element.
       T* to_mu = place_for(grad_mu + first, count, mu_room);
       T* to_rho = place_for(grad_rho + first, count, rho_room);
-      L::gradient(prior_mu, inverse, (T)grad, mu, rho, count, to_mu, to_rho);
+      L::gradient(g, mu, rho, count, to_mu, to_rho);
       bring_out(to_mu, count, grad_mu + first);
       bring_out(to_rho, count, grad_rho + first);
     });

@@ -15,7 +15,9 @@ namespace {
 
 // --- vectors ---------------------------------------------------------------------------------------------------------
 
-// `next` where it is greater or NaN. The instruction takes its last operand where both are equal or one is NaN.
+using bayesops::later;  // of numbers
+
+// Of vectors. The instruction takes its last operand where both are equal or one is NaN.
 BAYESOPS_INLINE VFloat later(VFloat held, VFloat next) {
 #if defined(BAYESOPS_AVX512)
   const __m512 h = (__m512)held, n = (__m512)next;
@@ -31,11 +33,6 @@ BAYESOPS_INLINE VDouble later(VDouble held, VDouble next) {
 #else
   return (VLong)(next > held) | (VLong)(next != next) ? next : held;
 #endif
-}
-
-template <class T>
-BAYESOPS_INLINE T later(T held, T next) {
-  return next > held || next != next ? next : held;
 }
 
 typedef uint16_t VHalf __attribute__((vector_size(kVectorBytes / 2)));

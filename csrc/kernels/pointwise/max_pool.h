@@ -1,6 +1,7 @@
 // The greatest element of each window of an image, and an activation of it.
 #pragma once
 #include "kernels/conv/problem.h"
+#include "kernels/rng/philox.h"
 
 namespace bayesops {
 
@@ -15,5 +16,11 @@ struct MaxPoolProblem {
   int64_t kernel[2], stride[2], padding[2];
   Activation activation;
 };
+
+// `next` where it is greater or NaN.
+template <class T>
+BAYESOPS_HD T later(T held, T next) {
+  return next > held || next != next ? next : held;
+}
 
 }  // namespace bayesops

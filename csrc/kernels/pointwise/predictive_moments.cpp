@@ -329,14 +329,19 @@ void add_as(const PredictiveMomentsProblem& p, const Parallel& pool) {
   PredictiveMoments<S>(p).run(pool);
 }
 
-template <>
-void add_as<double>(const PredictiveMomentsProblem& p, const Parallel& pool) {
-  using Flat = FlatPredictiveMoments<double>;
-  const Flat flat{p};
+template <class Flat>
+void add_places(const Flat& flat, const Parallel& pool) {
+  const PredictiveMomentsProblem& p = flat.problem;
   const int64_t work = p.draws * p.classes;
   parallel_for(pool, Flat::total(p), (kParallelElements + work - 1) / work, [&](int64_t begin, int64_t end) {
     for (int64_t place = begin; place < end; ++place) Flat::run(flat, place);
   });
+}
+
+template <>
+void add_as<double>(const PredictiveMomentsProblem& p, const Parallel& pool) {
+  if (p.softmax) return add_places(FlatPredictiveMoments<double>{p}, pool);
+  add_places(FlatMomentsInRegisters<double, 1>{p}, pool);
 }
 
 }  // namespace
