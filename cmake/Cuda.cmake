@@ -18,5 +18,5 @@ target_sources(_C_cuda PRIVATE ${BAYESOPS_CUDA_SOURCES})
 # In a CUDA torch, libtorch.so names libtorch_cuda.so, where the rest of our symbols are.
 target_link_libraries(_C_cuda PRIVATE "${BAYESOPS_TORCH_DIR}/lib/libtorch.so")
 target_compile_definitions(_C_cuda PRIVATE USE_CUDA)
-# As on the CPU (Kernels.cmake): fused multiply-adds only where the code says so.
+# As on the CPU (Flags.cmake): fused multiply-adds only where the code says so.
 target_compile_options(_C_cuda PRIVATE "$<$<COMPILE_LANGUAGE:CUDA>:--expt-relaxed-constexpr;--fmad=false;-Xcompiler=-Wall>")

@@ -12,22 +12,6 @@ set(BAYESOPS_FLAGS_baseline "")
 set(BAYESOPS_FLAGS_avx2 -mavx2 -mfma -mf16c -mbmi2)
 set(BAYESOPS_FLAGS_avx512 ${BAYESOPS_FLAGS_avx2} -mavx512f -mavx512bw -mavx512dq -mavx512vl -mprefer-vector-width=512)
 
-# Fused multiply-adds are written out where they are wanted: the compiler adding its own would make results depend on the
-# instruction set.
-add_library(bayesops_flags INTERFACE)
-target_compile_options(bayesops_flags INTERFACE "$<$<COMPILE_LANGUAGE:CXX>:-Wall;-Wextra;-fno-math-errno;-ffp-contract=off>")
-target_include_directories(bayesops_flags INTERFACE "${CMAKE_CURRENT_SOURCE_DIR}/csrc")
-# Error messages quote __FILE__: without this, the folders of the building machine.
-foreach(folder IN ITEMS "${CMAKE_SOURCE_DIR}" "${BAYESOPS_TORCH_DIR}/include")
-  target_compile_options(
-    bayesops_flags INTERFACE "$<$<COMPILE_LANGUAGE:CXX>:-ffile-prefix-map=${folder}/=>"
-                             "$<$<COMPILE_LANGUAGE:CUDA>:-Xcompiler='-ffile-prefix-map=${folder}/='>")
-endforeach()
-if(BAYESOPS_SANITIZE)
-  target_compile_options(bayesops_flags INTERFACE -fsanitize=${BAYESOPS_SANITIZE} -fno-omit-frame-pointer)
-  target_link_options(bayesops_flags INTERFACE -fsanitize=${BAYESOPS_SANITIZE})
-endif()
-
 add_library(bayesops_common OBJECT ${BAYESOPS_COMMON_SOURCES})
 target_link_libraries(bayesops_common PUBLIC bayesops_flags)
 foreach(isa IN LISTS BAYESOPS_ISAS)

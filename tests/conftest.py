@@ -76,6 +76,18 @@ def device(request, monkeypatch):
         yield request.param
 
 
+@pytest.fixture(scope="session")
+def is_cuda_on_host(pytestconfig):
+    """Whether the CPU's operators have been replaced by what CUDA runs (`make cuda-on-host`)."""
+    return pytestconfig.pluginmanager.has_plugin("tests.cuda.on_host.plugin")
+
+
+@pytest.fixture
+def has_cuda_operators(device, is_cuda_on_host):
+    """Whether operators run as they do on CUDA, there or on the host."""
+    return device == "cuda" or is_cuda_on_host
+
+
 @pytest.fixture
 def generator_state(device):
     """Return a function that tells the state of torch's generator of the device."""

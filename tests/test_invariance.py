@@ -352,24 +352,30 @@ def test_unknown_capability_is_refused_or_named():
     assert "baseline" in result.stderr
 
 
+@pytest.fixture
+def of_library(has_cuda_operators):
+    """How much larger roundings may be where the library convolves, by an algorithm for each memory format."""
+    return 8 if has_cuda_operators else 1
+
+
 @pytest.mark.parametrize("granularity", ["weight", "kernel", "in_channel", "out_channel", "channel"])
 @pytest.mark.parametrize("per_example", [False, True])
-def test_memory_formats_agree(granularity, per_example):
+def test_memory_formats_agree(granularity, per_example, of_library):
     input, weight = torch.randn(2, 20, 9, 8), torch.randn(24, 20, 3, 3) / 13
     options = {"p": 0.3, "seed": SEEDS, "granularity": granularity, "per_example": per_example}
     plain = bo.ops.masked_conv2d(input, weight, **options)
     last = bo.ops.masked_conv2d(input.to(memory_format=torch.channels_last), weight, **options)
-    torch.testing.assert_close(last, plain, rtol=0, atol=20 * torch.finfo(torch.float32).eps)
+    torch.testing.assert_close(last, plain, rtol=0, atol=20 * of_library * torch.finfo(torch.float32).eps)
 
 
 @pytest.mark.parametrize("family", ["lrt", "sampled", "flipout"])
 @pytest.mark.parametrize("lead", [(2,), (3, 2)], ids=["shared", "own"])
-def test_memory_formats_agree_for_gaussian_weights(family, lead):
+def test_memory_formats_agree_for_gaussian_weights(family, lead, of_library):
     input, mu, spread = torch.randn(*lead, 20, 9, 8), torch.randn(24, 20, 3, 3) / 13, torch.rand(24, 20, 3, 3) / 100
     operator = getattr(bo.ops, f"{family}_conv2d")
     plain = operator(input, mu, spread, seed=SEEDS)
     last = operator(input.movedim(-3, -1).contiguous().movedim(-1, -3), mu, spread, seed=SEEDS)
-    torch.testing.assert_close(last, plain, rtol=0, atol=40 * torch.finfo(torch.float32).eps)
+    torch.testing.assert_close(last, plain, rtol=0, atol=40 * of_library * torch.finfo(torch.float32).eps)
 
 
 def test_dropout_is_the_same_in_each_memory_format():

@@ -19,7 +19,7 @@ from bayesops.ops.fused import Epilogue
 
 HERE = Path(__file__).parent
 CSRC = HERE.parents[1] / "csrc"
-# The flags of cmake/Kernels.cmake that decide about bits.
+# The flags of cmake/Flags.cmake that decide about bits.
 FLAGS = ["-std=c++17", "-O2", "-fPIC", "-shared", "-Wall", "-Wextra", "-fno-math-errno", "-ffp-contract=off"]
 
 

@@ -169,19 +169,19 @@ def _root_mean_square(values):
     return values.double().square().mean().sqrt().item()
 
 
-def _assert_as_exact_as_torch(ours, plain, exact):
+def _assert_as_exact_as_torch(ours, plain, exact, by_library):
     """Our error against float64 is at most twice plain PyTorch's in the same dtype, plus two roundings of the result.
 
-    Errors are root mean squares: the largest one of a few elements is a matter of luck. On CUDA eight roundings: there
-    the library chooses by shape how it convolves, for one of us perhaps by Winograd's algorithm, which is less exact.
+    Errors are root mean squares: the largest one of a few elements is a matter of luck. Where the library convolves for
+    us, eight roundings: it chooses by shape how, for one of us perhaps by Winograd's algorithm, which is less exact.
     """
     assert ours.dtype == plain.dtype
     assert ours.shape == exact.shape
     if exact.numel() == 0:
         return
     error, size = _root_mean_square(ours.double() - exact), _root_mean_square(exact)
-    by_library = ours.is_cuda and ours.dtype in (torch.float32, torch.float64)
-    rounding = (8 if by_library else 2) * torch.finfo(ours.dtype).eps * size
+    chosen = by_library and ours.dtype in (torch.float32, torch.float64)
+    rounding = (8 if chosen else 2) * torch.finfo(ours.dtype).eps * size
     if ours.dtype == torch.float64:  # `exact` is rounded as we are
         rounding *= 4
     allowed = 2 * _root_mean_square(plain.double() - exact) + rounding
@@ -192,5 +192,8 @@ def _assert_as_exact_as_torch(ours, plain, exact):
 
 
 @pytest.fixture
-def assert_as_exact_as_torch():
-    return _assert_as_exact_as_torch
+def assert_as_exact_as_torch(is_cuda_on_host):
+    def check(ours, plain, exact):
+        _assert_as_exact_as_torch(ours, plain, exact, by_library=ours.is_cuda or is_cuda_on_host)
+
+    return check
