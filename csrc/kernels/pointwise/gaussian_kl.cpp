@@ -32,8 +32,8 @@ struct Loops {
     return 0.5 * precision * (Sums::total(variances) + Sums::total(distances)) - Sums::total(logs);
   }
 
-  static __attribute__((noinline)) void gradient(const GaussianKlGradient<Math>& g, const T* mu, const T* rho,
-                                                 int64_t count, T* grad_mu, T* grad_rho) {
+  static __attribute__((noinline)) void gradient(GaussianKlGradient<Math> g, const T* mu, const T* rho, int64_t count,
+                                                 T* grad_mu, T* grad_rho) {
     for (int64_t i = 0; i < count; i += Lanes::n) {
       F of_mu, of_rho;
       GaussianKlGradient<Math>::of(g, Lanes::read(mu + i), Lanes::read(rho + i), of_mu, of_rho);
