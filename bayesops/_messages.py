@@ -7,7 +7,7 @@ import warnings
 def warn_user(message: str) -> None:
     """Warn, at the first frame outside of this package."""
     level, frame = 1, sys._getframe(0)
-    while frame.f_back is not None and frame.f_globals["__name__"].startswith("bayesops."):
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("bayesops."):
         level, frame = level + 1, frame.f_back
     warnings.warn(message, stacklevel=level)
 

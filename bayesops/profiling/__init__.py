@@ -3,6 +3,7 @@
 from bayesops.profiling.accuracy import Accuracy, Needed, Precision
 from bayesops.profiling.breakdown import Breakdown, Phases, StepCost
 from bayesops.profiling.cases import Case, Way
+from bayesops.profiling.flops import flop_formulas
 from bayesops.profiling.machine import Machine
 from bayesops.profiling.profile import profile
 from bayesops.profiling.result import Profile
@@ -20,5 +21,6 @@ __all__ = [
     "Spread",
     "StepCost",
     "Way",
+    "flop_formulas",
     "profile",
 ]
