@@ -45,7 +45,7 @@ class PeerLayer(Stochastic):
     @property
     def _draws(self) -> bool:
         """Whether a call draws anything."""
-        return not self._uses_mean
+        return not self.uses_mean
 
     def _weights(self) -> Weights:
         raise NotImplementedError

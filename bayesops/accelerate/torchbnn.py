@@ -37,7 +37,7 @@ class BayesLayer(PeerLayer):
 
     def forward(self, input: Tensor) -> Tensor:
         """Draw the output."""
-        if self.weight_eps is not None and not self._uses_mean:
+        if self.weight_eps is not None and not self.uses_mean:
             output: Tensor = super().forward(input)
             return output
         return self._estimate(input, self._draws)

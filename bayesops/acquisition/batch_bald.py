@@ -14,7 +14,7 @@ from bayesops.acquisition.scores import random, top_k
 from bayesops.engine import Prediction
 from bayesops.nn import Dropout
 from bayesops.nn._stochastic import Stochastic
-from bayesops.nn.bernoulli import _Bernoulli
+from bayesops.nn.bernoulli import BernoulliLayer
 from bayesops.nn.gaussian import GaussianLayer
 from bayesops.random import sample_seeds
 
@@ -166,11 +166,11 @@ def _greedy(probabilities: Tensor, k: int, limit: int, offsets: list[float]) -> 
 
 def _warn_of_noise_by_example(name: str, model: Any) -> None:
     for layer in model.modules() if isinstance(model, nn.Module) else ():
-        if not isinstance(layer, Stochastic) or layer._uses_mean:
+        if not isinstance(layer, Stochastic) or layer.uses_mean:
             continue
         if isinstance(layer, GaussianLayer) and layer.estimator != "weight_sample":
             why = f"has estimator={layer.estimator!r}"
-        elif isinstance(layer, _Bernoulli) and layer.per_example:
+        elif isinstance(layer, BernoulliLayer) and layer.per_example:
             why = "has per_example=True"
         elif isinstance(layer, Dropout):
             why = "drops activations"

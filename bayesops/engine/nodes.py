@@ -53,7 +53,7 @@ def is_drawing(module: nn.Module | None) -> bool:
     """Whether `module` is a Bayesian layer that draws when called."""
     if type(module) is Fused:
         module = module.layer
-    return isinstance(module, Stochastic) and not module._uses_mean
+    return isinstance(module, Stochastic) and not module.uses_mean
 
 
 def draws_outputs(module: nn.Module | None) -> bool:
@@ -128,12 +128,12 @@ def _kind_of_module(node: fx.Node, module: nn.Module) -> Kind:
         return Kind(Way.MAPPED)
     if type(module) is Fused:
         layer = module.layer
-        fits = type(layer) in _DRAWING and not layer._uses_mean and layer._frozen is None
+        fits = type(layer) in _DRAWING and not layer.uses_mean and not layer.is_frozen
         return Kind(Way.FUSED, (_DRAWING[type(layer)],)) if fits else Kind(Way.MAPPED)
     if len(node.args) != 1:
         return Kind(Way.MAPPED)
     if isinstance(module, Stochastic):
-        if module._uses_mean or module._frozen is not None:
+        if module.uses_mean or module.is_frozen:
             return Kind(Way.MAPPED)
         if type(module) is Dropout:
             return Kind(Way.DROPOUT)

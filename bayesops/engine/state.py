@@ -34,7 +34,7 @@ def _mark(module: nn.Module, name: str, marks: list[Any]) -> None:
     """Append the marks of `module` and of the modules in it, but for those of a Bayesian layer, a leaf of the graph."""
     marks.append((name, type(module), module.training, has_hooks(module), is_patched(module)))
     if isinstance(module, Stochastic):
-        marks.append((module._uses_mean, module._frozen is None, getattr(module, "estimator", None)))
+        marks.append((module.uses_mean, module.is_frozen, getattr(module, "estimator", None)))
         return
     if is_users(module):  # its forward pass was gone through
         marks.append(tuple((key, _frozen(value)) for key, value in _own_values(module)))

@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 
 from bayesops._arguments import check_choice, check_count, check_stream, wrong_type
-from bayesops.ops.logit_noise_cross_entropy import _AVERAGES, _REDUCTIONS, logit_noise_cross_entropy
+from bayesops.ops.logit_noise_cross_entropy import AVERAGES, REDUCTIONS, logit_noise_cross_entropy
 from bayesops.sampling import layer_seed
 
 
@@ -60,8 +60,8 @@ class LogitNoiseCrossEntropy(nn.Module):
         self.num_samples = check_count(name, "num_samples", num_samples)
         self.register_buffer("weight", weight)
         self.ignore_index = ignore_index
-        self.reduction = check_choice(name, "reduction", reduction, _REDUCTIONS)
-        self.average = check_choice(name, "average", average, _AVERAGES)
+        self.reduction = check_choice(name, "reduction", reduction, REDUCTIONS)
+        self.average = check_choice(name, "average", average, AVERAGES)
         self.stream = None if stream is None else check_stream(name, stream)
 
     def forward(self, output: tuple[Tensor, Tensor], target: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from bayesops._arguments import check_count, check_number, wrong_type, wrong_value
 from bayesops._sums import total
-from bayesops.nn.bernoulli import _Bernoulli
+from bayesops.nn.bernoulli import BernoulliLayer
 
 _PLAIN = (
     nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d,
@@ -124,7 +124,7 @@ def _plain_probabilities(name: str, model: nn.Module, plain_p: Any) -> dict[nn.M
 def _counted(model: nn.Module, plain: dict[nn.Module, float]) -> Iterator[tuple[Any, float]]:
     """Layers that count, and for each E[w²] / weight²."""
     for module in model.modules():
-        if isinstance(module, _Bernoulli):
+        if isinstance(module, BernoulliLayer):
             kept = (1 - module.p) ** (2 if module.granularity == "channel" else 1)
             yield module, 1 / kept if module.rescale else kept
         elif module in plain:

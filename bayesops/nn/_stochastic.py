@@ -15,12 +15,18 @@ _Layer = TypeVar("_Layer", bound="Stochastic")
 class Stochastic(nn.Module):
     """A layer that draws at each call, in training and at prediction.
 
-    `stream` (None, or an int to be set by the user) says which stream of the seed the layer draws from.
+    `stream` (None, or an int to be set by the user) says which stream of the seed the layer draws from; `uses_mean` and
+    `is_frozen`, whether it has been told to compute with the mean, or to keep one draw.
     """
 
     _stream: int | None = None
     _frozen: tuple[int, int] | None = None  # seed and stream of the noise that is kept
-    _uses_mean: bool = False
+    uses_mean: bool = False
+
+    @property
+    def is_frozen(self) -> bool:
+        """Whether the layer makes the same draw at every call."""
+        return self._frozen is not None
 
     @property
     def stream(self) -> int | None:
@@ -36,7 +42,7 @@ class Stochastic(nn.Module):
 
         Not to be taken for `freeze_noise`, which keeps one draw. Where both are set, the mean is used.
         """
-        self._uses_mean = mode
+        self.uses_mean = mode
         return self
 
     def freeze_noise(self: _Layer, seed: int | Tensor | None, stream: int | None = None) -> _Layer:
@@ -91,7 +97,7 @@ class Stochastic(nn.Module):
         text = "" if self.stream is None else f", stream={self.stream}"
         if self._frozen is not None:
             text += f", frozen_seed={self._frozen[0]}"
-        return f"{text}, use_mean=True" if self._uses_mean else text
+        return f"{text}, use_mean=True" if self.uses_mean else text
 
 
 def use_mean(model: _Module, mode: bool = True) -> _Module:

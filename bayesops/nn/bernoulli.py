@@ -20,7 +20,7 @@ from bayesops.ops.fused import Epilogue, masked_conv_fused
 from bayesops.ops.masked_conv import GRANULARITIES
 
 
-class _Bernoulli(Stochastic):
+class BernoulliLayer(Stochastic):
     """The options of the mask, which all layers of the family have."""
 
     def _set_mask_options(
@@ -54,7 +54,7 @@ class _Bernoulli(Stochastic):
         return weight if self.rescale else weight * (1 - self.p) ** (2 if self.granularity == "channel" else 1)
 
 
-class _BernoulliConv(_Bernoulli, _ConvNd):
+class _BernoulliConv(BernoulliLayer, _ConvNd):
     """A convolution of `torch.nn` in everything but its forward pass.
 
     Not a subclass of `torch.nn.Conv2d`, so that tools which look for one (fusion, quantisation, conversion) do not take
@@ -114,7 +114,7 @@ class _BernoulliConv(_Bernoulli, _ConvNd):
         geometry: dict[str, Any] = {
             "stride": self.stride, "padding": padding, "dilation": self.dilation, "groups": self.groups
         }  # fmt: skip
-        if self._uses_mean and mask is None:
+        if self.uses_mean and mask is None:
             plain = type(self)._plain_operator
             output = over_examples(plain, spatial, input, self._mean_weight(), self.bias, **geometry)
             return output if epilogue is None else apply_epilogue(output, epilogue, spatial)
@@ -176,7 +176,7 @@ class BernoulliConv3d(_BernoulliConv):
     _plain_operator = staticmethod(functional.conv3d)
 
 
-class BernoulliLinear(_Bernoulli):
+class BernoulliLinear(BernoulliLayer):
     """Linear layer whose weight is masked by Bernoulli draws (DropConnect), in training *and* at prediction.
 
     Parameters are `weight` ``[O, I]`` and `bias` ``[O]``, initialised as in `torch.nn.Linear`; so are the arguments up
@@ -228,7 +228,7 @@ class BernoulliLinear(_Bernoulli):
         return self._map(input, None, epilogue)
 
     def _map(self, input: Tensor, mask: Tensor | None, epilogue: Epilogue | None) -> Tensor:
-        if self._uses_mean and mask is None:
+        if self.uses_mean and mask is None:
             output = functional.linear(input, self._mean_weight(), self.bias)
             return output if epilogue is None else apply_epilogue(output, epilogue, 0)
         check_tensor(self, input)

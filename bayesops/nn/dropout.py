@@ -43,7 +43,7 @@ class Dropout(Stochastic):
         """
         if mask is not None:
             return ops.dropout(input, p=self.p, seed=None, mask=mask, granularity=self.granularity)
-        if self._uses_mean:
+        if self.uses_mean:
             return input
         check_tensor(self, input)
         seed, stream = self._draw_for(input, per_sample=True)

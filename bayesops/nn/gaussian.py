@@ -130,7 +130,7 @@ class GaussianLayer(Stochastic):
         check_tensor(self, input)
         mu, bias_mu = self.weight_mu, self.bias_mu
         spatial = mu.dim() - 2
-        if self._uses_mean:
+        if self.uses_mean:
             output = over_examples(self._operators.plain, spatial, input, mu, bias_mu, **geometry)
             return output if epilogue is None else apply_epilogue(output, epilogue, spatial)
         seed, stream = self._draw_for(input, has_samples(spatial, input, epilogue))

@@ -54,7 +54,7 @@ class LogitNoise(Stochastic):
         if tuple(log_var.shape) not in (tuple(logits.shape), (examples, 1, *space)):
             wanted = f"of log variances {tuple(logits.shape)} or {(examples, 1, *space)}"
             wrong_value("LogitNoise", "output", wanted, f"shape {tuple(log_var.shape)}")
-        if self._uses_mean:
+        if self.uses_mean:
             return logits
         seed, stream = self._draw_from(logits.device)
         noise = random.normal(seed, (examples, *space, classes), stream).movedim(-1, 1)

@@ -17,8 +17,8 @@ from bayesops.random import sample_seeds
 _operator = torch.ops.bayesops.logit_noise_cross_entropy.default
 
 _NAME = "logit_noise_cross_entropy"
-_REDUCTIONS = {"none": 0, "mean": 1, "sum": 2}
-_AVERAGES = {"probabilities": False, "losses": True}
+REDUCTIONS = {"none": 0, "mean": 1, "sum": 2}
+AVERAGES = {"probabilities": False, "losses": True}
 
 
 def logit_noise_cross_entropy(
@@ -122,7 +122,7 @@ def logit_noise_cross_entropy(
     single = logits.dim() == 1
     if single:
         logits, log_var, target = logits[None], log_var[None], target[None]
-    options = stream, weight, ignore_index, _AVERAGES[average], _REDUCTIONS[reduction]
+    options = stream, weight, ignore_index, AVERAGES[average], REDUCTIONS[reduction]
     losses = call(_operator, logits, log_var, target, seeds, *options)
     return losses[0] if single and reduction == "none" else losses
 
@@ -132,7 +132,7 @@ def _check_options(num_samples: int, reduction: str, average: str) -> None:
         wrong_type(_NAME, "num_samples", "an int", type(num_samples).__name__)
     if num_samples < 1:
         wrong_value(_NAME, "num_samples", "at least 1", num_samples)
-    for argument, value, known in (("reduction", reduction, _REDUCTIONS), ("average", average, _AVERAGES)):
+    for argument, value, known in (("reduction", reduction, REDUCTIONS), ("average", average, AVERAGES)):
         check_choice(_NAME, argument, value, known)
 
 

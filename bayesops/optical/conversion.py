@@ -107,5 +107,5 @@ def _optical(convolution: Any, options: dict[str, Any]) -> FourierConv2d:
     layer.weight, layer.bias = convolution.weight, convolution.bias
     if isinstance(convolution, BernoulliConv2d):
         layer.stream, layer._frozen = convolution.stream, convolution._frozen
-        layer.use_mean(convolution._uses_mean)
+        layer.use_mean(convolution.uses_mean)
     return layer.train(convolution.training)

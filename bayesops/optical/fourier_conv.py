@@ -135,12 +135,12 @@ class FourierConv2d(BernoulliConv2d):
 
     def _draw(self, input: Tensor, mask: Tensor | None) -> tuple[Tensor, tuple[Tensor, int] | None]:
         """Return the kernel under its mask, and seed and stream of the noise (None where there is none)."""
-        if self._uses_mean and mask is None:
+        if self.uses_mean and mask is None:
             return self._mean_weight(), None
         shape = mask_shape(self.weight, self.granularity, self.groups)
         if self.per_example:
             shape = (len(input), *shape)
-        noisy = self.readout_noise > 0 and not self._uses_mean
+        noisy = self.readout_noise > 0 and not self.uses_mean
         drawn = self._draw_from(input.device) if mask is None or noisy else None
         of_noise = drawn if noisy else None
         if mask is not None:
