@@ -56,6 +56,8 @@ def optimize(model: nn.Module, num_inputs: int = 1) -> nn.Module:
         wrong_value("optimize", "model", "in eval mode", "training mode")
     num_inputs = check_count("optimize", "num_inputs", num_inputs)
     clone = copy.deepcopy(model)
+    if isinstance(clone, Stochastic):  # a layer by itself: in a graph it needs a name
+        clone = nn.Sequential(clone).eval()
     try:
         graph = trace(clone, num_inputs)
     except NoPlan as reason:

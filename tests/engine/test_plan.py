@@ -113,6 +113,15 @@ def test_each_layer_first_and_second(index, channels_last):
     assert_planned(nn.Sequential(next(layers()), nn.ReLU(), list(layers())[index]), inputs)
 
 
+@pytest.mark.parametrize("index", range(len(list(layers()))))
+def test_a_layer_by_itself(index):
+    layer = list(layers())[index]
+    assert_planned(layer, IMAGES)
+    optimized = bo.optimize(layer)
+    for ours, expected in zip(looped(optimized, IMAGES), looped(layer, IMAGES), strict=True):
+        torch.testing.assert_close(ours, expected)
+
+
 @pytest.mark.parametrize("index", range(7))
 @pytest.mark.parametrize("shortcut", [None, "plain", "bayesian"])
 @pytest.mark.parametrize("swapped", [False, True])
