@@ -18,17 +18,38 @@ struct FlatBlocks {
   BAYESOPS_HD_MEMBER int64_t total(const FlatBlocks& b) { return b.samples * b.per_sample; }
 };
 
+// Number of the lowest bit that is set; one is.
+BAYESOPS_HD int lowest_bit(uint32_t bits) {
+#if defined(__CUDA_ARCH__)
+  return __ffs((int)bits) - 1;
+#else
+  return __builtin_ctz(bits);
+#endif
+}
+
 // Keep-or-drop of the 16 elements of one Philox block, as bits.
 BAYESOPS_HD uint32_t bernoulli_block(Stream s, BernoulliLaw law, uint64_t block) {
   const PhiloxBlock words = philox_block(s, kDomainBernoulli, block);
-  uint32_t bits = 0, ties = 0;
-  unrolled<16>(16, [&](int i) {
-    const uint32_t byte = (words.word[i >> 2] >> (8 * (i & 3))) & 0xFFu;
-    bits |= (uint32_t)(byte > law.high) << i;
-    ties |= (uint32_t)(byte == law.high) << i;
+  // Two bytes at a time, in halves of 16 bits: 256 - n added to a byte carries into bit 8 where it is n or more.
+  const uint32_t above = (255u - law.high) * 0x10001u, from = above + 0x10001u;
+  uint32_t kept = 0, reached = 0;
+  unrolled<4>(4, [&](int i) {
+    const uint32_t even = words.word[i] & 0x00FF00FFu, odd = words.word[i] >> 8 & 0x00FF00FFu;
+    // Of elements 4 * i and 4 * i + 1 to the bits of these numbers; of the next two, 16 bits further up.
+    const auto place = [=](uint32_t of_even, uint32_t of_odd) {
+      return ((of_even >> 8 & 0x00010001u) | (of_odd >> 7 & 0x00020002u)) << (4 * i);
+    };
+    kept |= place(even + above, odd + above);
+    reached |= place(even + from, odd + from);
   });
-  for (int i = 0; ties != 0; ++i, ties >>= 1)  // which is rare
-    if (ties & 1) bits |= (uint32_t)bernoulli_tie_keeps(s, law, block * 16 + (uint64_t)i) << i;
+  const auto together = [](uint32_t places) { return (places | places >> 14) & 0xFFFFu; };
+  if (law.low == 0) return together(reached);  // what ties is kept
+  uint32_t bits = together(kept), ties = together(kept ^ reached);
+  // Which is rare. The ties of a warp's threads stand at different elements: each takes its own in the same step.
+  for (; ties != 0; ties &= ties - 1) {
+    const int i = lowest_bit(ties);
+    bits |= (uint32_t)bernoulli_tie_keeps(s, law, block * 16 + (uint64_t)i) << i;
+  }
   return bits;
 }
 
