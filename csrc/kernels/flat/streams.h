@@ -114,14 +114,15 @@ struct FlatNormal {
 struct FlatSigns {
   const int64_t* seeds;
   uint32_t stream;
-  FlatBlocks blocks;  // of 32: one word
+  FlatBlocks blocks;  // of 4: a word has more, but neighbouring threads should write neighbouring memory
   float* out;
   BAYESOPS_HD_MEMBER void run(const FlatSigns& f, int64_t index) {
-    const int64_t sample = index / f.blocks.per_sample, word = index % f.blocks.per_sample;
-    const uint32_t bits = philox_word(Stream{(uint64_t)f.seeds[sample], f.stream}, kDomainSign, (uint64_t)word);
-    const int64_t first = word * 32;
-    for (int i = 0; i < 32 && first + i < f.blocks.count; ++i)
-      f.out[sample * f.blocks.count + first + i] = bits >> i & 1 ? -1.0f : 1.0f;
+    const int64_t sample = index / f.blocks.per_sample, first = index % f.blocks.per_sample * 4;
+    const Stream stream{(uint64_t)f.seeds[sample], f.stream};
+    const uint32_t bits = philox_word(stream, kDomainSign, (uint64_t)first >> 5) >> (first & 31);
+    float signs[4];
+    unrolled<4>(4, [&](int i) { signs[i] = bits >> i & 1 ? -1.0f : 1.0f; });
+    write_run(signs, 1, f.blocks.count - first, f.out + sample * f.blocks.count + first);
   }
 };
 
