@@ -146,7 +146,12 @@ struct FlatLogitNoise {
   }
 
   BAYESOPS_HD_MEMBER void add_draw(const LogitNoiseProblem& p, Stream stream, Place& place, Sums& sums) {
-    NormalCursor cursor = NormalCursor::at(stream, (uint64_t)place.noise);
+    [[maybe_unused]] NormalCursor cursor;
+    if constexpr (kKept) {
+      normal_run(stream, (uint64_t)place.noise, p.classes, place.eps);
+    } else {
+      cursor = NormalCursor::at(stream, (uint64_t)place.noise);
+    }
     const auto eps = [&](int64_t c) {
       if constexpr (kKept) return place.eps[c];
       return (T)NormalCursor::draw(cursor, (uint64_t)(place.noise + c));
@@ -155,9 +160,6 @@ struct FlatLogitNoise {
       if constexpr (kKept) return Math::fma(place.sigma[c], z, place.mean[c]);
       return Math::fma(read_sigma(p, place, c), z, read_mean(p, place, c));
     };
-    if constexpr (kKept)
-      each(p, [&](int64_t c) { place.eps[c] = (T)NormalCursor::draw(cursor, (uint64_t)(place.noise + c)); });
-
     T highest = (T)-__builtin_inf(), noise_at_target = 0, logit_at_target = 0, total = 0;
     each(p, [&](int64_t c) {
       const T z = eps(c), x = logit(c, z);

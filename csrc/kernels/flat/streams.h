@@ -81,6 +81,27 @@ BAYESOPS_HD NormalBlock normal_block(Stream s, uint64_t block) {
   return normals;
 }
 
+// The first `count` of kCount normals of a stream from any element on. Blocks are drawn whole and shifted into place:
+// threads that begin at different elements of a block then draw together, where with a cursor each would wait for the
+// others.
+template <class T, int kCount>
+BAYESOPS_HD void normal_run(Stream s, uint64_t first, int64_t count, T (&to)[kCount]) {
+  static_assert(kCount % 4 == 0, "blocks have four elements");
+  const uint64_t block = first >> 2;
+  const int skipped = (int)(first & 3);
+  NormalBlock at = normal_block(s, block);
+  unrolled<kCount / 4>(kCount / 4, [&](int i) {
+    NormalBlock next{};
+    if (4 * (i + 1) < skipped + count) next = normal_block(s, block + (uint64_t)i + 1);
+    const float both[8] = {at.z[0], at.z[1], at.z[2], at.z[3], next.z[0], next.z[1], next.z[2], next.z[3]};
+    unrolled<4>(4, [&](int j) {
+      const float low = skipped & 1 ? both[j + 1] : both[j], high = skipped & 1 ? both[j + 3] : both[j + 2];
+      to[4 * i + j] = (T)(skipped & 2 ? high : low);
+    });
+    at = next;
+  });
+}
+
 // Normals of a stream, mostly one after another: a block of four is drawn when the first of them is asked for.
 struct NormalCursor {
   Stream stream;
