@@ -301,7 +301,7 @@ struct FlatDropout {
             p.samples,
             FlatActivation<kRun>(p.examples, p.channels, p.pixels),
             p.shared_input,
-            p.channels_last,
+            p.channels_last || p.pixels == 1,  // which is the same, and goes by runs of any number of channels
             p.whole_channels,
             static_cast<T>(p.scale),
             static_cast<const S*>(input),
@@ -321,17 +321,20 @@ struct FlatDropout {
     const int64_t first = place * kRun, left = f.shape.count - first;
     const FlatExtent row = f.channels_last ? f.shape.channels : f.shape.pixels;
     int64_t number = first / row, at = first % row;  // of the row; in it
+    // Where channels come first, a row is a channel of an example; otherwise it begins with the first of one.
+    const auto element_of = [&] { return f.channels_last ? number / f.shape.pixels * f.shape.channels : number; };
+    int64_t begins = element_of();
     T values[kRun] = {};
     read_run(input + first, 1, left, values);
     FlatMaskCursor cursor;
     uint32_t bits = 0;
     for (int i = 0; i < kRun && i < left; ++i) {
-      // Where channels come first, a row is a channel of an example.
-      const int64_t element = f.channels_last ? number / f.shape.pixels * f.shape.channels + at : number;
+      const int64_t element = f.channels_last ? begins + at : begins;
       bits |= (uint32_t)FlatMaskCursor::keeps(cursor, f.mask, sample, element) << i;
       if (++at < row) continue;
       at = 0;
       ++number;
+      begins = element_of();
     }
     apply_mask(bits, f.scale, values);
     write_run(values, 1, left, out + first);
