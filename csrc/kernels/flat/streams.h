@@ -81,26 +81,39 @@ BAYESOPS_HD NormalBlock normal_block(Stream s, uint64_t block) {
   return normals;
 }
 
-// The first `count` of kCount normals of a stream from any element on. Blocks are drawn whole and shifted into place:
-// threads that begin at different elements of a block then draw together, where with a cursor each would wait for the
+// `count` normals of a stream from any element on, which are drawn in their order. Four at a time come from two blocks:
+// threads that begin at different elements of a block draw together then, where with a cursor each would wait for the
 // others.
-template <class T, int kCount>
-BAYESOPS_HD void normal_run(Stream s, uint64_t first, int64_t count, T (&to)[kCount]) {
-  static_assert(kCount % 4 == 0, "blocks have four elements");
-  const uint64_t block = first >> 2;
-  const int skipped = (int)(first & 3);
-  NormalBlock at = normal_block(s, block);
-  unrolled<kCount / 4>(kCount / 4, [&](int i) {
-    NormalBlock next{};
-    if (4 * (i + 1) < skipped + count) next = normal_block(s, block + (uint64_t)i + 1);
-    const float both[8] = {at.z[0], at.z[1], at.z[2], at.z[3], next.z[0], next.z[1], next.z[2], next.z[3]};
-    unrolled<4>(4, [&](int j) {
-      const float low = skipped & 1 ? both[j + 1] : both[j], high = skipped & 1 ? both[j + 3] : both[j + 2];
-      to[4 * i + j] = (T)(skipped & 2 ? high : low);
-    });
-    at = next;
-  });
-}
+struct NormalRun {
+  Stream stream;
+  uint64_t first;
+  int64_t count;
+  NormalBlock last, four;  // the block that was drawn last; the numbers that are next to each other
+
+  BAYESOPS_HD_MEMBER NormalRun of(Stream stream, uint64_t first, int64_t count) {
+    return NormalRun{stream, first, count, {}, {}};
+  }
+  // Number i, after number i - 1; 0 begins again.
+  BAYESOPS_HD_MEMBER float draw(NormalRun& run, int64_t i) {
+    if ((i & 3) == 0) {
+      const uint64_t block = (run.first + (uint64_t)i) >> 2;
+      const int skipped = (int)(run.first & 3);
+      if (i == 0) run.last = normal_block(run.stream, block);
+      NormalBlock next{};
+      if (i + 4 < skipped + run.count) next = normal_block(run.stream, block + 1);
+      const float* const a = run.last.z;
+      const float* const b = next.z;
+      const float both[8] = {a[0], a[1], a[2], a[3], b[0], b[1], b[2], b[3]};
+      unrolled<4>(4, [&](int j) {
+        const float low = skipped & 1 ? both[j + 1] : both[j], high = skipped & 1 ? both[j + 3] : both[j + 2];
+        run.four.z[j] = skipped & 2 ? high : low;
+      });
+      run.last = next;
+    }
+    const float low = i & 1 ? run.four.z[1] : run.four.z[0], high = i & 1 ? run.four.z[3] : run.four.z[2];
+    return i & 2 ? high : low;
+  }
+};
 
 // Normals of a stream, mostly one after another: a block of four is drawn when the first of them is asked for.
 struct NormalCursor {
