@@ -43,7 +43,7 @@ Tensor random_normal(const Tensor seed, const Sizes shape, int64_t stream) {
 Tensor random_signs(const Tensor seed, const Sizes shape, int64_t stream) {
   const Seeds seeds = read_seeds("random_signs", seed);
   Tensor out = allocate("random_signs", seeds, shape, stream, ScalarType::Float);
-  const FlatSigns f{seeds.data, static_cast<uint32_t>(stream), FlatBlocks{seeds.count, elements_of(shape), 32},
+  const FlatSigns f{seeds.data, static_cast<uint32_t>(stream), FlatBlocks{seeds.count, elements_of(shape), 4},
                     static_cast<float*>(out.data_ptr())};
   launch(f, FlatBlocks::total(f.blocks), seeds.tensor);
   return out;

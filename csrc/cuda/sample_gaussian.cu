@@ -20,18 +20,19 @@ std::tuple<Tensor, Tensor, Tensor> sample_gaussian(const Tensor mu, const Tensor
   Tensor weights = a.empty_weights();
   Sizes shares = sizes_of(a.empty_logs());
   shares.insert(shares.begin(), 2);
-  Tensor sums;
+  Tensor log_q, log_prior;
   with_type(problem.dtype, [&](auto type) {
     using F = FlatSampleGaussian<decltype(type)>;
     shares.push_back(F::per_sample(problem));
     Tensor partial = empty(shares, ScalarType::Double, mu);
     launch(F{problem, static_cast<decltype(type)*>(weights.data_ptr()), static_cast<double*>(partial.data_ptr())},
            F::total(problem), mu);
-    const int64_t last = static_cast<int64_t>(shares.size()) - 1;
-    sums = torch::stable::sum(partial, torch::headeronly::IntHeaderOnlyArrayRef(&last, 1));
+    const int64_t last = static_cast<int64_t>(shares.size()) - 2;  // of one of the two
+    const torch::headeronly::IntHeaderOnlyArrayRef dims(&last, 1);
+    log_q = torch::stable::sum(torch::stable::select(partial, 0, 0), dims);
+    log_prior = torch::stable::sum(torch::stable::select(partial, 0, 1), dims);
   });
-  return {weights, torch::stable::clone(torch::stable::select(sums, 0, 0)),
-          torch::stable::clone(torch::stable::select(sums, 0, 1))};
+  return {weights, log_q, log_prior};
 }
 
 std::tuple<Tensor, Tensor> sample_gaussian_grad(const std::optional<Tensor> grad_weights,

@@ -181,7 +181,7 @@ void flat_normal(const int64_t* seeds, int64_t samples, int64_t count, int64_t s
 }
 
 void flat_signs(const int64_t* seeds, int64_t samples, int64_t count, int64_t stream, float* out) {
-  run_stream<FlatSigns>(seeds, samples, count, 32, stream, out);
+  run_stream<FlatSigns>(seeds, samples, count, 4, stream, out);
 }
 
 void flat_words(const int64_t* seeds, int64_t samples, int64_t count, int64_t stream, uint32_t* out) {

@@ -377,17 +377,9 @@ def drawn_by_the_cpu(seed, mean, std, epilogue):
     )
 
 
-@pytest.mark.parametrize("kind", ["variance", "std", "finished"])
-@pytest.mark.parametrize("channels_last", [False, True])
-@pytest.mark.parametrize("shared", [False, True])
-@pytest.mark.parametrize("name", IMAGES | QUADS)
-@pytest.mark.parametrize("dtype", DTYPES, ids=str)
-def test_lrt_epilogue(functors, multiply_adds_are_fused, seed, dtype, name, shared, channels_last, kind):
+def check_lrt_epilogue(functors, seed, dtype, image, shared, channels_last, kind):
     """The bits of `lrt_draw`, which has means and deviations; here they come from variances and biases, too."""
-    if not multiply_adds_are_fused:
-        pytest.skip("the CPU operators round products here: test_epilogue_functors.py allows for that")
-    shared = shared and seed.dim() == 1
-    noise, eps = noise_of(seed, (IMAGES | QUADS)[name], shared, channels_last)
+    noise, eps = noise_of(seed, image, shared, channels_last)
     size = eps.shape[-3:] if shared else eps.shape
     mean, spread = torch.randn(size, dtype=dtype), torch.rand(size, dtype=dtype)
     spread.view(-1)[::7] = 0
@@ -421,6 +413,32 @@ def test_lrt_epilogue(functors, multiply_adds_are_fused, seed, dtype, name, shar
     out.check()
     if wants_std:
         std.check()
+
+
+@pytest.fixture
+def bits_of_lrt_draw(multiply_adds_are_fused):
+    if not multiply_adds_are_fused:
+        pytest.skip("the CPU operators round products here: test_epilogue_functors.py allows for that")
+
+
+KINDS = ["variance", "std", "finished"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("channels_last", [False, True])
+@pytest.mark.parametrize("shared", [False, True])
+@pytest.mark.parametrize("name", IMAGES | QUADS)
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_lrt_epilogue(functors, bits_of_lrt_draw, seed, dtype, name, shared, channels_last, kind):
+    shared = shared and seed.dim() == 1
+    check_lrt_epilogue(functors, seed, dtype, (IMAGES | QUADS)[name], shared, channels_last, kind)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("channels_last", [False, True])
+def test_lrt_epilogue_of_so_much_that_a_thread_draws_several_samples(functors, bits_of_lrt_draw, channels_last, kind):
+    """Two each, and the fifth is left over."""
+    check_lrt_epilogue(functors, torch.arange(5), torch.float32, (4, 1 << 16), True, channels_last, kind)
 
 
 @pytest.mark.parametrize("grad_channels_last", [False, True])

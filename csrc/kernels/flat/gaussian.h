@@ -133,6 +133,8 @@ struct FlatGaussianWeightGrad {
 // round a variance of zero to slightly less: that counts as zero.
 template <class S>
 struct FlatLrtEpilogue {
+  using T = typename ComputeOf<S>::T;
+
   const int64_t* seeds;
   uint32_t stream;
   int64_t samples;
@@ -145,46 +147,77 @@ struct FlatLrtEpilogue {
   FlatFinish<S> finish;
   S *out, *std;  // std null: nobody wants it
 
-  BAYESOPS_HD_MEMBER int64_t total(const FlatLrtEpilogue& f) { return f.samples * f.shape.blocks; }
+  // How many samples an index draws. Those that share mean and spread read them once, unless that leaves a device with
+  // too few threads, or channels do not come in fours.
+  BAYESOPS_HD_MEMBER int64_t together(const FlatLrtEpilogue& f) {
+    constexpr int64_t kEnoughThreads = 1 << 18, kMost = 8;
+    if (!f.shared || !FlatActivation<4>::in_runs(f.shape)) return 1;
+    const int64_t spare = f.samples * f.shape.blocks / kEnoughThreads;
+    return spare < 1 ? 1 : spare < kMost ? spare : kMost;
+  }
+  BAYESOPS_HD_MEMBER int64_t total(const FlatLrtEpilogue& f) {
+    const int64_t each = together(f);
+    return (f.samples + each - 1) / each * f.shape.blocks;
+  }
   BAYESOPS_HD_MEMBER void run(const FlatLrtEpilogue& f, int64_t index) {
-    const int64_t sample = index / f.shape.blocks,
-                  block = FlatActivation<4>::block(f.shape, f.channels_last, index % f.shape.blocks);
-    const NormalBlock normals = normal_block(Stream{(uint64_t)f.seeds[sample], f.stream}, (uint64_t)block);
+    const int64_t each = together(f), first = index / f.shape.blocks * each;
+    const int64_t end = first + each < f.samples ? first + each : f.samples;
+    const int64_t block = FlatActivation<4>::block(f.shape, f.channels_last, index % f.shape.blocks);
+    const auto normals = [&](int64_t sample) {
+      return normal_block(Stream{(uint64_t)f.seeds[sample], f.stream}, (uint64_t)block);
+    };
     FlatElement element = FlatElement::of(f.shape, block * 4);
-    if (FlatActivation<4>::in_runs(f.shape)) return draw(f, sample, element, normals.z);
+    if (FlatActivation<4>::in_runs(f.shape)) {
+      const Moments<4> moments = Moments<4>::of(f, first, element);
+      for (int64_t sample = first; sample < end; ++sample) draw(f, sample, moments, normals(sample).z);
+      return;
+    }
+    const NormalBlock drawn = normals(first);
     for (int i = 0; i < 4 && block * 4 + i < f.shape.count; ++i, FlatElement::step(element, f.shape)) {
-      const float z[1] = {normals.z[i]};
-      draw(f, sample, element, z);
+      const float z[1] = {drawn.z[i]};
+      draw(f, first, Moments<1>::of(f, first, element), z);
     }
   }
 
  private:
   // Of a run of channels of one pixel.
   template <int kCount>
-  BAYESOPS_HD_MEMBER void draw(const FlatLrtEpilogue& f, int64_t sample, const FlatElement& first,
+  struct Moments {
+    int64_t at, channel;  // of the first: within its sample
+    T mean[kCount], std[kCount];
+
+    BAYESOPS_HD_MEMBER Moments of(const FlatLrtEpilogue& f, int64_t sample, const FlatElement& first) {
+      const int64_t step = f.channels_last ? 1 : (int64_t)f.shape.pixels;
+      Moments m;
+      m.at = FlatElement::offset(first, f.shape, f.channels_last);
+      m.channel = first.channel;
+      const int64_t from = (f.shared ? 0 : sample * f.shape.count) + m.at;
+      T bias[kCount];
+      read_run(f.mean + from, step, kCount, m.mean);
+      read_run(f.spread + from, step, kCount, m.std);
+      if (f.bias_mean != nullptr) {
+        read_run(f.bias_mean + first.channel, 1, kCount, bias);
+        for (int i = 0; i < kCount; ++i) m.mean[i] += bias[i];
+      }
+      if (f.bias_variance != nullptr) {
+        read_run(f.bias_variance + first.channel, 1, kCount, bias);
+        for (int i = 0; i < kCount; ++i) m.std[i] += bias[i];
+      }
+      if (!f.spread_is_std)
+        for (int i = 0; i < kCount; ++i) m.std[i] = m.std[i] < T(0) ? T(0) : root(m.std[i]);
+      if (f.std != nullptr && (!f.shared || sample == 0)) write_run(m.std, step, kCount, f.std + from);
+      return m;
+    }
+  };
+
+  template <int kCount>
+  BAYESOPS_HD_MEMBER void draw(const FlatLrtEpilogue& f, int64_t sample, const Moments<kCount>& moments,
                                const float (&z)[kCount]) {
-    using T = typename ComputeOf<S>::T;
-    const int64_t count = f.shape.count, step = f.channels_last ? 1 : (int64_t)f.shape.pixels;
-    const int64_t at = FlatElement::offset(first, f.shape, f.channels_last),
-                  from = (f.shared ? 0 : sample * count) + at;
-    T draws[kCount], std[kCount], bias[kCount];
-    read_run(f.mean + from, step, kCount, draws);
-    read_run(f.spread + from, step, kCount, std);
-    if (f.bias_mean != nullptr) {
-      read_run(f.bias_mean + first.channel, 1, kCount, bias);
-      for (int i = 0; i < kCount; ++i) draws[i] += bias[i];
-    }
-    if (f.bias_variance != nullptr) {
-      read_run(f.bias_variance + first.channel, 1, kCount, bias);
-      for (int i = 0; i < kCount; ++i) std[i] += bias[i];
-    }
-    for (int i = 0; i < kCount; ++i) {
-      if (!f.spread_is_std) std[i] = std[i] < T(0) ? T(0) : root(std[i]);
-      draws[i] = exact_multiply_add(std[i], (T)z[i], draws[i]);
-    }
-    FlatFinish<S>::apply(f.finish, sample, first.channel, 1, at, step, kCount, draws);
-    write_run(draws, step, kCount, f.out + sample * count + at);
-    if (f.std != nullptr && (!f.shared || sample == 0)) write_run(std, step, kCount, f.std + from);
+    const int64_t step = f.channels_last ? 1 : (int64_t)f.shape.pixels;
+    T draws[kCount];
+    for (int i = 0; i < kCount; ++i) draws[i] = exact_multiply_add(moments.std[i], (T)z[i], moments.mean[i]);
+    FlatFinish<S>::apply(f.finish, sample, moments.channel, 1, moments.at, step, kCount, draws);
+    write_run(draws, step, kCount, f.out + sample * f.shape.count + moments.at);
   }
 };
 

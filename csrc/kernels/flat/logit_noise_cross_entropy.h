@@ -146,17 +146,16 @@ struct FlatLogitNoise {
   }
 
   BAYESOPS_HD_MEMBER void add_draw(const LogitNoiseProblem& p, Stream stream, Place& place, Sums& sums) {
-    NormalCursor cursor = NormalCursor::at(stream, (uint64_t)place.noise);
+    NormalRun noise = NormalRun::of(stream, (uint64_t)place.noise, p.classes);
     const auto eps = [&](int64_t c) {
       if constexpr (kKept) return place.eps[c];
-      return (T)NormalCursor::draw(cursor, (uint64_t)(place.noise + c));
+      return (T)NormalRun::draw(noise, c);
     };
     const auto logit = [&](int64_t c, T z) {
       if constexpr (kKept) return Math::fma(place.sigma[c], z, place.mean[c]);
       return Math::fma(read_sigma(p, place, c), z, read_mean(p, place, c));
     };
-    if constexpr (kKept)
-      each(p, [&](int64_t c) { place.eps[c] = (T)NormalCursor::draw(cursor, (uint64_t)(place.noise + c)); });
+    if constexpr (kKept) each(p, [&](int64_t c) { place.eps[c] = (T)NormalRun::draw(noise, c); });
 
     T highest = (T)-__builtin_inf(), noise_at_target = 0, logit_at_target = 0, total = 0;
     each(p, [&](int64_t c) {

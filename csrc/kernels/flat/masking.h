@@ -48,6 +48,39 @@ struct FlatMaskCursor {
   }
 };
 
+// Up to 32 * kWords - 15 consecutive elements of a mask, as bits. All their blocks are drawn before the first bit is
+// taken: threads that begin at different elements of a block draw together, where with a cursor each would wait for the
+// others.
+template <int kWords>
+struct FlatMaskRun {
+  uint32_t word[kWords];
+
+  // Of the mask's `end` elements.
+  BAYESOPS_HD_MEMBER FlatMaskRun of(const FlatMask& m, int64_t sample, int64_t first, int64_t count, int64_t end) {
+    FlatMaskRun r{};
+    const int skipped = (int)(first & 15);
+    for (int i = 0; i < 2 * kWords; ++i) {
+      shift(r, 16);
+      if (16 * i < skipped + count) r.word[kWords - 1] |= FlatMask::block(m, sample, (first >> 4) + i, end) << 16;
+    }
+    shift(r, skipped);
+    return r;
+  }
+  // The next `count` elements, less than 32.
+  BAYESOPS_HD_MEMBER uint32_t take(FlatMaskRun& r, int count) {
+    const uint32_t bits = r.word[0] & ((1u << count) - 1);
+    shift(r, count);
+    return bits;
+  }
+
+ private:
+  BAYESOPS_HD_MEMBER void shift(FlatMaskRun& r, int count) {
+    unrolled<kWords - 1>(kWords - 1,
+                         [&](int i) { r.word[i] = (uint32_t)(((uint64_t)r.word[i + 1] << 32 | r.word[i]) >> count); });
+    r.word[kWords - 1] >>= count;
+  }
+};
+
 // What is kept, scaled; zeros otherwise.
 template <class T, int kCount>
 BAYESOPS_HD void apply_mask(uint32_t bits, T scale, T (&values)[kCount]) {
@@ -176,27 +209,31 @@ struct FlatMaskedWeightTiles {
     const int64_t weights = f.mask.weights, first = example * weights;
     const bool single = f.mask.granularity == kGranularityWeight;
     S* out = f.out + sample * f.mask.examples * weights + first;
-    FlatMaskCursor cursor;
+    const bool at_once = layout.taps <= Tile::kTaps;  // then a tile's elements follow each other
+    FlatMaskRun<(kWide * Tile::kTaps + 15 + 31) / 32> elements{};
     for (int64_t tap = 0; tap < layout.taps; tap += Tile::kTaps) {
       const int taps = (int)(layout.taps - tap < Tile::kTaps ? layout.taps - tap : Tile::kTaps);
-      uint32_t bits[Tile::kTaps];  // of each tap, one for each channel
-      for (int i = 0; i < taps; ++i) bits[i] = 0;
+      uint32_t bits[Tile::kTaps] = {};  // of each tap, one for each channel
       for (int c = 0; c < tile.count; ++c) {
-        bool keep =
-            !single && FlatWeightMask::keeps_kernel(f.mask, sample, example, tile.out_channel, tile.first_channel + c);
-        for (int i = 0; i < taps; ++i) {
-          const int64_t element = first + Tile::element(tile, layout, c, tap + i);
-          if (single) keep = FlatMaskCursor::keeps(cursor, f.mask.mask, sample, element);
-          bits[i] |= (uint32_t)keep << c;
+        uint32_t kept = 0;  // a bit for each tap
+        if (!single) {
+          const int64_t in = tile.first_channel + c;
+          kept = FlatWeightMask::keeps_kernel(f.mask, sample, example, tile.out_channel, in) ? ~0u : 0u;
+        } else {
+          if (c == 0 || !at_once)
+            elements = elements.of(f.mask.mask, sample, first + Tile::element(tile, layout, c, tap),
+                                   at_once ? tile.count * taps : taps, f.mask.examples * weights);
+          kept = elements.take(elements, taps);
         }
+        unrolled<Tile::kTaps>(taps, [&](int i) { bits[i] |= (kept >> i & 1) << c; });
       }
-      for (int i = 0; i < taps; ++i) {
+      unrolled<Tile::kTaps>(taps, [&](int i) {
         const int64_t at = FlatWeightLayout::offset(layout, tile.out_channel, tap + i) + tile.first_channel;
         T values[kWide] = {};
         read_run(f.weight + at, 1, tile.count, values);
         apply_mask(bits[i], f.scale, values);
         write_run(values, 1, tile.count, out + at);
-      }
+      });
     }
   }
 };
@@ -264,7 +301,7 @@ struct FlatDropout {
             p.samples,
             FlatActivation<kRun>(p.examples, p.channels, p.pixels),
             p.shared_input,
-            p.channels_last,
+            p.channels_last || p.pixels == 1,  // which is the same, and goes by runs of any number of channels
             p.whole_channels,
             static_cast<T>(p.scale),
             static_cast<const S*>(input),
@@ -284,17 +321,20 @@ struct FlatDropout {
     const int64_t first = place * kRun, left = f.shape.count - first;
     const FlatExtent row = f.channels_last ? f.shape.channels : f.shape.pixels;
     int64_t number = first / row, at = first % row;  // of the row; in it
+    // Where channels come first, a row is a channel of an example; otherwise it begins with the first of one.
+    const auto element_of = [&] { return f.channels_last ? number / f.shape.pixels * f.shape.channels : number; };
+    int64_t begins = element_of();
     T values[kRun] = {};
     read_run(input + first, 1, left, values);
     FlatMaskCursor cursor;
     uint32_t bits = 0;
     for (int i = 0; i < kRun && i < left; ++i) {
-      // Where channels come first, a row is a channel of an example.
-      const int64_t element = f.channels_last ? number / f.shape.pixels * f.shape.channels + at : number;
+      const int64_t element = f.channels_last ? begins + at : begins;
       bits |= (uint32_t)FlatMaskCursor::keeps(cursor, f.mask, sample, element) << i;
       if (++at < row) continue;
       at = 0;
       ++number;
+      begins = element_of();
     }
     apply_mask(bits, f.scale, values);
     write_run(values, 1, left, out + first);

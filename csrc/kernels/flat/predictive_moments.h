@@ -70,7 +70,7 @@ struct PredictiveMomentsSteps {
   BAYESOPS_HD_MEMBER void merge_entropies(const Normalisers& normalisers, int draws, int64_t count, T* entropy) {
     const T before = count == 0 ? T(0) : *entropy;
     T further = 0;
-    for (int draw = 0; draw < draws; ++draw) further += normalisers(draw).entropy - before;
+    unrolled<kDraws>(draws, [&](int draw) { further += normalisers(draw).entropy - before; });
     *entropy = before + further / (T)(count + draws);
   }
 
@@ -81,16 +81,24 @@ struct PredictiveMomentsSteps {
     T origin, mean, deviations;
   };
   BAYESOPS_HD_MEMBER Few begin(int64_t count, const T* mean) { return {count == 0 ? T(0) : *mean, 0, 0}; }
-  BAYESOPS_HD_MEMBER void add(Few& few, int64_t draw, T value) {
+  // A draw's part of the mean of all so far, and what few draws and those before weigh in all: found once for all
+  // classes, since a division is many instructions.
+  BAYESOPS_HD_MEMBER T part_of(int64_t draw) { return T(1) / (T)(draw + 1); }
+  struct Share {
+    T of_few, of_both;
+  };
+  BAYESOPS_HD_MEMBER Share share(int64_t draws, int64_t count) {
+    const double part = (double)draws / (double)(count + draws);
+    return {(T)part, (T)((double)count * part)};
+  }
+  BAYESOPS_HD_MEMBER void add(Few& few, T part, T value) {
     const T away = value - few.origin, gap = away - few.mean;
-    few.mean = Math::fma(gap, T(1) / (T)(draw + 1), few.mean);
+    few.mean = Math::fma(gap, part, few.mean);
     few.deviations = Math::fma(gap, away - few.mean, few.deviations);
   }
-  BAYESOPS_HD_MEMBER void merge(const Few& few, int64_t draws, int64_t count, T* mean, T* deviations) {
-    const double part = (double)draws / (double)(count + draws);
-    const T share = (T)part, cross = (T)((double)count * part);
-    *mean = Math::fma(few.mean, share, few.origin);
-    *deviations = count == 0 ? few.deviations : *deviations + few.deviations + few.mean * few.mean * cross;
+  BAYESOPS_HD_MEMBER void merge(const Few& few, const Share& share, int64_t count, T* mean, T* deviations) {
+    *mean = Math::fma(few.mean, share.of_few, few.origin);
+    *deviations = count == 0 ? few.deviations : *deviations + few.deviations + few.mean * few.mean * share.of_both;
   }
 
   // The probabilities of one class in a few draws, the first of them at `x`.
@@ -98,11 +106,11 @@ struct PredictiveMomentsSteps {
   BAYESOPS_HD_MEMBER void merge(const PredictiveMomentsProblem& p, const S* x, const Normalisers& normalisers,
                                 int draws, int64_t count, T* mean, T* deviations) {
     Few few = begin(count, mean);
-    for (int draw = 0; draw < draws; ++draw) {
+    unrolled<kDraws>(draws, [&](int draw) {
       const Normaliser n = normalisers(draw);
-      add(few, draw, Math::exp(below(x[draw * p.draw_stride], n.highest)) * n.inverse);
-    }
-    merge(few, draws, count, mean, deviations);
+      add(few, part_of(draw), Math::exp(below(x[draw * p.draw_stride], n.highest)) * n.inverse);
+    });
+    merge(few, share(draws, count), count, mean, deviations);
   }
 
  private:
@@ -130,7 +138,7 @@ struct FlatPredictiveMoments {
       const S* x = static_cast<const S*>(p.samples.data) + o.samples + first * p.draw_stride;
       typename Steps::Normaliser n[Steps::kDraws];
       const auto normalisers = [&](int draw) { return n[draw]; };
-      for (int draw = 0; draw < draws; ++draw) n[draw] = Steps::normaliser(p, x + draw * p.draw_stride);
+      unrolled<Steps::kDraws>(draws, [&](int draw) { n[draw] = Steps::normaliser(p, x + draw * p.draw_stride); });
       if (p.entropy.data != nullptr)
         Steps::merge_entropies(normalisers, draws, count, static_cast<T*>(p.entropy.data) + o.entropy);
       for (int64_t c = 0; c < p.classes; ++c)
@@ -169,14 +177,16 @@ struct FlatMomentsInRegisters {
       for (int64_t draw = 0; draw < draws; ++draw, x += p.draw_stride) {
         T values[kMost];
         further += values_of(p, x, values) - before;
+        const T part = Steps::part_of(draw);
         unrolled<kMost>(p.classes, [&](int c) {
           if (count == 0 && draw == 0 && !p.softmax) few[c].origin = values[c];
-          Steps::add(few[c], draw, values[c]);
+          Steps::add(few[c], part, values[c]);
         });
       }
       if (entropy != nullptr) *entropy = before + further / (T)(count + draws);
+      const typename Steps::Share share = Steps::share(draws, count);
       unrolled<kMost>(p.classes, [&](int c) {
-        Steps::merge(few[c], draws, count, mean + c * p.mean.class_stride, deviations + c * p.deviations.class_stride);
+        Steps::merge(few[c], share, count, mean + c * p.mean.class_stride, deviations + c * p.deviations.class_stride);
       });
     }
   }

@@ -18,17 +18,38 @@ struct FlatBlocks {
   BAYESOPS_HD_MEMBER int64_t total(const FlatBlocks& b) { return b.samples * b.per_sample; }
 };
 
+// Number of the lowest bit that is set; one is.
+BAYESOPS_HD int lowest_bit(uint32_t bits) {
+#if defined(__CUDA_ARCH__)
+  return __ffs((int)bits) - 1;
+#else
+  return __builtin_ctz(bits);
+#endif
+}
+
 // Keep-or-drop of the 16 elements of one Philox block, as bits.
 BAYESOPS_HD uint32_t bernoulli_block(Stream s, BernoulliLaw law, uint64_t block) {
   const PhiloxBlock words = philox_block(s, kDomainBernoulli, block);
-  uint32_t bits = 0, ties = 0;
-  unrolled<16>(16, [&](int i) {
-    const uint32_t byte = (words.word[i >> 2] >> (8 * (i & 3))) & 0xFFu;
-    bits |= (uint32_t)(byte > law.high) << i;
-    ties |= (uint32_t)(byte == law.high) << i;
+  // Two bytes at a time, in halves of 16 bits: 256 - n added to a byte carries into bit 8 where it is n or more.
+  const uint32_t above = (255u - law.high) * 0x10001u, from = above + 0x10001u;
+  uint32_t kept = 0, reached = 0;
+  unrolled<4>(4, [&](int i) {
+    const uint32_t even = words.word[i] & 0x00FF00FFu, odd = words.word[i] >> 8 & 0x00FF00FFu;
+    // Of elements 4 * i and 4 * i + 1 to the bits of these numbers; of the next two, 16 bits further up.
+    const auto place = [=](uint32_t of_even, uint32_t of_odd) {
+      return ((of_even >> 8 & 0x00010001u) | (of_odd >> 7 & 0x00020002u)) << (4 * i);
+    };
+    kept |= place(even + above, odd + above);
+    reached |= place(even + from, odd + from);
   });
-  for (int i = 0; ties != 0; ++i, ties >>= 1)  // which is rare
-    if (ties & 1) bits |= (uint32_t)bernoulli_tie_keeps(s, law, block * 16 + (uint64_t)i) << i;
+  const auto together = [](uint32_t places) { return (places | places >> 14) & 0xFFFFu; };
+  if (law.low == 0) return together(reached);  // what ties is kept
+  uint32_t bits = together(kept), ties = together(kept ^ reached);
+  // Which is rare. The ties of a warp's threads stand at different elements: each takes its own in the same step.
+  for (; ties != 0; ties &= ties - 1) {
+    const int i = lowest_bit(ties);
+    bits |= (uint32_t)bernoulli_tie_keeps(s, law, block * 16 + (uint64_t)i) << i;
+  }
   return bits;
 }
 
@@ -59,6 +80,40 @@ BAYESOPS_HD NormalBlock normal_block(Stream s, uint64_t block) {
   box_muller<ScalarMath>(words.word[2], words.word[3], normals.z[2], normals.z[3]);
   return normals;
 }
+
+// `count` normals of a stream from any element on, which are drawn in their order. Four at a time come from two blocks:
+// threads that begin at different elements of a block draw together then, where with a cursor each would wait for the
+// others.
+struct NormalRun {
+  Stream stream;
+  uint64_t first;
+  int64_t count;
+  NormalBlock last, four;  // the block that was drawn last; the numbers that are next to each other
+
+  BAYESOPS_HD_MEMBER NormalRun of(Stream stream, uint64_t first, int64_t count) {
+    return NormalRun{stream, first, count, {}, {}};
+  }
+  // Number i, after number i - 1; 0 begins again.
+  BAYESOPS_HD_MEMBER float draw(NormalRun& run, int64_t i) {
+    if ((i & 3) == 0) {
+      const uint64_t block = (run.first + (uint64_t)i) >> 2;
+      const int skipped = (int)(run.first & 3);
+      if (i == 0) run.last = normal_block(run.stream, block);
+      NormalBlock next{};
+      if (i + 4 < skipped + run.count) next = normal_block(run.stream, block + 1);
+      const float* const a = run.last.z;
+      const float* const b = next.z;
+      const float both[8] = {a[0], a[1], a[2], a[3], b[0], b[1], b[2], b[3]};
+      unrolled<4>(4, [&](int j) {
+        const float low = skipped & 1 ? both[j + 1] : both[j], high = skipped & 1 ? both[j + 3] : both[j + 2];
+        run.four.z[j] = skipped & 2 ? high : low;
+      });
+      run.last = next;
+    }
+    const float low = i & 1 ? run.four.z[1] : run.four.z[0], high = i & 1 ? run.four.z[3] : run.four.z[2];
+    return i & 2 ? high : low;
+  }
+};
 
 // Normals of a stream, mostly one after another: a block of four is drawn when the first of them is asked for.
 struct NormalCursor {
@@ -93,14 +148,15 @@ struct FlatNormal {
 struct FlatSigns {
   const int64_t* seeds;
   uint32_t stream;
-  FlatBlocks blocks;  // of 32: one word
+  FlatBlocks blocks;  // of 4: a word has more, but neighbouring threads should write neighbouring memory
   float* out;
   BAYESOPS_HD_MEMBER void run(const FlatSigns& f, int64_t index) {
-    const int64_t sample = index / f.blocks.per_sample, word = index % f.blocks.per_sample;
-    const uint32_t bits = philox_word(Stream{(uint64_t)f.seeds[sample], f.stream}, kDomainSign, (uint64_t)word);
-    const int64_t first = word * 32;
-    for (int i = 0; i < 32 && first + i < f.blocks.count; ++i)
-      f.out[sample * f.blocks.count + first + i] = bits >> i & 1 ? -1.0f : 1.0f;
+    const int64_t sample = index / f.blocks.per_sample, first = index % f.blocks.per_sample * 4;
+    const Stream stream{(uint64_t)f.seeds[sample], f.stream};
+    const uint32_t bits = philox_word(stream, kDomainSign, (uint64_t)first >> 5) >> (first & 31);
+    float signs[4];
+    unrolled<4>(4, [&](int i) { signs[i] = bits >> i & 1 ? -1.0f : 1.0f; });
+    write_run(signs, 1, f.blocks.count - first, f.out + sample * f.blocks.count + first);
   }
 };
 

@@ -24,8 +24,7 @@ BAYESOPS_HD bool bernoulli_tie_keeps(Stream s, BernoulliLaw law, uint64_t elemen
 
 // True where the element is kept, which happens with probability 1 - p.
 BAYESOPS_HD bool bernoulli_keeps(Stream s, BernoulliLaw law, uint64_t element) {
-  const PhiloxBlock b = philox_block(s, kDomainBernoulli, element >> 4);
-  const uint32_t byte = (b.word[(element >> 2) & 3] >> (8 * (element & 3))) & 0xFFu;
+  const uint32_t byte = (philox_word(s, kDomainBernoulli, element >> 2) >> (8 * (element & 3))) & 0xFFu;
   if (byte != law.high) return byte > law.high;
   return bernoulli_tie_keeps(s, law, element);
 }

@@ -44,10 +44,19 @@ constexpr uint32_t kPhiloxKey0 = 0x9E3779B9u;
 constexpr uint32_t kPhiloxKey1 = 0xBB67AE85u;
 constexpr int kPhiloxRounds = 10;
 
+BAYESOPS_HD uint64_t wide_product(uint32_t a, uint32_t b) {
+#if defined(__CUDA_ARCH__)
+  // One instruction. Of a multiplication in 64 bits nvcc makes another as well, which adds zero to the upper half.
+  return (uint64_t)__umulhi(a, b) << 32 | a * b;
+#else
+  return (uint64_t)a * b;
+#endif
+}
+
 BAYESOPS_HD PhiloxBlock philox4x32(uint32_t c0, uint32_t c1, uint32_t c2, uint32_t c3, uint32_t k0, uint32_t k1) {
   for (int round = 0; round < kPhiloxRounds; ++round) {
-    const uint64_t product0 = (uint64_t)kPhiloxMul0 * c0;
-    const uint64_t product1 = (uint64_t)kPhiloxMul1 * c2;
+    const uint64_t product0 = wide_product(kPhiloxMul0, c0);
+    const uint64_t product1 = wide_product(kPhiloxMul1, c2);
     c0 = (uint32_t)(product1 >> 32) ^ c1 ^ k0;
     c1 = (uint32_t)product1;
     c2 = (uint32_t)(product0 >> 32) ^ c3 ^ k1;
@@ -65,7 +74,10 @@ BAYESOPS_HD PhiloxBlock philox_block(Stream s, Domain domain, uint64_t block) {
 
 // One raw word an element: element e is word e % 4 of block e / 4.
 BAYESOPS_HD uint32_t philox_word(Stream s, Domain domain, uint64_t element) {
-  return philox_block(s, domain, element >> 2).word[element & 3];
+  const PhiloxBlock b = philox_block(s, domain, element >> 2);
+  // Chosen, not looked up: a GPU has no registers that are named by a number, and would send the block to memory.
+  const uint32_t low = element & 1 ? b.word[1] : b.word[0], high = element & 1 ? b.word[3] : b.word[2];
+  return element & 2 ? high : low;
 }
 
 // The seed of sample i under a master seed; does not depend on how many samples are drawn.
@@ -76,8 +88,7 @@ BAYESOPS_HD int64_t sample_seed(uint64_t master, uint64_t sample) {
 
 // +1 or -1: bit e % 128 of block e / 128, set means -1.
 BAYESOPS_HD float random_sign(Stream s, uint64_t element) {
-  const PhiloxBlock b = philox_block(s, kDomainSign, element >> 7);
-  return (b.word[(element >> 5) & 3] >> (element & 31)) & 1 ? -1.0f : 1.0f;
+  return (philox_word(s, kDomainSign, element >> 5) >> (element & 31)) & 1 ? -1.0f : 1.0f;
 }
 
 }  // namespace bayesops
