@@ -185,7 +185,7 @@ def inner_block(s, x):
 
 
 def autocast(s, x):
-    with torch.autocast("cpu", torch.bfloat16):
+    with torch.autocast(x.device.type, torch.bfloat16):
         return s.layer(x)
 
 
