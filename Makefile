@@ -10,7 +10,8 @@ CUDA_CHOICE := $(if $(BAYESOPS_CUDA),$(BAYESOPS_CUDA),auto)
 BUILT := build/stamp-built-cuda-$(CUDA_CHOICE)
 NATIVE := $(shell find csrc cmake -type f) CMakeLists.txt setup.py pyproject.toml tools/build_choices.py tools/torch_location.py
 
-.PHONY: help venv build demo test bench lint docs pictures studies wheel asan cuda-compile cuda-on-host cuda-sanitize clean
+.PHONY: help venv build demo test bench lint docs pictures studies wheel asan cuda-compile cuda-on-host cuda-pretended \
+  cuda-sanitize clean
 
 help:
 	@echo "make demo           train, predict with uncertainty, and show what the sampling costs"
@@ -25,6 +26,7 @@ help:
 	@echo "make asan           run the operator tests under the address and undefined-behaviour sanitizers"
 	@echo "make cuda-compile   compile and link the CUDA library (needs nvcc, but no GPU)"
 	@echo "make cuda-on-host   run the tests of operators with what CUDA runs, on the host (needs neither)"
+	@echo "make cuda-pretended run the CUDA tests on a device that is only pretended (needs neither)"
 	@echo "make cuda-sanitize  run the CUDA tests under compute-sanitizer (needs a GPU)"
 	@echo "make clean          remove what was built, but not .venv"
 
@@ -107,6 +109,12 @@ cuda-on-host: build
 	$(RUN) cmake --build build/cuda-on-host
 	$(RUN) BAYESOPS_CUDA_ON_HOST="$(CURDIR)/build/cuda-on-host/_C_cuda_on_host.so" OMP_NUM_THREADS=1 \
 	  python -m pytest -p no:cacheprovider -p tests.cuda.on_host.plugin $(ON_HOST) $(PYTEST_ARGS)
+
+# Without tests/ops: tests/cuda has every operator once, and what those add is arithmetic.
+PRETENDED ?= tests/cuda tests/nn tests/engine tests/models tests/test_random.py tests/test_invariance.py
+cuda-pretended: build
+	$(RUN) OMP_NUM_THREADS=1 python -m pytest -p no:cacheprovider -p tests.cuda.pretended.plugin -m cuda $(PRETENDED) \
+	  $(PYTEST_ARGS)
 
 # Only our kernels are watched, by a part of their names, and each block of memory has bounds of its own: torch keeps none
 # back. Graphs cannot be captured then. The tests of operators that are one kernel of ours, and every operator once.

@@ -58,7 +58,7 @@ def _random_inputs(model: "nn.Module", shapes: list[list[int]]) -> "tuple[Tensor
     generator = torch.Generator().manual_seed(0)
     dtypes = [parameter.dtype for parameter in model.parameters() if parameter.is_floating_point()]
     dtype = dtypes[0] if dtypes else torch.float32
-    return tuple(torch.randn(1, *shape, generator=generator).to(dtype) for shape in shapes)
+    return tuple(torch.randn(1, *shape, generator=generator, device="cpu").to(dtype) for shape in shapes)
 
 
 def _imported(name: str) -> tuple["nn.Module", "tuple[Tensor, ...] | None"]:

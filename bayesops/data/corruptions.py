@@ -11,13 +11,13 @@ from bayesops.data.spatter import spatter
 
 
 def _noise(images: Tensor, strength: float, seed: int) -> Tensor:
-    return (images + strength * random.normal(seed, images.shape)).clamp(0, 1)
+    return (images + strength * random.normal(seed, images.shape, device=images.device)).clamp(0, 1)
 
 
 def _occlusion(images: Tensor, strength: float, seed: int) -> Tensor:
     # Each image loses one of its four sides: `strength` of its rows or columns.
     rows, columns = (round(strength * size) for size in images.shape[-2:])
-    side = random.sample_seeds(seed, len(images)) % 4
+    side = random.sample_seeds(seed, len(images), device=images.device) % 4
     images = images.clone()
     images[side == 0, :, :rows] = 0
     images[side == 1, :, images.shape[-2] - rows :] = 0

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
-from torch import Tensor
 
 
 class TorchGenerators:
@@ -24,14 +23,14 @@ class TorchGenerators:
             self._generators.append(torch.cuda.default_generators[index])
 
     @contextmanager
-    def seeded(self, seed: Tensor) -> Iterator[None]:
+    def seeded(self, seed: int) -> Iterator[None]:
         """Run one draw of a model; nothing is done where draws before have not used the generators."""
         if self.are_used is False:
             yield
             return
         states = [generator.get_state() for generator in self._generators]
         for generator in self._generators:
-            generator.manual_seed(int(seed))
+            generator.manual_seed(seed)
         begin = [generator.get_state() for generator in self._generators]
         try:
             yield

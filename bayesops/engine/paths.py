@@ -202,14 +202,18 @@ class Draws:
             return self._model(*arguments)
 
     def _by_loop(self, seeds: Tensor) -> Value:
-        return joined(torch.stack, [self._call_seeded(seed) for seed in seeds])
+        """Make draws one by one, also of what torch's generators give to the model: its own dropout, in training mode.
 
-    def _call_seeded(self, seed: Tensor) -> Value:
-        """Make one draw, also of what torch's generators give to the model: its own dropout, in training mode."""
-        if is_captured(seed.device):
-            return selected(self._call(seed), self._output)
-        with self._generators.seeded(seed):
-            return selected(self._call(seed), self._output)
+        The generators take numbers. They are asked for together: on a GPU to ask for each would be to wait for each.
+        """
+        if self._generators.are_used is False or is_captured(seeds.device):
+            draws = [selected(self._call(seed), self._output) for seed in seeds]
+        else:
+            draws = []
+            for seed, number in zip(seeds, seeds.tolist(), strict=True):
+                with self._generators.seeded(number):
+                    draws.append(selected(self._call(seed), self._output))
+        return joined(torch.stack, draws)
 
     def _by_vmap(self, seeds: Tensor) -> Value:
         if not isinstance(self._model, nn.Module):

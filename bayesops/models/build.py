@@ -74,6 +74,8 @@ def build(name: str, bayesian: bool = False, posterior: str = "bernoulli", **opt
 def example_input(name: str, batch_size: int = 1, *, seed: int = 0) -> Tensor:
     """Random images ``[batch_size, C, H, W]`` of the shape that the model `name` takes by default.
 
+    They are on torch's default device, and the same on each.
+
     Raises
     ------
     ValueError
@@ -81,4 +83,5 @@ def example_input(name: str, batch_size: int = 1, *, seed: int = 0) -> Tensor:
     """
     check_choice("models.example_input", "name", name, MODELS)
     generator = torch.Generator().manual_seed(seed)
-    return torch.randn(batch_size, *_INPUT_SHAPES[name], generator=generator)
+    images = torch.randn(batch_size, *_INPUT_SHAPES[name], generator=generator, device="cpu")
+    return images.to(torch.get_default_device())

@@ -174,7 +174,7 @@ def _cost(
 ) -> StepCost:
     mine = [sum(ours.get(name, 0.0) for name in step.watched) for ours, _ in rounds]
     theirs = [sum(plain.get(name, 0.0) for name in step.plain) for _, plain in rounds]
-    phases: Any = sum(counted.counted.get(name, torch.zeros(1)) for name in step.watched)
+    phases: Any = sum(counted.counted.get(name, torch.zeros(1, device="cpu")) for name in step.watched)
     in_kernels = float(phases.sum())
     entered = sum(counted.seconds[name] for name in step.watched)
     operations = sum(flops.get(name, 0.0) for name in step.watched)

@@ -96,8 +96,8 @@ def bernoulli_kind() -> str:
     after = []
     for count in (1000, 3000):
         generator = torch.Generator().manual_seed(0)
-        torch.empty(count).bernoulli_(0.5, generator=generator)
-        after.append(torch.rand((), generator=generator).item())
+        torch.empty(count, device="cpu").bernoulli_(0.5, generator=generator)
+        after.append(torch.rand((), generator=generator, device="cpu").item())
     return "MKL" if after[0] == after[1] else "serial"
 
 
@@ -108,7 +108,7 @@ def multiply_add_peak(seconds: float = 0.05) -> float:
 
 def copy_bandwidth(seconds: float = 0.1, size: int = 2**26) -> float:
     """Bytes a second, read and written, of copying a tensor of `size` bytes on torch's threads; the best."""
-    source = torch.ones(size // 4)
+    source = torch.ones(size // 4, device="cpu")
     target = torch.empty_like(source)
     target.copy_(source)
     times: list[float] = []

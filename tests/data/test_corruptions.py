@@ -25,6 +25,11 @@ def test_occlusion_takes_its_share_of_each_image():
     assert len({tuple(image.flatten().tolist()) for image in damaged}) == 4
 
 
+@pytest.mark.parametrize("kind", ["noise", "occlusion"])  # spatter looks at the numbers, and meta tensors have none
+def test_images_are_corrupted_where_they_are(kind):
+    assert data.corrupt(torch.rand(4, 1, 8, 8, device="meta"), kind).is_meta
+
+
 @pytest.mark.parametrize(
     "options",
     [

@@ -185,7 +185,7 @@ def inner_block(s, x):
 
 
 def autocast(s, x):
-    with torch.autocast("cpu", torch.bfloat16):
+    with torch.autocast(x.device.type, torch.bfloat16):
         return s.layer(x)
 
 
@@ -471,7 +471,8 @@ def test_several_threads_predict():
     def work():
         try:
             for _ in range(10):
-                own = nn.Sequential(bo.nn.BernoulliLinear(6, 6), nn.ReLU()).eval()
+                # torch's default device is that of a thread.
+                own = nn.Sequential(bo.nn.BernoulliLinear(6, 6), nn.ReLU()).eval().to(X.device)
                 torch.testing.assert_close(predicted(own), looped(own))
                 torch.testing.assert_close(predicted(shared), expected)
         except Exception as error:

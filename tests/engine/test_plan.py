@@ -208,9 +208,9 @@ class TestMomentsOfSharedInputs:
         )
         assert torch.equal(by_plan, by_loop)
 
-    def test_so_is_autocast(self):
+    def test_so_is_autocast(self, device):
         model = nn.Sequential(bo.nn.GaussianConv2d(4, 3, 3, rho_init=-1.0)).eval()
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast(device, torch.bfloat16):
             at_once, in_chunks = (
                 bo.predict(model, IMAGES, 6, link="identity", return_samples=True, path="plan", chunk_size=size).samples
                 for size in (6, 2)

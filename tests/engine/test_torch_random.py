@@ -3,6 +3,7 @@
 import pytest
 import torch
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 import bayesops as bo
 
@@ -16,7 +17,8 @@ def mc_dropout(*layers):
 
 
 def samples(model, **options):
-    return bo.predict(model, X, 12, return_samples=True, **({"seed": 0} | options)).samples
+    # Models that tests are parametrised by were made on the CPU.
+    return bo.predict(model.to(X.device), X, 12, return_samples=True, **({"seed": 0} | options)).samples
 
 
 @pytest.mark.parametrize("model", [mc_dropout(bo.nn.BernoulliLinear(6, 8)), mc_dropout(nn.Linear(6, 8))], ids=str)
@@ -40,6 +42,22 @@ def test_torchs_generator_goes_on_as_if_there_had_been_no_prediction(model, gene
     assert torch.equal(generator_state(), before)
 
 
+class CountItems(TorchDispatchMode):
+    """Counts tensors that are asked for their number, each of which a GPU would be waited for."""
+
+    count = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        self.count += function is torch.ops.aten._local_scalar_dense.default
+        return function(*args, **(kwargs or {}))
+
+
+def test_no_draw_asks_for_its_seed_by_itself():
+    with CountItems() as items:
+        samples(mc_dropout(nn.Linear(6, 8)), path="loop")
+    assert items.count == 0
+
+
 def test_batch_statistics_beside_dropout_count_each_draw_once():
     model = mc_dropout(nn.Linear(6, 8), nn.BatchNorm1d(8))
     samples(model)
@@ -50,4 +68,4 @@ def test_batch_statistics_beside_dropout_count_each_draw_once():
 @pytest.mark.parametrize("model", [nn.Linear(6, 3), mc_dropout(nn.Linear(6, 8)).eval()], ids=str)
 def test_a_model_in_which_nothing_draws_is_warned_of(model, path):
     with pytest.warns(UserWarning, match="predict: nothing in the model draws, so all draws are the same"):
-        assert bo.predict(model, X, 4, path=path).variance.max() == 0
+        assert bo.predict(model.to(X.device), X, 4, path=path).variance.max() == 0

@@ -31,6 +31,14 @@ def test_a_name_gives_a_model_and_an_input_that_fits(name):
     assert not torch.equal(images, bo.models.example_input(name, 2, seed=4))
 
 
+@pytest.mark.cuda
+def test_an_input_is_the_same_on_the_default_device():
+    with torch.device("cuda"):
+        images = bo.models.example_input("lenet5")
+    assert images.is_cuda
+    assert torch.equal(images.cpu(), bo.models.example_input("lenet5"))
+
+
 @pytest.mark.parametrize("posterior", ["bernoulli", "gaussian"])
 @pytest.mark.parametrize("name", SIZES)
 def test_every_layer_with_weights_becomes_bayesian(name, posterior):
