@@ -30,7 +30,7 @@ if _library.lacks_cuda():
 
 if TYPE_CHECKING:
     from bayesops import acquisition, data, losses, metrics, models, optical, plot, reference
-    from bayesops.profiling import profile
+    from bayesops.profiling.profile import profile
 
 __version__ = "0.1.0"
 __all__ = [

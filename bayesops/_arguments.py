@@ -109,7 +109,7 @@ def seed_tensor(function: str, seed: Seed, device: torch.device) -> Tensor:
         if seed.device != device:
             wrong_device(function, "seed", device, seed.device)
         return seed
-    wanted = "an int or an int64 tensor (None only where a mask is given)"
+    wanted = "an int or an int64 tensor"
     if seed is None or isinstance(seed, bool):
         wrong_type(function, "seed", wanted, "None" if seed is None else "bool")
     seed = as_int(function, "seed", wanted, seed)

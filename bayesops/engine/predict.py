@@ -2,7 +2,7 @@
 
 import inspect
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from bayesops._arguments import check_choice, wrong_type, wrong_value
+from bayesops._arguments import check_choice, seed_tensor, wrong_type, wrong_value
 from bayesops.engine.distributed import combined, failing_together, gathered_in_turn, share
 from bayesops.engine.output import Output
 from bayesops.engine.paths import Draws
@@ -50,6 +50,10 @@ class Request:
         auto = self.num_samples == "auto"
         if not auto and not _is_count(self.num_samples):
             wrong_value("predict", "num_samples", "'auto' or an int of at least 1", repr(self.num_samples))
+        device = self.seed.device if isinstance(self.seed, Tensor) else torch.device("cpu")
+        shape = tuple(seed_tensor("predict", self.seed, device).shape)
+        if shape:
+            wrong_value("predict", "seed", "an int or a tensor of shape []", f"shape {shape}")
         check_choice("predict", "link", self.link, LINKS)
         if self.chunk_size != "auto" and not _is_count(self.chunk_size):
             wrong_value("predict", "chunk_size", "'auto' or an int of at least 1", repr(self.chunk_size))
@@ -188,8 +192,9 @@ def predict(
     >>> prediction = bo.predict(model.eval(), images, num_samples=100, quantiles=(0.025, 0.975))
     >>> prediction.mean, prediction.mutual_information, prediction.quantiles
     """
-    if not callable(model):
-        wrong_type("predict", "model", "a Module or another callable", type(model).__name__)
+    if not callable(model) or isinstance(model, type):
+        got = f"the class {model.__name__}" if isinstance(model, type) else type(model).__name__
+        wrong_type("predict", "model", "a Module or another callable", got)
     if not isinstance(quantiles, Iterable):
         wrong_type("predict", "quantiles", "a sequence of numbers", repr(quantiles))
     if group is not None and not (hasattr(group, "rank") and hasattr(group, "size")):
@@ -273,10 +278,10 @@ def _looks(request: Request) -> Iterator[int]:
 def _batches(inputs: Any) -> Iterator[tuple[Any, ...]]:
     """Yield the model's arguments for each batch."""
     if isinstance(inputs, Tensor):
-        yield (inputs,)
+        yield _arguments((inputs,))
     elif isinstance(inputs, tuple):
         yield _arguments(inputs)
-    elif isinstance(inputs, Iterable):
+    elif isinstance(inputs, Iterable) and not isinstance(inputs, Mapping):  # of which only the keys would be seen
         for batch in inputs:
             first = batch[0] if isinstance(batch, (tuple, list)) and batch else batch
             # A DataLoader makes lists of the dataset's tuples.
@@ -288,6 +293,8 @@ def _batches(inputs: Any) -> Iterator[tuple[Any, ...]]:
 def _arguments(arguments: tuple[Any, ...]) -> tuple[Any, ...]:
     if not arguments or not isinstance(arguments[0], Tensor):
         _wrong_inputs(arguments[0] if arguments else arguments)
+    if arguments[0].is_meta:
+        wrong_value("predict", "inputs", "on a device that computes", "tensors on meta")
     return arguments
 
 

@@ -22,8 +22,8 @@ _MOST = 100  # parts of one; larger ones are taken to be data that stay as they 
 def fingerprint(model: nn.Module) -> tuple[Any, ...]:
     """Return what a graph depends on, besides the code: the same, and the graph of before still holds.
 
-    That is each module's kind and mode, and the Python values that the user's modules hold. (What their code reads from
-    elsewhere, a global say, is taken to stay as it is.)
+    That is each module's kind and mode, and the Python values that the user's modules and their classes hold. (What
+    their code reads from elsewhere, a global say, is taken to stay as it is.)
     """
     marks: list[Any] = [bool(torch_modules._global_forward_hooks or torch_modules._global_forward_pre_hooks)]
     _mark(model, "", marks)
@@ -45,7 +45,11 @@ def _mark(module: nn.Module, name: str, marks: list[Any]) -> None:
 
 def is_users(module: nn.Module) -> bool:
     """Whether `module` is of a kind that a graph goes into."""
-    return not type(module).__module__.startswith("torch.nn")
+    return _is_users(type(module))
+
+
+def _is_users(kind: type) -> bool:
+    return kind is not object and not kind.__module__.startswith("torch.nn")
 
 
 def has_hooks(module: nn.Module) -> bool:
@@ -61,7 +65,14 @@ def is_patched(module: nn.Module) -> bool:
 
 
 def _own_values(module: nn.Module) -> list[tuple[str, Any]]:
-    return [(key, value) for key, value in list(vars(module).items()) if key not in _OF_EVERY_MODULE]
+    """Return what `module` holds by itself, and what its class holds for all of its kind; no methods."""
+    of_classes = [item for kind in type(module).__mro__ if _is_users(kind) for item in list(vars(kind).items())]
+    values = [
+        (key, value)
+        for key, value in of_classes
+        if not (key.startswith("__") or callable(value) or hasattr(value, "__get__"))
+    ]
+    return values + [(key, value) for key, value in list(vars(module).items()) if key not in _OF_EVERY_MODULE]
 
 
 def _frozen(value: Any, depth: int = 0) -> Any:

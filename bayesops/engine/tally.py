@@ -46,7 +46,8 @@ class Tally:
             self.aleatoric.add(log_variances.double().exp())  # far beyond the range of half precision
         if not isinstance(outputs, Tensor):
             wanted = "a callable that returns one tensor (or say which by 'output')"
-            wrong_type("predict", "model", wanted, type(outputs).__name__)
+            # The graph of a plan has immutable lists and dicts, where the model has plain ones.
+            wrong_type("predict", "model", wanted, type(outputs).__name__.removeprefix("immutable_"))
         if not outputs.is_floating_point():
             wrong_type("predict", "model", "a callable that returns floating numbers", outputs.dtype)
         if self._link == "softmax" and outputs.dim() < 2:

@@ -9,7 +9,7 @@ from bayesops import ops
 from bayesops._arguments import wrong_value
 from bayesops._sums import expand, total
 from bayesops.ops._softplus_rules import softplus
-from bayesops.priors import Gaussian, LogUniform, Prior
+from bayesops.priors import Gaussian, Laplace, LogUniform, Prior
 
 
 class Posterior(NamedTuple):
@@ -41,10 +41,14 @@ class Posterior(NamedTuple):
                 mu, sigma = torch.ones_like(mu), relative  # it depends on alpha alone: no 0 / 0 where a mean is 0
             else:
                 sigma = relative * mu.abs()
+        wanted = f"one whose kl has the parameter's shape {tuple(mu.shape)}"
+        if type(self.prior) in (Gaussian, Laplace):
+            for of_prior in (*self.prior.parameters(), *self.prior.buffers()):
+                if not self._fits(of_prior):
+                    wrong_value("kl_loss", "prior", wanted, tuple(of_prior.shape))
         terms = self.prior.kl(mu, sigma)
         if terms is None or terms.shape != mu.shape:
-            got = "None" if terms is None else f"{tuple(terms.shape)}"
-            wrong_value("kl_loss", "prior", f"one whose kl has the parameter's shape {tuple(mu.shape)}", got)
+            wrong_value("kl_loss", "prior", wanted, "None" if terms is None else tuple(terms.shape))
         return total(terms, torch.float64)
 
     @property

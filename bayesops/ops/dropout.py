@@ -15,6 +15,7 @@ from bayesops._arguments import (
     check_stream,
     seed_tensor,
     wrong_choice,
+    wrong_type,
     wrong_value,
 )
 from bayesops.ops import _dropout_rules  # noqa: F401  registers fake, autograd and vmap
@@ -84,6 +85,8 @@ def dropout(
     if code < 0:
         wrong_choice(operator, "granularity", GRANULARITIES, granularity)
     check_floating(operator, "input", input)
+    if seed is None and mask is None:
+        wrong_type(operator, "seed", "an int or an int64 tensor where no mask is given", "None")
     if seed is None and isinstance(mask, Tensor):
         base_dims = 2 if code else input.dim()
         seed = torch.zeros(mask.shape[: mask.dim() > base_dims], dtype=torch.int64, device=input.device)

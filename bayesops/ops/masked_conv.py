@@ -20,6 +20,7 @@ from bayesops._arguments import (
     check_stream,
     seed_tensor,
     wrong_choice,
+    wrong_type,
     wrong_value,
 )
 from bayesops.ops import _masked_conv_rules  # noqa: F401  registers fake, autograd, vmap and autocast
@@ -274,6 +275,8 @@ def _masked_conv(
         check_shape(operator, "bias", bias, weight.shape[:1], input)
     stride, padding, dilation = window(operator, dims, input, weight, stride, padding, dilation)
     if mask is None:
+        if seed is None:
+            wrong_type(operator, "seed", "an int or an int64 tensor where no mask is given", "None")
         seed = seed_tensor(operator, seed, input.device)
     else:
         seed = _check_mask_and_seed(operator, dims, input, weight, mask, seed, code, per_example, groups)

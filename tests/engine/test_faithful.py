@@ -100,6 +100,18 @@ def test_changes_are_seen(case):
     assert not torch.equal(predicted(model).to(before.dtype), before)
 
 
+def test_a_change_of_the_class_is_seen(monkeypatch):
+    class Scaled(Net):
+        factor = 1.0
+
+    model = Scaled(lambda s, x: s.layer(x) * s.factor)
+    assert_faithful(model)
+    plan = plan_of(model)
+    assert plan_of(model) is plan
+    monkeypatch.setattr(Scaled, "factor", 3.0)
+    assert_faithful(model)
+
+
 def test_a_logger_is_not_looked_into():
     model = Net(lambda s, x: s.layer(x))
     model.logger = logging.getLogger("bayesops.test")

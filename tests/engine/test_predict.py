@@ -291,6 +291,11 @@ def test_whole_models(name, granularity, device):
     torch.testing.assert_close(prediction.samples, draws(model, inputs, 4).softmax(2), rtol=1e-4, atol=1e-5)
 
 
+class ReturnsList(nn.Module):
+    def forward(self, x):
+        return [x]
+
+
 @pytest.mark.cpu_only
 @pytest.mark.parametrize(
     ("options", "error", "message"),
@@ -299,10 +304,20 @@ def test_whole_models(name, granularity, device):
         ({"chunk_size": 0}, ValueError, "'chunk_size' must be 'auto' or an int of at least 1"),
         ({"chunk_size": "large"}, ValueError, "'chunk_size' must be"),
         ({"link": "probit"}, ValueError, "'link' must be one of 'softmax', 'sigmoid', 'identity', 'gaussian', got"),
-        ({"seed": 0.1}, TypeError, "'seed' must be an int"),
+        ({"seed": 0.1}, TypeError, "^predict: argument 'seed' must be an int or an int64 tensor, got float"),
+        ({"seed": None}, TypeError, "^predict: argument 'seed' must be an int or an int64 tensor, got None"),
+        (
+            {"seed": torch.arange(2)},
+            ValueError,
+            r"^predict: argument 'seed' must be .* of shape \[\], got shape \(2,\)",
+        ),
+        ({"inputs": {"images": torch.randn(2, 3)}}, TypeError, "'inputs' must be a tensor, .*, got dict"),
+        ({"inputs": torch.randn(2, 3, device="meta")}, ValueError, "'inputs' must be on a device that computes, got"),
         ({"inputs": ()}, TypeError, "'inputs' must be a tensor, a tuple of tensors"),
         ({"model": lambda x: (x, x)}, TypeError, "'model' must be a callable that returns one tensor .*, got tuple"),
+        ({"model": ReturnsList()}, TypeError, "'model' must be a callable that returns one tensor .*, got list"),
         ({"model": "m"}, TypeError, "'model' must be a Module or another callable, got str"),
+        ({"model": nn.Identity}, TypeError, "'model' must be a Module or another callable, got the class Identity"),
         ({"quantiles": 0.5}, TypeError, "'quantiles' must be a sequence of numbers, got 0.5"),
         ({"quantiles": ("a",)}, TypeError, "'quantiles' must be a sequence of numbers, got 'a'"),
         ({"tolerance": "x"}, TypeError, "'tolerance' must be a number, got 'x'"),

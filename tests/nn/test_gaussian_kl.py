@@ -204,6 +204,16 @@ def test_a_prior_of_another_shape_is_refused():
         layer.kl_loss()
 
 
+@pytest.mark.parametrize("kind", [bo.priors.Gaussian, bo.priors.Laplace])
+@pytest.mark.parametrize(
+    "parameters", [(torch.zeros(5), 1.0), (0.0, torch.ones(5)), (torch.zeros(1, 3), torch.ones(5))]
+)
+def test_a_prior_that_does_not_broadcast_is_refused(kind, parameters):
+    layer = bo.nn.GaussianLinear(3, 4, bias=False, prior=kind(*parameters))
+    with pytest.raises(ValueError, match=r"kl_loss: argument 'prior' must be .* shape \(4, 3\), got \(5,\)"):
+        layer.kl_loss()
+
+
 @pytest.mark.parametrize(
     "prior", [bo.priors.Laplace(), bo.priors.LogUniform(), bo.priors.Gaussian(0.0, torch.ones(()))]
 )
