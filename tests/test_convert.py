@@ -103,6 +103,8 @@ def test_where():
     assert converted_names(bo.convert(model, where=nn.Conv2d)) == {"0", "4"}
     assert converted_names(bo.convert(model, where=(nn.Linear, "4"))) == {"4", "6"}
     assert converted_names(bo.convert(model, where=[])) == set()
+    nested = nn.Sequential(model, nn.Linear(3, 3))
+    assert converted_names(bo.convert(nested, where="0")) == {"0.0", "0.4", "0.6"}
 
 
 def test_shared_layers_and_tied_weights_stay_so():
@@ -120,7 +122,10 @@ def test_layers_that_are_more_than_a_convolution_are_left():
     hooked.register_forward_hook(lambda *_: None)
     attention = nn.MultiheadAttention(4, 2)
     model = nn.Sequential(normed, hooked, attention, nn.Linear(5, 5))
-    assert converted_names(bo.convert(model)) == {"3"}
+    with pytest.warns(
+        UserWarning, match="convert: left as they are, because of their hooks .*: 0, 1$"
+    ):
+        assert converted_names(bo.convert(model)) == {"3"}
 
 
 @pytest.mark.parametrize("variance", ["rho", "alpha"])

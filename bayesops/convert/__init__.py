@@ -7,9 +7,10 @@ from typing import Any
 from torch import nn
 
 from bayesops._arguments import check_choice, wrong_type, wrong_value
+from bayesops._messages import warn_user
 from bayesops.convert._bernoulli import BernoulliPosterior
 from bayesops.convert._gaussian import GaussianPosterior
-from bayesops.convert._selection import CONVERTIBLE, Where, selection
+from bayesops.convert._selection import CONVERTIBLE, Where, held_back, selection
 from bayesops.nn._stochastic import Stochastic
 
 __all__ = ["POSTERIORS", "convert"]
@@ -37,9 +38,9 @@ def convert(model: nn.Module, posterior: str = "bernoulli", *, where: Where = No
         ``1 - p``. ``"gaussian"``: normal distributions around the trained weights, to be trained further or used as
         they are.
     where : optional
-        Which layers: a predicate of the layer's name and the layer, names as in ``model.named_modules()``, or types;
-        ``"last"``: the layer that comes last there, which is the head of most networks (unless a module has that
-        name). None converts `torch.nn.Conv1d`, `Conv2d`, `Conv3d` and `Linear`.
+        Which layers: a predicate of the layer's name and the layer, names as in ``model.named_modules()`` (that of a
+        container: all layers within), or types; ``"last"``: the layer that comes last there, which is the head of most
+        networks (unless a module has that name). None converts `torch.nn.Conv1d`, `Conv2d`, `Conv3d` and `Linear`.
 
     Returns
     -------
@@ -77,6 +78,11 @@ def convert(model: nn.Module, posterior: str = "bernoulli", *, where: Where = No
     TypeError
         An option that the posterior does not have, a `where` of another kind, a model that is no module.
 
+    Warns
+    -----
+    UserWarning
+        Without `where`, of layers that are left alone because of hooks or parametrisations, with their names.
+
     Notes
     -----
     Dropout layers stay torch's, off in ``eval``. The mean of the random weight is the trained weight (for
@@ -108,6 +114,9 @@ def convert(model: nn.Module, posterior: str = "bernoulli", *, where: Where = No
         layers = ", ".join(kind.__name__ for kind in CONVERTIBLE)
         limits = "no subclasses, none with hooks" + ("" if where is None else ", chosen by 'where'")
         wrong_value("convert", "model", f"one with layers to convert: {layers} ({limits})", type(model).__name__)
+    left = held_back(model) if where is None and chosen else []
+    if left:
+        warn_user(f"convert: left as they are, because of their hooks or parametrisations: {', '.join(left)}")
     model = copy.deepcopy(model)
     replacements: dict[nn.Module, nn.Module] = {}
     for name, module in model.named_modules(remove_duplicate=False):

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from torch import nn
+from torch.nn.utils import parametrize
 
 from bayesops._arguments import wrong_type, wrong_value
 from bayesops.engine.state import has_hooks
@@ -36,15 +37,26 @@ def selection(
         if isinstance(item, str):
             if item not in modules:
                 wrong_value(function, "where", "names of modules of the model", repr(item))
-            if item not in convertible:
+            below = {name for name in convertible if name.startswith(f"{item}." if item else "")}
+            if item not in convertible and not below:
                 wanted = f"names of layers to convert ({', '.join(kind.__name__ for kind in kinds)})"
                 wrong_value(function, "where", wanted, f"{item!r}, which is a {type(modules[item]).__name__}")
-            chosen.add(item)
+            chosen |= below | ({item} & convertible)
         elif isinstance(item, type):
             chosen |= {name for name in convertible if isinstance(modules[name], item)}
         else:
             wrong_type(function, "where", "a predicate, names or types", repr(item))
     return chosen
+
+
+def held_back(model: nn.Module) -> list[str]:
+    """Names of layers that would be converted, were it not for their hooks or parametrisations (weight norm, say)."""
+    return [
+        name
+        for name, module in model.named_modules()
+        if isinstance(module, CONVERTIBLE)
+        and (parametrize.is_parametrized(module) or (type(module) in CONVERTIBLE and has_hooks(module)))
+    ]
 
 
 def constructor_arguments(layer: Any) -> tuple[Any, ...]:

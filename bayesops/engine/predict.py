@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
+from torch.optim import swa_utils
 
 from bayesops._arguments import check_choice, seed_tensor, wrong_type, wrong_value
 from bayesops.engine.distributed import combined, failing_together, gathered_in_turn, share
@@ -17,6 +18,7 @@ from bayesops.engine.paths import Draws
 from bayesops.engine.plan import Watch
 from bayesops.engine.prediction import PATHS, Prediction, concatenated
 from bayesops.engine.progress import Progress, progress_bar
+from bayesops.engine.state import has_hooks
 from bayesops.engine.tally import Tally
 from bayesops.random import sample_seeds
 
@@ -28,6 +30,7 @@ SHARDS = ("samples", "batches")
 # With num_samples="auto" the standard error is looked at when there are this many draws, and then whenever there are
 # half as many more: never at the end of a chunk, or T would depend on the machine.
 _FIRST_LOOK = 16
+_WRAPPERS = (nn.parallel.DistributedDataParallel, swa_utils.AveragedModel)
 
 
 @dataclass(frozen=True)
@@ -129,8 +132,8 @@ def predict(
         T, the number of draws. ``"auto"`` goes on, for each batch, until no element of the mean has a standard error
         above `tolerance`, or there are `max_samples` draws. It looks after 16, 24, 36, … draws.
     seed : int or int64 Tensor
-        The master seed; draw ``i`` uses ``bayesops.random.sample_seeds(seed, T)[i]``, whatever `num_samples` and
-        `chunk_size`.
+        The master seed, on any device; draw ``i`` uses ``bayesops.random.sample_seeds(seed, T)[i]``, whatever
+        `num_samples` and `chunk_size`.
     chunk_size : int or "auto"
         Draws made at once. ``"auto"`` keeps activations in the cache.
     link : {"softmax", "sigmoid", "identity", "gaussian"}
@@ -153,7 +156,8 @@ def predict(
         Insist on one way; an error says why where it is not possible.
     group : torch.distributed.ProcessGroup, optional
         Share the work among its ranks (``torch.distributed.group.WORLD`` is all of them), each of which calls `predict`
-        with the same arguments, and gets the same, whole result: that of one process, up to the rounding of sums.
+        with the same arguments, and gets the same, whole result: that of one process, up to the rounding of sums. With
+        NCCL a rank's device must be the current one, as PyTorch wants it (``torch.cuda.set_device``).
     shard : {"samples", "batches"}
         What the ranks share: the draws of each batch, or the batches of an iterable.
 
@@ -195,6 +199,7 @@ def predict(
     if not callable(model) or isinstance(model, type):
         got = f"the class {model.__name__}" if isinstance(model, type) else type(model).__name__
         wrong_type("predict", "model", "a Module or another callable", got)
+    model = _unwrapped(model)
     if not isinstance(quantiles, Iterable):
         wrong_type("predict", "quantiles", "a sequence of numbers", repr(quantiles))
     if group is not None and not (hasattr(group, "rank") and hasattr(group, "size")):
@@ -224,6 +229,13 @@ def predict(
     return concatenated(parts, same_count=request.num_samples != "auto")
 
 
+def _unwrapped(model: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the model within torch's wrappers for training, which have nothing to do here but hide what it is."""
+    while isinstance(model, _WRAPPERS) and not has_hooks(model):
+        model = model.module
+    return model
+
+
 def predict_batch(
     model: Callable[..., Any],
     arguments: tuple[Any, ...],
@@ -235,7 +247,9 @@ def predict_batch(
     """Predict one batch."""
     _check_takes(model, arguments)
     draws = Draws(model, arguments, request.path, request.output, watch)
-    seeds = sample_seeds(request.seed, request.limit, device=arguments[0].device)
+    device = arguments[0].device
+    seed = request.seed.to(device) if isinstance(request.seed, Tensor) else request.seed
+    seeds = sample_seeds(seed, request.limit, device=device)
     tally = Tally(request.link, request.quantiles, request.return_samples, _examples(arguments))
     begin = 0
     for end in _looks(request):

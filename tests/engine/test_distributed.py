@@ -69,6 +69,10 @@ def test_a_rank_that_dies_is_an_error(tmp_path):
     assert first.startswith(("RuntimeError", "DistBackendError", "DistNetworkError"))
 
 
+def test_a_wrapped_model_is_looked_into(tmp_path):
+    assert run("wrapped", tmp_path) == ["plan", ""]
+
+
 def test_training_counts_the_divergence_once(tmp_path):
     """The mean of two ranks' gradients is the gradient of the whole batch, with the divergence in it once."""
     first, second = run("training", tmp_path)

@@ -332,3 +332,17 @@ class ReturnsList(nn.Module):
 def test_errors(options, error, message):
     with pytest.raises(error, match=message):
         bo.predict(**{"model": nn.Identity(), "inputs": torch.randn(2, 3), "num_samples": 2, **options})
+
+
+def test_averaged_models_are_looked_into():
+    model = classifier()
+    averaged = torch.optim.swa_utils.AveragedModel(model)
+    images = torch.randn(2, 1, 8, 8)
+    ours, expected = bo.predict(averaged, images, 3), bo.predict(averaged.module, images, 3)
+    assert (ours.path, ours.mean.tolist()) == ("plan", expected.mean.tolist())
+
+
+def test_a_seed_of_the_host_goes_to_the_images(device):
+    model, images = classifier(), torch.randn(2, 1, 8, 8)
+    ours = bo.predict(model, images, 3, seed=torch.tensor(7, device="cpu"))
+    assert torch.equal(ours.mean, bo.predict(model, images, 3, seed=7).mean)
