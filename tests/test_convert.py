@@ -122,9 +122,7 @@ def test_layers_that_are_more_than_a_convolution_are_left():
     hooked.register_forward_hook(lambda *_: None)
     attention = nn.MultiheadAttention(4, 2)
     model = nn.Sequential(normed, hooked, attention, nn.Linear(5, 5))
-    with pytest.warns(
-        UserWarning, match="convert: left as they are, because of their hooks .*: 0, 1$"
-    ):
+    with pytest.warns(UserWarning, match="convert: left as they are, because of their hooks .*: 0, 1$"):
         assert converted_names(bo.convert(model)) == {"3"}
 
 
