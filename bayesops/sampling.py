@@ -124,7 +124,8 @@ def sampling(seed: int | Tensor) -> Iterator[None]:
     ----------
     seed : int or int64 Tensor
         One draw, ``[]``. Under `torch.vmap` it may be the mapped argument; that is how `bayesops.predict` makes all
-        draws of a chunk in one pass.
+        draws of a chunk in one pass. A tensor of another device than a layer's is copied there, which waits for a GPU:
+        to capture a CUDA graph, give one of that device.
 
     Raises
     ------
