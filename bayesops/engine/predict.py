@@ -307,8 +307,6 @@ def _batches(inputs: Any) -> Iterator[tuple[Any, ...]]:
 def _arguments(arguments: tuple[Any, ...]) -> tuple[Any, ...]:
     if not arguments or not isinstance(arguments[0], Tensor):
         _wrong_inputs(arguments[0] if arguments else arguments)
-    if arguments[0].is_meta:
-        wrong_value("predict", "inputs", "on a device that computes", "tensors on meta")
     return arguments
 
 

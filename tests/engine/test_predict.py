@@ -312,7 +312,6 @@ class ReturnsList(nn.Module):
             r"^predict: argument 'seed' must be .* of shape \[\], got shape \(2,\)",
         ),
         ({"inputs": {"images": torch.randn(2, 3)}}, TypeError, "'inputs' must be a tensor, .*, got dict"),
-        ({"inputs": torch.randn(2, 3, device="meta")}, ValueError, "'inputs' must be on a device that computes, got"),
         ({"inputs": ()}, TypeError, "'inputs' must be a tensor, a tuple of tensors"),
         ({"model": lambda x: (x, x)}, TypeError, "'model' must be a callable that returns one tensor .*, got tuple"),
         ({"model": ReturnsList()}, TypeError, "'model' must be a callable that returns one tensor .*, got list"),
