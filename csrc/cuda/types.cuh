@@ -1,8 +1,6 @@
-// Storage types on the device.
+// Storage types by dtype.
 #pragma once
-#include <cuda_bf16.h>
-#include <cuda_fp16.h>
-
+#include "cuda/storage.cuh"
 #include "kernels/conv/problem.h"
 
 namespace bayesops::cuda {
@@ -16,9 +14,9 @@ void with_type(DType dtype, const F& f) {
     case kFloat64:
       return f(double{});
     case kBFloat16:
-      return f(__nv_bfloat16{});
+      return f(BFloat16{});
     case kFloat16:
-      return f(__half{});
+      return f(Half{});
   }
 }
 

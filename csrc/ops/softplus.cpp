@@ -8,28 +8,32 @@ namespace bayesops::ops {
 
 namespace {
 
-Tensor softplus(const Tensor rho) {
-  const SoftplusArguments a("softplus", rho);
-  kernels().pointwise.softplus(a.problem, a.out.data_ptr(), pool());
+using Pointwise = decltype(kernels().pointwise);
+
+Tensor value(const char* op, const Tensor& rho, decltype(Pointwise::softplus) kernel) {
+  const SoftplusArguments a(op, rho);
+  kernel(a.problem, a.out.data_ptr(), pool());
   return a.out;
 }
 
-Tensor softplus_grad(const Tensor grad, const Tensor rho) {
-  const SoftplusArguments a("softplus_grad", grad, rho);
-  kernels().pointwise.softplus_gradient(a.problem, a.grad.data_ptr(), a.out.data_ptr(), pool());
+Tensor gradient(const char* op, const Tensor& grad, const Tensor& rho, decltype(Pointwise::softplus_gradient) kernel) {
+  const SoftplusArguments a(op, grad, rho);
+  kernel(a.problem, a.grad.data_ptr(), a.out.data_ptr(), pool());
   return a.out;
+}
+
+Tensor softplus(const Tensor rho) { return value("softplus", rho, kernels().pointwise.softplus); }
+
+Tensor softplus_grad(const Tensor grad, const Tensor rho) {
+  return gradient("softplus_grad", grad, rho, kernels().pointwise.softplus_gradient);
 }
 
 Tensor softplus_variance(const Tensor rho) {
-  const SoftplusArguments a("softplus_variance", rho);
-  kernels().pointwise.softplus_variance(a.problem, a.out.data_ptr(), pool());
-  return a.out;
+  return value("softplus_variance", rho, kernels().pointwise.softplus_variance);
 }
 
 Tensor softplus_variance_grad(const Tensor grad, const Tensor rho) {
-  const SoftplusArguments a("softplus_variance_grad", grad, rho);
-  kernels().pointwise.softplus_variance_gradient(a.problem, a.grad.data_ptr(), a.out.data_ptr(), pool());
-  return a.out;
+  return gradient("softplus_variance_grad", grad, rho, kernels().pointwise.softplus_variance_gradient);
 }
 
 }  // namespace
