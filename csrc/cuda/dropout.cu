@@ -1,7 +1,7 @@
 // dropout on the device.
 #include "cuda/launch.cuh"
 #include "cuda/types.cuh"
-#include "kernels/flat/masking.h"
+#include "kernels/flat/dropout.h"
 #include "ops/dropout_arguments.h"
 
 namespace bayesops::cuda {

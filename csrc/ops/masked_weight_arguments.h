@@ -1,6 +1,6 @@
 // The checks and shapes of masked_weight, on every device.
 #pragma once
-#include "kernels/flat/masking.h"
+#include "kernels/flat/masked_weight.h"
 #include "ops/convolution.h"
 #include "ops/weight_layout.h"
 

@@ -1,7 +1,6 @@
 // The checks and shapes of gaussian_weight_grad and masked_weight_grad, on every device.
 #pragma once
-#include "kernels/flat/gaussian.h"
-#include "kernels/flat/masking.h"
+#include "kernels/flat/weight_grad.h"
 #include "ops/convolution.h"
 #include "ops/weight_layout.h"
 
@@ -51,8 +50,8 @@ struct MaskedWeightGradArguments {
   void visit(const Run& run) const {
     using T = typename ComputeOf<S>::T;
     const double scale = conv.problem().scale;
-    if (pieces.count == 1) return run(sums<S, S>(scale, out));
-    run(sums<S, T>(1.0, partial));
+    if (pieces.count == 1) return run_sums<S, S>(scale, out, run);
+    run_sums<S, T>(1.0, partial, run);
     run(FlatSumOfPieces<S>{static_cast<const T*>(partial.data_ptr()), pieces.count, out.numel(), static_cast<T>(scale),
                            static_cast<S*>(out.data_ptr())});
   }
@@ -65,10 +64,12 @@ struct MaskedWeightGradArguments {
   Tensor partial;  // [pieces][weight...], if there are several
 
  private:
-  template <class S, class Sum>
-  FlatMaskedWeightGrad<S, Sum> sums(double scale, const Tensor& to) const {
-    return FlatMaskedWeightGrad<S, Sum>::of(conv.problem(), gradients.channels_last, pieces,
-                                            gradients.tensor.data_ptr(), scale, to.data_ptr());
+  template <class S, class Sum, class Run>
+  void run_sums(double scale, const Tensor& to, const Run& run) const {
+    const auto sums = FlatMaskedWeightGrad<S, Sum>::of(conv.problem(), gradients.channels_last, pieces,
+                                                       gradients.tensor.data_ptr(), scale, to.data_ptr());
+    if (sums.layout.channels_last) return run(FlatMaskedWeightGradTiles<S, Sum>::of(sums));
+    run(sums);
   }
 };
 

@@ -1,7 +1,8 @@
 // What CUDA threads run, run by the host: each functor over its whole flat index range, one index after another.
 // test_flat_functors.py compiles this file and compares with the CPU operators.
+#include "kernels/flat/dropout.h"
 #include "kernels/flat/gaussian.h"
-#include "kernels/flat/masking.h"
+#include "kernels/flat/masked_weight.h"
 #include "kernels/flat/streams.h"
 
 namespace {

@@ -21,7 +21,10 @@ WEIGHTS = {
     "linear-one": ((1, 1), 1),
     "2d": ((8, 2, 3, 3), 1),
     "2d-groups": ((9, 4, 3, 2), 3),
+    "2d-in-fours": ((4, 8, 3, 3), 1),  # what tiles of four channels are made for
+    "2d-odd": ((3, 9, 3, 3), 1),
     "3d": ((4, 3, 3, 1, 3), 2),
+    "3d-many-taps": ((2, 5, 3, 3, 3), 1),
 }
 
 

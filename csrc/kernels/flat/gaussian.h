@@ -5,7 +5,6 @@
 #include "kernels/flat/activation.h"
 #include "kernels/flat/epilogue.h"
 #include "kernels/flat/extent.h"
-#include "kernels/flat/pieces.h"
 #include "kernels/flat/streams.h"
 #include "kernels/flat/weight_layout.h"
 
@@ -91,40 +90,6 @@ struct FlatGaussianWeightTiles {
         write_gaussian(f.mu == nullptr ? nullptr : f.mu + at, f.sigma + at, z[i], tile.count, out + at);
       }
     }
-  }
-};
-
-// The sums over samples of gradients [samples][element], and of these times eps, one after another: sums for each piece
-// of the samples. `layout` is that of the gradients; the sums lie as their numbers go.
-template <class S, class Sum>
-struct FlatGaussianWeightGrad {
-  static constexpr int kRun = 4;
-
-  const int64_t* seeds;
-  uint32_t stream;
-  FlatWeightLayout layout;
-  FlatPieces pieces;
-  FlatExtent runs;
-  const S* gradients;
-  Sum *mu, *sigma;  // [pieces][element]
-
-  static int64_t runs_of(int64_t elements) { return (elements + kRun - 1) / kRun; }
-  BAYESOPS_HD_MEMBER int64_t total(const FlatGaussianWeightGrad& f) { return f.pieces.count * f.runs; }
-  BAYESOPS_HD_MEMBER void run(const FlatGaussianWeightGrad& f, int64_t index) {
-    using T = typename ComputeOf<S>::T;
-    const int64_t all = FlatWeightLayout::elements(f.layout), piece = index / f.runs, block = index % f.runs,
-                  first = block * kRun, count = all - first;
-    T of_mu[kRun] = {}, of_sigma[kRun] = {}, gradient[kRun] = {};
-    for (int64_t sample = FlatPieces::begin(f.pieces, piece); sample < FlatPieces::end(f.pieces, piece); ++sample) {
-      const NormalBlock normals = normal_block(Stream{(uint64_t)f.seeds[sample], f.stream}, (uint64_t)block);
-      FlatWeightLayout::read(f.layout, f.gradients + sample * all, first, count, gradient);
-      for (int i = 0; i < kRun; ++i) {
-        of_mu[i] += gradient[i];
-        of_sigma[i] += gradient[i] * (T)normals.z[i];
-      }
-    }
-    write_run(of_mu, 1, count, f.mu + piece * all + first);
-    write_run(of_sigma, 1, count, f.sigma + piece * all + first);
   }
 };
 

@@ -28,6 +28,7 @@ constexpr int kWidest = 16 / (int)sizeof(S);
 
 template <class S, int kCount>
 struct alignas(sizeof(S) * (kCount < kWidest<S> ? kCount : kWidest<S>)) FlatPack {
+  static_assert(kCount % (kCount < kWidest<S> ? kCount : kWidest<S>) == 0, "nothing may follow the values");
   S value[kCount];
 };
 

@@ -1,0 +1,168 @@
+// Masked weights as functors over a flat index: what a CUDA thread does, callable on the host as well.
+#pragma once
+#include "kernels/conv/problem.h"
+#include "kernels/flat/compute_type.h"
+#include "kernels/flat/extent.h"
+#include "kernels/flat/mask.h"
+#include "kernels/flat/weight_layout.h"
+
+namespace bayesops {
+
+// The mask of a weight, for each sample and, if it is not 1, each of `examples`.
+struct FlatWeightMask {
+  static constexpr int kRun = 16;  // neighbours whose bits are found together: as many as a Philox block has
+
+  FlatMask mask;
+  Granularity granularity;
+  int64_t samples, examples, elements;  // elements of one mask
+  int64_t in_channels;
+  FlatExtent weights, kernels;  // of one example
+  FlatExtent taps, group_in, group_out;
+
+  static FlatWeightMask of(const ConvProblem& p) {
+    return {FlatMask::of(p.mask),
+            p.mask.granularity,
+            p.samples,
+            p.per_example ? p.examples : 1,
+            p.mask.elements,
+            p.in_channels,
+            p.out_channels * p.weight_row(),
+            p.out_channels * p.group_in(),
+            p.taps(),
+            p.group_in(),
+            p.group_out()};
+  }
+  // Where all taps are switched together; `in` is counted within the group.
+  BAYESOPS_HD_MEMBER bool keeps_kernel(const FlatWeightMask& m, int64_t sample, int64_t example, int64_t out_channel,
+                                       int64_t in) {
+    const int64_t in_channel = out_channel / m.group_out * m.group_in + in, element = example * m.elements;
+    if (m.granularity == kGranularityKernel)
+      return FlatMask::keeps(m.mask, sample, element + out_channel * m.group_in + in);
+    if (m.granularity == kGranularityInChannel) return FlatMask::keeps(m.mask, sample, element + in_channel);
+    if (m.granularity == kGranularityOutChannel) return FlatMask::keeps(m.mask, sample, element + out_channel);
+    return FlatMask::keeps(m.mask, sample, element + in_channel) &&
+           FlatMask::keeps(m.mask, sample, element + m.in_channels + out_channel);
+  }
+  // Of the run of weights that begins with number `first` of a sample's examples * weights; at its end there may be
+  // less.
+  BAYESOPS_HD_MEMBER uint32_t bits(const FlatWeightMask& m, int64_t sample, int64_t first) {
+    if (m.granularity == kGranularityWeight) {
+      const int64_t block = first / kRun, shift = first % kRun, count = m.examples * m.weights;
+      const uint32_t bits = FlatMask::block(m.mask, sample, block, count) >> shift;
+      return shift == 0 ? bits : bits | FlatMask::block(m.mask, sample, block + 1, count) << (kRun - shift);
+    }
+    int64_t number = first / m.taps, tap = first % m.taps;  // of the kernel, over all examples; in it
+    uint32_t bits = 0;
+    for (int i = 0; i < kRun && number < m.examples * m.kernels; tap = 0, ++number) {
+      const int64_t kernel = number % m.kernels;
+      const bool keep = keeps_kernel(m, sample, number / m.kernels, kernel / m.group_in, kernel % m.group_in);
+      for (; i < kRun && tap < m.taps; ++i, ++tap) bits |= (uint32_t)keep << i;
+    }
+    return bits;
+  }
+  // Of `taps` taps of a tile, from `tap` on: a word for each tap, a bit for each channel.
+  template <int kChannels, int kTaps = FlatWeightTile<kChannels>::kTaps>
+  BAYESOPS_HD_MEMBER void tile_bits(const FlatWeightMask& m, const FlatWeightLayout& layout,
+                                    const FlatWeightTile<kChannels>& tile, int64_t sample, int64_t example, int64_t tap,
+                                    int taps, uint32_t (&bits)[kTaps]) {
+    const bool single = m.granularity == kGranularityWeight;
+    const bool at_once = layout.taps <= kTaps;  // then a tile's elements follow each other
+    FlatMaskRun<(kChannels * kTaps + 15 + 31) / 32> elements{};
+    for (int c = 0; c < tile.count; ++c) {
+      uint32_t kept = 0;  // a bit for each tap
+      if (!single) {
+        kept = keeps_kernel(m, sample, example, tile.out_channel, tile.first_channel + c) ? ~0u : 0u;
+      } else {
+        if (c == 0 || !at_once)
+          elements = elements.of(m.mask, sample, example * m.weights + tile.element(tile, layout, c, tap),
+                                 at_once ? tile.count * taps : taps, m.examples * m.weights);
+        kept = elements.take(elements, taps);
+      }
+      unrolled<kTaps>(taps, [&](int i) { bits[i] |= (kept >> i & 1) << c; });
+    }
+  }
+};
+
+// out[sample][example][weight] = weight * mask * scale. One mask an example; `examples` is 1 where the batch shares it.
+template <class S>
+struct FlatMaskedWeight {
+  using T = typename ComputeOf<S>::T;
+  static constexpr int kRun = FlatWeightMask::kRun;
+
+  FlatWeightMask mask;
+  FlatExtent runs;  // of a sample
+  const S* weight;
+  T scale;
+  S* out;
+
+  static FlatMaskedWeight of(const ConvProblem& p, void* out) {
+    const FlatWeightMask mask = FlatWeightMask::of(p);
+    return {mask, (mask.examples * mask.weights + kRun - 1) / kRun, static_cast<const S*>(p.weight),
+            static_cast<T>(p.scale), static_cast<S*>(out)};
+  }
+  BAYESOPS_HD_MEMBER int64_t total(const FlatMaskedWeight& f) { return f.mask.samples * f.runs; }
+  BAYESOPS_HD_MEMBER void run(const FlatMaskedWeight& f, int64_t index) {
+    const int64_t sample = index / f.runs, first = index % f.runs * kRun;
+    const int64_t all = f.mask.examples * f.mask.weights, count = all - first, weight = first % f.mask.weights;
+    const uint32_t bits = FlatWeightMask::bits(f.mask, sample, first);
+    T values[kRun] = {};
+    if (weight + kRun <= f.mask.weights) {
+      read_run(f.weight + weight, 1, kRun, values);
+    } else {  // on into the next example, or to the end
+      unrolled<kRun>(count, [&](int i) { values[i] = (T)f.weight[(weight + i) % f.mask.weights]; });
+    }
+    apply_mask(bits, f.scale, values);
+    write_run(values, 1, count, f.out + sample * all + first);
+  }
+};
+
+// The same with weights whose channels are last in memory: an index names a tile.
+template <class S>
+struct FlatMaskedWeightTiles {
+  using T = typename ComputeOf<S>::T;
+  static constexpr int kWide = 8;
+  using Tile = FlatWeightTile<kWide>;
+
+  FlatWeightMask mask;
+  FlatWeightLayout layout;
+  FlatExtent tiles, of_example, of_sample;  // tiles: of an output channel
+  const S* weight;
+  T scale;
+  S* out;
+
+  static FlatMaskedWeightTiles of(const ConvProblem& p, const FlatWeightLayout& layout, void* out) {
+    const FlatWeightMask mask = FlatWeightMask::of(p);
+    const FlatExtent tiles = Tile::a_row(p.group_in());
+    const int64_t of_example = p.out_channels * tiles;
+    return {mask,
+            layout,
+            tiles,
+            of_example,
+            mask.examples * of_example,
+            static_cast<const S*>(p.weight),
+            static_cast<T>(p.scale),
+            static_cast<S*>(out)};
+  }
+  BAYESOPS_HD_MEMBER int64_t total(const FlatMaskedWeightTiles& f) { return f.mask.samples * f.of_sample; }
+  BAYESOPS_HD_MEMBER void run(const FlatMaskedWeightTiles& f, int64_t index) {
+    const FlatWeightLayout& layout = f.layout;
+    const int64_t sample = index / f.of_sample, example = index % f.of_sample / f.of_example;
+    const Tile tile = Tile::of(layout, f.tiles, index % f.of_sample % f.of_example);
+    const int64_t weights = f.mask.weights, first = example * weights;
+    S* out = f.out + sample * f.mask.examples * weights + first;
+    for (int64_t tap = 0; tap < layout.taps; tap += Tile::kTaps) {
+      const int taps = (int)(layout.taps - tap < Tile::kTaps ? layout.taps - tap : Tile::kTaps);
+      uint32_t bits[Tile::kTaps] = {};
+      FlatWeightMask::tile_bits(f.mask, layout, tile, sample, example, tap, taps, bits);
+      unrolled<Tile::kTaps>(taps, [&](int i) {
+        const int64_t at = FlatWeightLayout::offset(layout, tile.out_channel, tap + i) + tile.first_channel;
+        T values[kWide] = {};
+        read_run(f.weight + at, 1, tile.count, values);
+        apply_mask(bits[i], f.scale, values);
+        write_run(values, 1, tile.count, out + at);
+      });
+    }
+  }
+};
+
+}  // namespace bayesops
