@@ -21,7 +21,7 @@ SHAPES = [
     CAMVID,
     pytest.param((4, 11, 180, 240), marks=pytest.mark.cpu_only),
     pytest.param((1, 19, 128, 256), marks=pytest.mark.cpu_only),
-    pytest.param((128, 10), marks=pytest.mark.cpu_only),
+    (128, 10),
     (32, 1000),
     pytest.param(LARGE, marks=pytest.mark.device_only),
 ]

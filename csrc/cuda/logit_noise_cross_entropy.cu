@@ -1,9 +1,11 @@
-// logit_noise_cross_entropy on the device: a thread a place, and all its draws.
+// logit_noise_cross_entropy on the device: a thread a place, and all its draws, where there are many places of few
+// classes; in steps otherwise.
 #include <tuple>
 
 #include "cuda/launch.cuh"
 #include "cuda/types.cuh"
 #include "kernels/flat/logit_noise_cross_entropy.h"
+#include "kernels/flat/logit_noise_steps.h"
 #include "ops/logit_noise_cross_entropy_arguments.h"
 
 namespace bayesops::cuda {
@@ -17,6 +19,18 @@ Tensor total_of(const Tensor& places) {
   Sizes all(dims);
   for (int64_t i = 0; i < dims; ++i) all[i] = i;
   return torch::stable::sum(places, torch::headeronly::IntHeaderOnlyArrayRef(all.data(), all.size()));
+}
+
+template <class S, bool kGradients>
+void run_in_steps(const LogitNoiseProblem& p, const Tensor& like) {
+  constexpr int64_t kMostNumbers = 1 << 24;  // that are between the steps
+  using T = typename ComputeOf<S>::T;
+  Tensor room;
+  const auto allocate = [&](int64_t count) {
+    room = empty({count}, sizeof(T) == sizeof(double) ? ScalarType::Double : ScalarType::Float, like);
+    return static_cast<T*>(room.data_ptr());
+  };
+  logit_noise_in_steps<S, kGradients>(p, kMostNumbers, allocate, [&](const auto& f) { launch(f, f.total(f), like); });
 }
 
 template <bool kGradients>
@@ -33,13 +47,14 @@ Tensor run(LogitNoiseArguments& a, const Tensor& like) {
       total = total_of(weights);
       p.total = static_cast<const double*>(total.data_ptr());
     }
-    // Doubles are there for checks of gradients: they do without the quick forms.
+    // Doubles are there for checks of gradients: they do without the quick form.
     constexpr bool quick = sizeof(S) < sizeof(double);
+    constexpr int64_t kManyPlaces = 1 << 14;  // that are enough threads
     if constexpr (quick) {
-      if (p.classes <= 12) return launch(FlatLogitNoise<S, kGradients, 12>{p}, places, like);
-      if (p.classes <= 24) return launch(FlatLogitNoise<S, kGradients, 24>{p}, places, like);
+      if (places >= kManyPlaces && p.classes <= 12) return launch(FlatLogitNoise<S, kGradients, 12>{p}, places, like);
+      if (places >= kManyPlaces && p.classes <= 24) return launch(FlatLogitNoise<S, kGradients, 24>{p}, places, like);
     }
-    launch(FlatLogitNoise<S, kGradients>{p}, places, like);
+    run_in_steps<S, kGradients>(p, like);
   });
   if (a.reduction == kReductionNone) return losses;
   Tensor loss = total_of(losses);

@@ -1,5 +1,6 @@
 // logit_noise_cross_entropy: the loss, and the loss with its gradients.
 #include <tuple>
+#include <vector>
 
 #include "kernels/isa_table.h"
 #include "ops/logit_noise_cross_entropy_arguments.h"
@@ -13,20 +14,23 @@ constexpr const char* kOp = "logit_noise_cross_entropy";
 
 // The weights of all targets together. A target that is no class is an error, and found before anything is drawn.
 double total_weight(const LogitNoiseProblem& p, ScalarType computing) {
-  const int64_t places = LogitNoiseProblem::places(p);
-  int64_t counted = 0;
-  double sum = 0;
-  for (int64_t i = 0; i < places; ++i) {
+  std::vector<int64_t> targets(static_cast<size_t>(p.classes));  // counted: millions of weights in one sum lose digits
+  for (int64_t i = 0; i < LogitNoiseProblem::places(p); ++i) {
     const int64_t target = p.target[i];
     if (target == p.ignore_index) continue;
     STD_TORCH_CHECK(target >= 0 && target < p.classes, kOp, ": target must be in [0, ", p.classes,
                     ") or ignore_index (", p.ignore_index, "), not ", target);
-    ++counted;
-    if (p.weight != nullptr)
-      sum += computing == ScalarType::Double ? static_cast<const double*>(p.weight)[target]
-                                             : static_cast<const float*>(p.weight)[target];
+    ++targets[static_cast<size_t>(target)];
   }
-  return p.weight == nullptr ? static_cast<double>(counted) : sum;
+  double sum = 0;
+  for (size_t c = 0; c < targets.size(); ++c) {
+    if (targets[c] == 0) continue;
+    const double weight = p.weight == nullptr               ? 1.0
+                          : computing == ScalarType::Double ? static_cast<const double*>(p.weight)[c]
+                                                            : static_cast<const float*>(p.weight)[c];
+    sum += static_cast<double>(targets[c]) * weight;
+  }
+  return sum;
 }
 
 Tensor run(LogitNoiseArguments& a) {

@@ -1,6 +1,10 @@
 // logit_noise_cross_entropy as CUDA threads run it, run by the host. test_logit_noise_functors.py compiles this file.
 #include "kernels/flat/logit_noise_cross_entropy.h"
 
+#include <vector>
+
+#include "kernels/flat/logit_noise_steps.h"
+
 namespace {
 
 using namespace bayesops;
@@ -35,17 +39,23 @@ struct Problem {
   }
 };
 
-template <class F, class... Rest>
-void run_all(const LogitNoiseProblem& p, Rest... rest) {
-  const F f{p, rest...};
+template <class F>
+void run_all(const F& f) {
   for (int64_t index = F::total(f); index-- > 0;) F::run(f, index);
 }
 
+// Classes in registers, at most so many; or memory for so many numbers between steps, negated; or neither.
 template <class S, bool kGradients>
 void run_as(const LogitNoiseProblem& p, int64_t most) {
-  if (most == 12) return run_all<FlatLogitNoise<S, kGradients, 12>>(p);
-  if (most == 24) return run_all<FlatLogitNoise<S, kGradients, 24>>(p);
-  run_all<FlatLogitNoise<S, kGradients>>(p);
+  if (most == 12) return run_all(FlatLogitNoise<S, kGradients, 12>{p});
+  if (most == 24) return run_all(FlatLogitNoise<S, kGradients, 24>{p});
+  if (most == 0) return run_all(FlatLogitNoise<S, kGradients>{p});
+  std::vector<S> room;
+  const auto allocate = [&](int64_t count) {
+    room.assign((size_t)count, (S)__builtin_nan(""));
+    return room.data();
+  };
+  logit_noise_in_steps<S, kGradients>(p, -most, allocate, [](const auto& f) { run_all(f); });
 }
 
 }  // namespace
@@ -61,10 +71,10 @@ void run_float64(const Problem* problem, void* const* data, int64_t most) {
   p.grad_logits.data != nullptr ? run_as<double, true>(p, most) : run_as<double, false>(p, most);
 }
 void target_weights_float32(const Problem* problem, void* const* data, double* out) {
-  run_all<FlatTargetWeight<float>>(problem->with(kFloat32, data), out);
+  run_all(FlatTargetWeight<float>{problem->with(kFloat32, data), out});
 }
 void target_weights_float64(const Problem* problem, void* const* data, double* out) {
-  run_all<FlatTargetWeight<double>>(problem->with(kFloat64, data), out);
+  run_all(FlatTargetWeight<double>{problem->with(kFloat64, data), out});
 }
 
 }  // extern "C"

@@ -1,6 +1,6 @@
 // add_predictive_moments as CUDA threads run it, run by the host. test_predictive_moments_functors.py compiles this
 // file.
-#include "kernels/flat/predictive_moments.h"
+#include "kernels/flat/predictive_moments_steps.h"
 
 #include <vector>
 
@@ -37,20 +37,23 @@ struct Problem {
 
 template <class F>
 void run_all(const F& f) {
-  for (int64_t index = F::total(f.problem); index-- > 0;) F::run(f, index);
+  for (int64_t index = F::total(f); index-- > 0;) F::run(f, index);
 }
 
-// What threads are: places, with classes in registers or not, or what is done in two steps.
-enum Way : int64_t { kPlacesInRegisters, kPlaces, kTwoSteps };
+// What threads are: places, with classes in registers or not, or what is done in steps.
+enum Way : int64_t { kPlacesInRegisters, kPlaces, kInSteps };
 
 template <class S>
 void run_as(const PredictiveMomentsProblem& p, int64_t way) {
   if (way == kPlaces) return run_all(FlatPredictiveMoments<S>{p});
   if (way == kPlacesInRegisters)
     return p.classes == 1 ? run_all(FlatMomentsInRegisters<S, 1>{p}) : run_all(FlatMomentsInRegisters<S, 12>{p});
-  std::vector<typename FlatNormalisers<S>::Normaliser> room((size_t)FlatNormalisers<S>::total(p));
-  run_all(FlatNormalisers<S>{p, room.data()});
-  run_all(FlatMomentsOfClasses<S>{p, room.data()});
+  std::vector<char> room;
+  const auto allocate = [&](int64_t bytes) -> void* {
+    room.assign((size_t)bytes, -1);
+    return room.data();
+  };
+  moments_in_steps<S>(p, allocate, [](const auto& f) { run_all(f); });
 }
 
 }  // namespace

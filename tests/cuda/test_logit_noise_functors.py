@@ -14,7 +14,8 @@ SIGNATURES = {
     "run_float32": [c_void_p, c_void_p, c_int64], "run_float64": [c_void_p, c_void_p, c_int64],
     "target_weights_float32": [c_void_p] * 3, "target_weights_float64": [c_void_p] * 3,
 }  # fmt: skip
-SEEDS, STREAM, IGNORED = random.sample_seeds(5, 7), 3, -100
+STEPS = (-1, -(2**20))  # one place after another, and all at once
+SEEDS, STREAM, IGNORED = random.sample_seeds(5, 19), 3, -100
 
 
 class Problem(ctypes.Structure):
@@ -55,7 +56,8 @@ def run(functors, logits, log_var, target, *, weight=None, total=None, mean_of_l
 @pytest.mark.parametrize("shared", [False, True], ids=["per class", "shared"])
 @pytest.mark.parametrize("channels_last", [False, True])
 @pytest.mark.parametrize(
-    ("shape", "most"), [((3, 5, 7), 12), ((2, 12, 9), 12), ((2, 19, 3), 24), ((2, 30, 5), 0), ((4, 1, 1), 12)]
+    ("shape", "most"),
+    [((3, 5, 7), 12), ((2, 12, 9), 12), ((2, 19, 3), 24), ((2, 30, 5), 0), ((1, 67, 2), 0), ((4, 1, 1), 12)],
 )
 def test_is_the_reference(functors, shape, most, channels_last, shared, mean_of_losses, dtype):
     logits = (3 * torch.randn(shape)).to(dtype)
@@ -67,13 +69,13 @@ def test_is_the_reference(functors, shape, most, channels_last, shared, mean_of_
         logits, log_var = (t.movedim(1, -1).contiguous().movedim(-1, 1) for t in (logits, log_var))
     exact = [t.double().requires_grad_() for t in (logits, log_var)]
     losses = logit_noise_cross_entropy(
-        *exact, target, num_samples=7, seed=SEEDS, stream=STREAM, weight=weight.double(), reduction="none",
+        *exact, target, num_samples=len(SEEDS), seed=SEEDS, stream=STREAM, weight=weight.double(), reduction="none",
         average="losses" if mean_of_losses else "probabilities",
     )  # fmt: skip
     total = torch.tensor(2.5, dtype=torch.float64)
     expected = [t / 2.5 for t in (losses.detach(), *torch.autograd.grad(losses.sum(), exact))]
     tolerance = 200 * torch.finfo(dtype).eps
-    for kept in {0, most}:
+    for kept in {0, most, *STEPS}:
         options = {"weight": weight, "total": total, "mean_of_losses": mean_of_losses, "most": kept}
         ours = run(functors, logits, log_var, target, **options)
         for a, b in zip(ours, expected, strict=True):
@@ -83,7 +85,7 @@ def test_is_the_reference(functors, shape, most, channels_last, shared, mean_of_
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
-@pytest.mark.parametrize("most", [0, 12])
+@pytest.mark.parametrize("most", [0, 12, *STEPS])
 def test_extremes(functors, most, dtype):
     """A target that is no class is NaN: the device cannot raise without being waited for."""
     inf, nan = math.inf, math.nan
@@ -105,7 +107,7 @@ def test_extremes(functors, most, dtype):
         assert not gradient[5].any()
 
 
-@pytest.mark.parametrize("most", [0, 12])
+@pytest.mark.parametrize("most", [0, 12, *STEPS])
 def test_the_mean_of_nothing_is_nan(functors, most):
     """As in torch and on the CPU, where all targets are ignored; the gradients are zero."""
     logits, target = torch.randn(2, 3, 4), torch.full((2, 4), IGNORED)

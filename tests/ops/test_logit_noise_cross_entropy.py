@@ -14,10 +14,11 @@ FALSE_ALARM = 1e-6
 IGNORED = -100
 operator = ops.logit_noise_cross_entropy
 # Classification and dense outputs: one place, fewer and more than a panel, images that panels run across, and classes
-# fewer and more than a vector, a panel of many places and a small table of registers.
+# fewer and more than a vector, a panel of many places and a small table of registers. Where there are as many places as
+# in two of them, CUDA has a thread for each.
 SHAPES = [
     (1, 3), (5, 7), (130, 10), (3, 1), (2, 16, 9), (3, 11, 9, 13), (2, 2, 8, 8), (1, 33, 5, 7), (4, 100),
-    (2, 5, 3, 4, 6), (0, 4), (2, 4, 0, 3),
+    (2, 5, 3, 4, 6), (1, 5, 129, 128), (1, 13, 129, 128), (0, 4), (2, 4, 0, 3),
 ]  # fmt: skip
 
 

@@ -1,30 +1,9 @@
 // Cross entropy of noisy logits as a functor over the places: what a CUDA thread does, callable on the host as well.
 #pragma once
-#include "kernels/flat/compute_type.h"
+#include "kernels/flat/logit_noise_place.h"
 #include "kernels/flat/streams.h"
-#include "kernels/pointwise/logit_noise_cross_entropy.h"
 
 namespace bayesops {
-
-// What a mean over the places counts each of them for: the weight of its target, 0 where that is ignored.
-template <class S>
-struct FlatTargetWeight {
-  LogitNoiseProblem problem;
-  double* out;
-
-  BAYESOPS_HD_MEMBER int64_t total(const FlatTargetWeight& f) { return LogitNoiseProblem::places(f.problem); }
-  BAYESOPS_HD_MEMBER void run(const FlatTargetWeight& f, int64_t index) {
-    using T = typename ComputeOf<S>::T;
-    const LogitNoiseProblem& p = f.problem;
-    const int64_t target = p.target[index];
-    double weight = 0;
-    if (target != p.ignore_index)
-      weight = target < 0 || target >= p.classes ? __builtin_nan("")
-               : p.weight == nullptr             ? 1.0
-                                                 : (double)static_cast<const T*>(p.weight)[target];
-    f.out[index] = weight;
-  }
-};
 
 // With kMost classes or fewer, all that belongs to a place is in registers. 0: any number of classes; each pass over
 // them draws the noise anew, and the sums of the gradients are formed where these will be.
@@ -37,11 +16,7 @@ struct FlatLogitNoise {
 
   LogitNoiseProblem problem;
 
-  struct Place {
-    int64_t target, noise;  // class; element of the streams
-    T scale;                // of the loss: 0 where it is ignored
-    const S *logits, *log_var;
-    T *grad_logits, *grad_log_var;
+  struct Place : LogitNoisePlace<S> {
     T mean[kRoom], sigma[kRoom], eps[kRoom], of_logit[kRoom], of_noise[kRoom];  // if kept
     T of_shared_noise;  // otherwise, if all classes have one log variance
   };
@@ -55,28 +30,19 @@ struct FlatLogitNoise {
   // Returns the loss of the place.
   BAYESOPS_HD_MEMBER T run(const FlatLogitNoise& f, int64_t index) {
     const LogitNoiseProblem& p = f.problem;
-    Place place = place_of(p, index);
-    T loss = 0;
+    Place place{LogitNoisePlace<S>::of(p, index)};
+    T loss;
     if (place.scale != T(0)) {
       bring_in(p, place);
       Sums sums{p.mean_of_losses ? T(0) : (T)-3.402823466e38, 0, 0};
       for (int64_t draw = 0; draw < p.draws; ++draw)
         add_draw(p, Stream{(uint64_t)p.seeds[draw], p.stream}, place, sums);
-      const T draws = (T)p.draws;
-      // Where no draw gives the target any probability, the loss is infinite.
-      if (p.mean_of_losses) {
-        loss = -sums.largest / draws;
-      } else if (sums.sum == T(0)) {
-        loss = (T)__builtin_inf();
-      } else {
-        loss = -(Math::log(sums.sum / draws) + sums.largest);
-      }
-      loss *= place.scale;
+      loss = Place::loss(p, place, sums.largest, sums.sum);
       if (kGradients) bring_out(p, place, sums);
     } else {
-      if (p.total != nullptr && *p.total == 0.0) loss = (T)__builtin_nan("");  // the mean of nothing, as in torch
+      loss = Place::loss_if_ignored(p);
       if (kGradients) {
-        for (int64_t c = 0; c < p.classes; ++c) write(p, place, c, 0, 0);
+        for (int64_t c = 0; c < p.classes; ++c) Place::write(p, place, c, 0, 0);
         if (p.grad_log_var.class_stride == 0) *place.grad_log_var = 0;
       }
     }
@@ -85,33 +51,6 @@ struct FlatLogitNoise {
   }
 
  private:
-  BAYESOPS_HD_MEMBER Place place_of(const LogitNoiseProblem& p, int64_t index) {
-    const int64_t example = index / p.pixels, pixel = index % p.pixels;
-    Place place;
-    place.target = p.target[index];
-    place.noise = index * p.classes;
-    place.logits = static_cast<const S*>(p.logits.data) + offset(p.logits, example, pixel);
-    place.log_var = static_cast<const S*>(p.log_var.data) + offset(p.log_var, example, pixel);
-    place.grad_logits = static_cast<T*>(p.grad_logits.data) + offset(p.grad_logits, example, pixel);
-    place.grad_log_var = static_cast<T*>(p.grad_log_var.data) + offset(p.grad_log_var, example, pixel);
-    place.of_shared_noise = 0;
-    if (place.target == p.ignore_index) {
-      place.scale = 0;
-    } else if (place.target < 0 || place.target >= p.classes) {
-      // The CPU looks before it begins. Here nobody can be told without waiting for the device.
-      place.target = 0;
-      place.scale = (T)__builtin_nan("");
-    } else {
-      const T share = p.total == nullptr ? T(1) : (T)(1.0 / *p.total);
-      place.scale = p.weight == nullptr ? share : static_cast<const T*>(p.weight)[place.target] * share;
-    }
-    return place;
-  }
-
-  BAYESOPS_HD_MEMBER int64_t offset(const ClassImages& images, int64_t example, int64_t pixel) {
-    return example * images.example_stride + pixel * images.pixel_stride;
-  }
-
   // Calls use(c) for the classes; where they are kept, c is known when it is compiled.
   template <class Use>
   BAYESOPS_HD_MEMBER void each(const LogitNoiseProblem& p, const Use& use) {
@@ -122,25 +61,14 @@ struct FlatLogitNoise {
     }
   }
 
-  BAYESOPS_HD_MEMBER T read_mean(const LogitNoiseProblem& p, const Place& place, int64_t c) {
-    return (T)place.logits[c * p.logits.class_stride];
-  }
-  BAYESOPS_HD_MEMBER T read_sigma(const LogitNoiseProblem& p, const Place& place, int64_t c) {
-    return Math::exp(T(0.5) * (T)place.log_var[c * p.log_var.class_stride]);
-  }
-  BAYESOPS_HD_MEMBER void write(const LogitNoiseProblem& p, const Place& place, int64_t c, T of_logit, T of_noise) {
-    place.grad_logits[c * p.grad_logits.class_stride] = of_logit;
-    if (p.grad_log_var.class_stride != 0) place.grad_log_var[c * p.grad_log_var.class_stride] = of_noise;
-  }
-
   BAYESOPS_HD_MEMBER void bring_in(const LogitNoiseProblem& p, Place& place) {
     each(p, [&](int64_t c) {
       if constexpr (kKept) {
-        place.mean[c] = read_mean(p, place, c);
-        place.sigma[c] = read_sigma(p, place, c);
+        place.mean[c] = Place::read_mean(p, place, c);
+        place.sigma[c] = Place::read_sigma(p, place, c);
         place.of_logit[c] = place.of_noise[c] = 0;
       } else if constexpr (kGradients) {
-        write(p, place, c, 0, 0);
+        Place::write(p, place, c, 0, 0);
       }
     });
   }
@@ -153,7 +81,7 @@ struct FlatLogitNoise {
     };
     const auto logit = [&](int64_t c, T z) {
       if constexpr (kKept) return Math::fma(place.sigma[c], z, place.mean[c]);
-      return Math::fma(read_sigma(p, place, c), z, read_mean(p, place, c));
+      return Math::fma(Place::read_sigma(p, place, c), z, Place::read_mean(p, place, c));
     };
     if constexpr (kKept) each(p, [&](int64_t c) { place.eps[c] = (T)NormalRun::draw(noise, c); });
 
@@ -221,11 +149,11 @@ struct FlatLogitNoise {
       } else {
         of_logit = place.grad_logits[c * p.grad_logits.class_stride];
         of_noise = place.grad_log_var[c * p.grad_log_var.class_stride];
-        sigma = read_sigma(p, place, c);
+        sigma = Place::read_sigma(p, place, c);
       }
       of_logit = of_logit * inverse - (is_target ? T(1) : T(0));
       of_noise = (of_noise - (is_target ? sums.noise : T(0))) * inverse;
-      write(p, place, c, of_logit * place.scale, of_noise * sigma * half);
+      Place::write(p, place, c, of_logit * place.scale, of_noise * sigma * half);
     });
     if (p.grad_log_var.class_stride == 0) *place.grad_log_var = shared * sigma * half;
   }

@@ -39,19 +39,42 @@ struct PredictiveMomentsSteps {
     return o;
   }
 
+  // The first logit of a draw of a place, by its number in [draws][places].
+  BAYESOPS_HD_MEMBER const S* draw(const PredictiveMomentsProblem& p, int64_t number) {
+    return static_cast<const S*>(p.samples.data) + offsets(p, number % p.places).samples +
+           number / p.places * p.draw_stride;
+  }
   // Of one draw, whose logits begin at `x`.
   BAYESOPS_HD_MEMBER Normaliser normaliser(const PredictiveMomentsProblem& p, const S* x) {
     T highest = (T)x[0];
-    for (int64_t c = 1; c < p.classes; ++c) highest = Math::at_least((T)x[c * p.samples.class_stride], highest);
-    T sum = 0, product = 0;
-    for (int64_t first = 0; first < p.classes; first += kClasses) {
-      const int64_t last = first + kClasses < p.classes ? first + kClasses : p.classes;
-      T part = 0, part_product = 0;
-      for (int64_t c = first; c < last; ++c) add_logit(x[c * p.samples.class_stride], highest, part, part_product);
-      sum += part;
-      product += part_product;
-    }
-    return normaliser(highest, sum, product);
+    for (int64_t part = 0; part < parts(p); ++part) highest = Math::at_least(highest_of(p, x, part), highest);
+    Sums all{0, 0};
+    for (int64_t part = 0; part < parts(p); ++part) add(all, sums_of(p, x, part, highest));
+    return normaliser(highest, all.sum, all.product);
+  }
+  // The same from parts of the classes: the largest logit of one, and its sums by the largest of all.
+  struct Sums {
+    T sum, product;
+  };
+  BAYESOPS_HD_MEMBER int64_t parts(const PredictiveMomentsProblem& p) { return (p.classes + kClasses - 1) / kClasses; }
+  BAYESOPS_HD_MEMBER T highest_of(const PredictiveMomentsProblem& p, const S* x, int64_t part) {
+    T highest = (T)x[part * kClasses * p.samples.class_stride];
+    each(p, x, part, [&](S logit) { highest = Math::at_least((T)logit, highest); });
+    return highest;
+  }
+  BAYESOPS_HD_MEMBER Sums sums_of(const PredictiveMomentsProblem& p, const S* x, int64_t part, T highest) {
+    Sums sums{0, 0};
+    each(p, x, part, [&](S logit) { add_logit(logit, highest, sums.sum, sums.product); });
+    return sums;
+  }
+  BAYESOPS_HD_MEMBER T highest_of_parts(const PredictiveMomentsProblem& p, const T* parts_highest) {
+    T highest = parts_highest[0];
+    for (int64_t part = 1; part < parts(p); ++part) highest = Math::at_least(parts_highest[part], highest);
+    return highest;
+  }
+  BAYESOPS_HD_MEMBER void add(Sums& all, const Sums& sums) {
+    all.sum += sums.sum;
+    all.product += sums.product;
   }
   BAYESOPS_HD_MEMBER Normaliser normaliser(T highest, T sum, T product) {
     const T inverse = T(1) / sum;
@@ -114,6 +137,16 @@ struct PredictiveMomentsSteps {
   }
 
  private:
+  template <class Use>
+  BAYESOPS_HD_MEMBER void each(const PredictiveMomentsProblem& p, const S* x, int64_t part, const Use& use) {
+    constexpr int kRun = 8;
+    const int64_t first = part * kClasses, last = first + kClasses < p.classes ? first + kClasses : p.classes;
+    for (int64_t c = first; c < last; c += kRun) {
+      S logits[kRun] = {};
+      read_run(x + c * p.samples.class_stride, p.samples.class_stride, last - c, logits);
+      unrolled<kRun>(last - c, [&](int i) { use(logits[i]); });
+    }
+  }
   // Never less than what exp makes 0 of, so that 0 log 0 is 0.
   BAYESOPS_HD_MEMBER T below(S x, T highest) {
     return Math::at_least((T)x - highest, Math::constant(sizeof(T) == sizeof(double) ? -750.0f : -150.0f));
@@ -128,7 +161,7 @@ struct FlatPredictiveMoments {
 
   PredictiveMomentsProblem problem;
 
-  BAYESOPS_HD_MEMBER int64_t total(const PredictiveMomentsProblem& p) { return p.places; }
+  BAYESOPS_HD_MEMBER int64_t total(const FlatPredictiveMoments& f) { return f.problem.places; }
   BAYESOPS_HD_MEMBER void run(const FlatPredictiveMoments& f, int64_t index) {
     const PredictiveMomentsProblem& p = f.problem;
     const typename Steps::Offsets o = Steps::offsets(p, index);
@@ -159,7 +192,7 @@ struct FlatMomentsInRegisters {
 
   PredictiveMomentsProblem problem;
 
-  BAYESOPS_HD_MEMBER int64_t total(const PredictiveMomentsProblem& p) { return p.places; }
+  BAYESOPS_HD_MEMBER int64_t total(const FlatMomentsInRegisters& f) { return f.problem.places; }
   BAYESOPS_HD_MEMBER void run(const FlatMomentsInRegisters& f, int64_t index) {
     const PredictiveMomentsProblem& p = f.problem;
     const typename Steps::Offsets o = Steps::offsets(p, index);
@@ -206,55 +239,6 @@ struct FlatMomentsInRegisters {
     const typename Steps::Normaliser n = Steps::normaliser(highest, sum, product);
     unrolled<kMost>(p.classes, [&](int c) { values[c] *= n.inverse; });
     return n.entropy;
-  }
-};
-
-// Where places are too few to keep a device busy, as those of a classification are, the work is in two steps, with the
-// same results to the bit. The first has an index for each draw of a place.
-template <class S>
-struct FlatNormalisers {
-  using Steps = PredictiveMomentsSteps<S>;
-  using Normaliser = typename Steps::Normaliser;
-  static constexpr int64_t kFewPlaces = 1 << 16;
-
-  PredictiveMomentsProblem problem;
-  Normaliser* out;  // [draws][places]
-
-  static bool pays(const PredictiveMomentsProblem& p) { return p.softmax && p.places < kFewPlaces; }
-  BAYESOPS_HD_MEMBER int64_t total(const PredictiveMomentsProblem& p) { return p.draws * p.places; }
-  BAYESOPS_HD_MEMBER void run(const FlatNormalisers& f, int64_t index) {
-    const PredictiveMomentsProblem& p = f.problem;
-    const int64_t draw = index / p.places, at = Steps::offsets(p, index % p.places).samples + draw * p.draw_stride;
-    f.out[index] = Steps::normaliser(p, static_cast<const S*>(p.samples.data) + at);
-  }
-};
-
-// The second step: an index for each class of a place.
-template <class S>
-struct FlatMomentsOfClasses {
-  using Steps = PredictiveMomentsSteps<S>;
-  using T = typename Steps::T;
-  using Normaliser = typename Steps::Normaliser;
-
-  PredictiveMomentsProblem problem;
-  const Normaliser* normalisers;  // [draws][places]
-
-  BAYESOPS_HD_MEMBER int64_t total(const PredictiveMomentsProblem& p) { return p.places * p.classes; }
-  BAYESOPS_HD_MEMBER void run(const FlatMomentsOfClasses& f, int64_t index) {
-    const PredictiveMomentsProblem& p = f.problem;
-    const int64_t place = index / p.classes, c = index % p.classes;
-    const typename Steps::Offsets o = Steps::offsets(p, place);
-    for (int64_t first = 0; first < p.draws; first += Steps::kDraws) {
-      const int draws = p.draws - first < Steps::kDraws ? (int)(p.draws - first) : Steps::kDraws;
-      const int64_t count = p.count + first;
-      const auto normalisers = [&](int draw) { return f.normalisers[(first + draw) * p.places + place]; };
-      if (c == 0 && p.entropy.data != nullptr)
-        Steps::merge_entropies(normalisers, draws, count, static_cast<T*>(p.entropy.data) + o.entropy);
-      const S* x =
-          static_cast<const S*>(p.samples.data) + o.samples + first * p.draw_stride + c * p.samples.class_stride;
-      Steps::merge(p, x, normalisers, draws, count, static_cast<T*>(p.mean.data) + o.mean + c * p.mean.class_stride,
-                   static_cast<T*>(p.deviations.data) + o.deviations + c * p.deviations.class_stride);
-    }
   }
 };
 

@@ -333,7 +333,7 @@ template <class Flat>
 void add_places(const Flat& flat, const Parallel& pool) {
   const PredictiveMomentsProblem& p = flat.problem;
   const int64_t work = p.draws * p.classes;
-  parallel_for(pool, Flat::total(p), (kParallelElements + work - 1) / work, [&](int64_t begin, int64_t end) {
+  parallel_for(pool, Flat::total(flat), (kParallelElements + work - 1) / work, [&](int64_t begin, int64_t end) {
     for (int64_t place = begin; place < end; ++place) Flat::run(flat, place);
   });
 }

@@ -1,0 +1,291 @@
+// Cross entropy of noisy logits in steps, where a thread a place would leave a device idle, as the places of a
+// classification do, or has too many classes for its registers. Each step is a functor over a flat index, whose threads
+// are draws and some classes of a place; what they find goes through memory. Noise is drawn twice: for the
+// probabilities of the target, and for the gradients, once the draws' weights are known.
+#pragma once
+#include "kernels/flat/extent.h"
+#include "kernels/flat/logit_noise_place.h"
+#include "kernels/flat/pieces.h"
+#include "kernels/flat/streams.h"
+
+namespace bayesops {
+
+// What the steps leave for each other, of some of the places.
+template <class T>
+struct LogitNoiseRoom {
+  static constexpr int kPart = 16, kGroup = 4;  // classes of a thread: for probabilities, and for gradients
+
+  int64_t first_place, draws;
+  FlatExtent places, parts, groups;
+  int64_t rows;       // of the noise's gradient: groups, if all classes have one log variance, or classes
+  FlatPieces pieces;  // of the draws, for the gradients
+
+  // [draws][parts][places]: largest logit, and sum of exponentials by that.
+  T *highest = nullptr, *total = nullptr;
+  // [draws][places]: the same of all classes, and then the weight of a draw by its total.
+  T *draw_highest = nullptr, *draw_total = nullptr;
+  // [draws][places]: of the target; first its logit.
+  T *log_probability = nullptr, *noise = nullptr;
+  T* mean_noise = nullptr;  // [places]: of the target
+  // [pieces][classes][places], [pieces][rows][places]: sums over draws.
+  T *of_logit = nullptr, *of_noise = nullptr;
+
+  // How many numbers a place needs, unless there are several pieces.
+  static int64_t of_place(const LogitNoiseProblem& p) { return p.draws * (2 * parts_of(p) + 4) + 1 + 2 * p.classes; }
+  static LogitNoiseRoom of(const LogitNoiseProblem& p, int64_t first_place, int64_t places, bool gradients) {
+    const int64_t groups = (p.classes + kGroup - 1) / kGroup;
+    const int64_t rows = p.grad_log_var.class_stride == 0 ? groups : p.classes;
+    FlatPieces pieces{p.draws, p.draws, 0};
+    if (gradients) pieces = FlatPieces::of(p.draws, groups * places);
+    return {first_place, p.draws, places, parts_of(p), groups, rows, pieces};
+  }
+  // Gives each its part of the memory from `at` on, if there is some yet; returns how many numbers that are.
+  int64_t lay_out(const LogitNoiseProblem& p, T* at) {
+    int64_t numbers = 0;
+    const auto take = [&](T*& part, int64_t count) {
+      part = at == nullptr ? nullptr : at + numbers;
+      numbers += count;
+    };
+    const int64_t each = draws * places;
+    take(highest, each * parts);
+    take(total, each * parts);
+    take(draw_highest, each);
+    take(draw_total, each);
+    take(log_probability, each);
+    take(noise, each);
+    take(mean_noise, places);
+    take(of_logit, pieces.count * p.classes * places);
+    take(of_noise, pieces.count * rows * places);
+    return numbers;
+  }
+
+ private:
+  static int64_t parts_of(const LogitNoiseProblem& p) { return (p.classes + kPart - 1) / kPart; }
+};
+
+template <class S>
+struct LogitNoiseStep {
+  using T = typename ComputeOf<S>::T;
+  using Math = typename ElementaryOf<T>::Math;
+  using Place = LogitNoisePlace<S>;
+  using Room = LogitNoiseRoom<T>;
+  // So that nothing is infinitely far below a logit that is not.
+  BAYESOPS_HD_MEMBER T lowest() { return (T)-3.402823466e38; }
+
+  LogitNoiseProblem problem;
+  Room room;
+
+  BAYESOPS_HD_MEMBER Place place(const LogitNoiseStep& f, int64_t index) {
+    return Place::of(f.problem, f.room.first_place + index);
+  }
+  // Calls use(i, noise, logit) for the first `count` of kCount classes from `first` on.
+  template <int kCount, class Use>
+  BAYESOPS_HD_MEMBER void each(const LogitNoiseStep& f, const Place& place, int64_t draw, const T (&mean)[kCount],
+                               const T (&sigma)[kCount], int64_t first, int64_t count, const Use& use) {
+    const Stream stream{(uint64_t)f.problem.seeds[draw], f.problem.stream};
+    NormalRun noise = NormalRun::of(stream, (uint64_t)(place.noise + first), count);
+    unrolled<kCount>(count, [&](int i) {
+      const T z = (T)NormalRun::draw(noise, i);
+      use(i, z, Math::fma(sigma[i], z, mean[i]));
+    });
+  }
+  template <int kCount>
+  BAYESOPS_HD_MEMBER void read(const LogitNoiseStep& f, const Place& place, int64_t first, int64_t count,
+                               T (&mean)[kCount], T (&sigma)[kCount]) {
+    const LogitNoiseProblem& p = f.problem;
+    read_run(place.logits + first * p.logits.class_stride, p.logits.class_stride, count, mean);
+    read_run(place.log_var + first * p.log_var.class_stride, p.log_var.class_stride, count, sigma);
+    unrolled<kCount>(count, [&](int i) { sigma[i] = Place::sigma_of(sigma[i]); });
+  }
+};
+
+// First, for some classes of a place in one draw: the largest logit, the exponentials, and what the target has.
+template <class S>
+struct FlatLogitNoiseParts : LogitNoiseStep<S> {
+  using Step = LogitNoiseStep<S>;
+  using T = typename Step::T;
+  static constexpr int kPart = Step::Room::kPart;
+
+  BAYESOPS_HD_MEMBER int64_t total(const FlatLogitNoiseParts& f) { return f.room.draws * f.room.parts * f.room.places; }
+  BAYESOPS_HD_MEMBER void run(const FlatLogitNoiseParts& f, int64_t index) {
+    const int64_t number = index % f.room.places, draw = index / f.room.places / f.room.parts;
+    const int64_t first = index / f.room.places % f.room.parts * kPart, left = f.problem.classes - first;
+    const int64_t count = left < kPart ? left : kPart;
+    const typename Step::Place place = Step::place(f, number);
+    if (place.scale == T(0)) return;
+    T mean[kPart] = {}, sigma[kPart] = {}, logits[kPart] = {}, highest = Step::lowest(), sum = 0;
+    Step::read(f, place, first, count, mean, sigma);
+    Step::each(f, place, draw, mean, sigma, first, count, [&](int i, T noise, T logit) {
+      logits[i] = logit;
+      highest = Step::Math::at_least(logit, highest);
+      if (first + i == place.target) {
+        f.room.noise[draw * f.room.places + number] = noise;
+        f.room.log_probability[draw * f.room.places + number] = logit;
+      }
+    });
+    unrolled<kPart>(count, [&](int i) { sum += Step::Math::exp(logits[i] - highest); });
+    f.room.highest[index] = highest;
+    f.room.total[index] = sum;
+  }
+};
+
+// Second, for a place in one draw: the log probability of the target.
+template <class S>
+struct FlatLogitNoiseDraws : LogitNoiseStep<S> {
+  using Step = LogitNoiseStep<S>;
+  using T = typename Step::T;
+
+  BAYESOPS_HD_MEMBER int64_t total(const FlatLogitNoiseDraws& f) { return f.room.draws * f.room.places; }
+  BAYESOPS_HD_MEMBER void run(const FlatLogitNoiseDraws& f, int64_t index) {
+    const typename Step::Room& room = f.room;
+    const int64_t number = index % room.places, first = index / room.places * room.parts * room.places + number;
+    if (Step::place(f, number).scale == T(0)) return;
+    T highest = Step::lowest(), sum = 0;
+    const auto at = [&](int64_t part) { return first + part * room.places; };
+    for (int64_t i = 0; i < room.parts; ++i) highest = Step::Math::at_least(room.highest[at(i)], highest);
+    for (int64_t i = 0; i < room.parts; ++i) sum += room.total[at(i)] * Step::Math::exp(room.highest[at(i)] - highest);
+    room.draw_highest[index] = highest;
+    room.draw_total[index] = sum;
+    room.log_probability[index] = (room.log_probability[index] - highest) - Step::Math::log(sum);
+  }
+};
+
+// Third, for a place: the loss, and what weight each draw has in its gradients.
+template <class S>
+struct FlatLogitNoiseLosses : LogitNoiseStep<S> {
+  using Step = LogitNoiseStep<S>;
+  using T = typename Step::T;
+  using Math = typename Step::Math;
+
+  BAYESOPS_HD_MEMBER int64_t total(const FlatLogitNoiseLosses& f) { return f.room.places; }
+  BAYESOPS_HD_MEMBER void run(const FlatLogitNoiseLosses& f, int64_t index) {
+    const LogitNoiseProblem& p = f.problem;
+    const typename Step::Place place = Step::place(f, index);
+    T* const loss = static_cast<T*>(p.losses) + f.room.first_place + index;
+    if (place.scale == T(0)) {
+      *loss = place.loss_if_ignored(p);
+      return;
+    }
+    const auto at = [&](int64_t draw) { return draw * f.room.places + index; };
+    T largest = p.mean_of_losses ? T(0) : Step::lowest(), sum = 0, noise = 0;
+    for (int64_t draw = 0; draw < p.draws; ++draw) {
+      const T log_probability = f.room.log_probability[at(draw)];
+      largest = p.mean_of_losses ? largest + log_probability : Math::at_least(log_probability, largest);
+    }
+    const auto weight = [&](int64_t draw) {
+      return p.mean_of_losses ? T(1) : Math::exp(f.room.log_probability[at(draw)] - largest);
+    };
+    for (int64_t draw = 0; draw < p.draws; ++draw) {
+      sum += weight(draw);
+      noise = Math::fma(weight(draw), f.room.noise[at(draw)], noise);
+    }
+    *loss = place.loss(p, place, largest, sum);
+    const T inverse = T(1) / sum;
+    f.room.mean_noise[index] = noise * inverse;
+    for (int64_t draw = 0; draw < p.draws; ++draw)
+      f.room.draw_total[at(draw)] = weight(draw) * inverse / f.room.draw_total[at(draw)];
+  }
+};
+
+// Fourth, for a few classes of a place: gradients of what is not the target, summed over a piece of the draws.
+template <class S>
+struct FlatLogitNoiseSums : LogitNoiseStep<S> {
+  using Step = LogitNoiseStep<S>;
+  using T = typename Step::T;
+  static constexpr int kGroup = Step::Room::kGroup;
+
+  BAYESOPS_HD_MEMBER int64_t total(const FlatLogitNoiseSums& f) {
+    return f.room.pieces.count * f.room.groups * f.room.places;
+  }
+  BAYESOPS_HD_MEMBER void run(const FlatLogitNoiseSums& f, int64_t index) {
+    const typename Step::Room& room = f.room;
+    const int64_t number = index % room.places, piece = index / room.places / room.groups;
+    const int64_t group = index / room.places % room.groups, first = group * kGroup;
+    const int64_t left = f.problem.classes - first, count = left < kGroup ? left : kGroup;
+    const typename Step::Place place = Step::place(f, number);
+    if (place.scale == T(0)) return;
+    T mean[kGroup] = {}, sigma[kGroup] = {}, of_logit[kGroup] = {}, of_noise[kGroup] = {};
+    Step::read(f, place, first, count, mean, sigma);
+    for (int64_t draw = FlatPieces::begin(room.pieces, piece); draw < FlatPieces::end(room.pieces, piece); ++draw) {
+      const T highest = room.draw_highest[draw * room.places + number];
+      const T weight = room.draw_total[draw * room.places + number];
+      Step::each(f, place, draw, mean, sigma, first, count, [&](int i, T noise, T logit) {
+        const T part = Step::Math::exp(logit - highest) * weight;
+        of_logit[i] += part;
+        of_noise[i] = Step::Math::fma(part, noise, of_noise[i]);
+      });
+    }
+    T* const logit_sums = room.of_logit + (piece * f.problem.classes + first) * room.places + number;
+    write_run(of_logit, room.places, count, logit_sums);
+    if (room.rows == room.groups) {
+      T shared = 0;
+      unrolled<kGroup>(count, [&](int i) { shared += of_noise[i]; });
+      room.of_noise[(piece * room.rows + group) * room.places + number] = shared;
+    } else {
+      write_run(of_noise, room.places, count, room.of_noise + (piece * room.rows + first) * room.places + number);
+    }
+  }
+};
+
+// Last, for a class of a place: its gradients.
+template <class S>
+struct FlatLogitNoiseGradients : LogitNoiseStep<S> {
+  using Step = LogitNoiseStep<S>;
+  using T = typename Step::T;
+
+  BAYESOPS_HD_MEMBER int64_t total(const FlatLogitNoiseGradients& f) { return f.problem.classes * f.room.places; }
+  BAYESOPS_HD_MEMBER void run(const FlatLogitNoiseGradients& f, int64_t index) {
+    const LogitNoiseProblem& p = f.problem;
+    const typename Step::Room& room = f.room;
+    const int64_t number = index % room.places, c = index / room.places;
+    const typename Step::Place place = Step::place(f, number);
+    const bool is_shared = p.grad_log_var.class_stride == 0, is_target = c == place.target;
+    T of_logit = 0, of_noise = 0;
+    if (place.scale != T(0)) {
+      of_logit = sum(room, room.of_logit, p.classes, c, c + 1, number) - (is_target ? T(1) : T(0));
+      of_noise = -(is_target ? room.mean_noise[number] : T(0));
+      if (!is_shared) of_noise += sum(room, room.of_noise, p.classes, c, c + 1, number);
+      if (is_shared && is_target) of_noise += sum(room, room.of_noise, room.rows, 0, room.rows, number);
+      of_logit *= place.scale;
+      of_noise *= Step::Place::read_sigma(p, place, c) * T(0.5) * place.scale;
+    }
+    place.write(p, place, c, of_logit, of_noise);
+    // One thread of the place has it: that of the target, or of the first class, where no target counts.
+    if (is_shared && (place.scale == T(0) ? c == 0 : is_target)) *place.grad_log_var = of_noise;
+  }
+
+ private:
+  // Over pieces and the rows from `begin` to `end`.
+  BAYESOPS_HD_MEMBER T sum(const typename Step::Room& room, const T* sums, int64_t rows, int64_t begin, int64_t end,
+                           int64_t number) {
+    T total = 0;
+    for (int64_t piece = 0; piece < room.pieces.count; ++piece)
+      for (int64_t row = begin; row < end; ++row) total += sums[(piece * rows + row) * room.places + number];
+    return total;
+  }
+};
+
+// Takes all steps, of as many places at a time as need `most_numbers` between them. `allocate(count)` is memory until
+// it is called again, or the steps are done; `launch(f)` takes a functor through its indices.
+template <class S, bool kGradients, class Allocate, class Launch>
+void logit_noise_in_steps(const LogitNoiseProblem& p, int64_t most_numbers, const Allocate& allocate,
+                          const Launch& launch) {
+  using Step = LogitNoiseStep<S>;
+  using Room = typename Step::Room;
+  const int64_t all = LogitNoiseProblem::places(p), fit = most_numbers / Room::of_place(p),
+                together = fit < 1 ? 1 : fit;
+  for (int64_t first = 0; first < all; first += together) {
+    Room room = Room::of(p, first, all - first < together ? all - first : together, kGradients);
+    room.lay_out(p, allocate(room.lay_out(p, nullptr)));
+    const Step step{p, room};
+    launch(FlatLogitNoiseParts<S>{step});
+    launch(FlatLogitNoiseDraws<S>{step});
+    launch(FlatLogitNoiseLosses<S>{step});
+    if constexpr (kGradients) {
+      launch(FlatLogitNoiseSums<S>{step});
+      launch(FlatLogitNoiseGradients<S>{step});
+    }
+  }
+}
+
+}  // namespace bayesops
