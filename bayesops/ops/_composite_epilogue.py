@@ -1,4 +1,4 @@
-"""What follows a convolution of the library's own: one pass over its results, by ``bayesops::conv_epilogue``.
+"""Convolutions of the library's own and what follows them: one pass over their results.
 
 It reads them where the convolutions left them (`_sample_convolution`), and writes ``[S, N, O, *]`` in the memory format
 of the input. Float32 (or float64) is what it computes in, and it rounds once. In 16 bits the results of the convolution
@@ -12,74 +12,54 @@ import torch
 from torch import Tensor
 
 from bayesops.ops._epilogue import Epilogue
-from bayesops.ops._layout import empty_images, is_channels_last, with_layout
+from bayesops.ops._layout import is_channels_last, with_layout
+from bayesops.ops._sample_convolution import Geometry, convolve_in_groups, convolve_samples, is_product, runs_alone
 
 
-def finish(
-    results: Sequence[Tensor],
-    bias: Tensor | None,
+def convolve_and_finish(
     input: Tensor,
+    weights: Tensor,
+    geometry: Geometry,
+    bias: Tensor | None,
     seed: Tensor,
     epilogue: Sequence[Any],
     *,
     base: Tensor | None = None,
     signs: Tensor | None = None,
+    per_example: bool = False,
 ) -> Tensor:
-    """Return ``act((results * signs + bias + base) * scale + shift + residual)``.
+    """Return ``act((convolution * signs + bias + base) * scale + shift + residual)``.
 
     Parameters
     ----------
-    results : sequence of Tensor
-        The samples in parts: each ``[S' or 1, N, groups, O / groups, *]``, in any layout.
-    base : Tensor or None
-        ``[S or 1, N, groups, O / groups, *]``: of several samples, it may be the same for all.
+    input, weights : Tensor
+        As in `_sample_convolution`. Where the input is channels-last, the output is.
     bias : Tensor or None
         ``[O]``, or one for each sample ``[S, O]``.
-    input : Tensor
-        What was convolved: channels-last where the output is to be.
     seed : Tensor
         ``[]`` or ``[S]``: whether the output has samples.
     epilogue : sequence
         An `Epilogue`; of the operators without one, nothing.
+    base : Tensor or None
+        ``[S or 1, N, groups, O / groups, *]``: of several samples, it may be the same for all.
     signs : Tensor or None
         ``[S or 1, N, O]``.
+    per_example : bool
+        Whether each example has a weight of its own.
     """
-    spatial = results[0].dim() - 4
-    channels_last = is_channels_last(input, spatial)
-    if len(results) > 1:
-        return _finish_each(results, bias, base, signs, spatial, channels_last, Epilogue(*epilogue))
-    (result,) = results
+    spatial = len(geometry.stride)
+    channels_last, parts = is_channels_last(input, spatial), Epilogue(*epilogue)
+    product = is_product(input, weights.shape, geometry, per_example=per_example)
+    if not product and runs_alone(input.shape, weights.shape, geometry, per_example=per_example):
+        following = bias, base, signs
+        return convolve_samples(input, weights, geometry, *following, channels_last=channels_last, epilogue=parts)
+    result = convolve_in_groups(input, weights, geometry, per_example=per_example)
     something = any(part is not None and part is not False for part in (bias, base, *epilogue))
     if something or not _is_whole(result):
-        output = torch.ops.bayesops.conv_epilogue(
-            result, bias, base, signs, spatial, channels_last, *Epilogue(*epilogue)
-        )  # fmt: skip
+        output = torch.ops.bayesops.conv_epilogue(result, bias, base, signs, spatial, channels_last, *parts)
     else:  # nothing follows, and where the layout is right already, nothing is written
         output = with_layout(result.flatten(2, 3), spatial, channels_last)
     return output if seed.dim() else output.squeeze(0)
-
-
-def _finish_each(
-    results: Sequence[Tensor], bias: Tensor | None, base: Tensor | None, signs: Tensor | None, spatial: int,
-    channels_last: bool, epilogue: Epilogue,
-) -> Tensor:  # fmt: skip
-    """Finish results of one sample each, every one while a cache may still hold it."""
-    _, examples, groups, channels, *image = results[0].shape
-    shape = [len(results), examples, groups * channels, *image]
-    output = empty_images(results[0], shape, spatial, channels_last)
-
-    def of_sample(tensor: Tensor | None, dim: int) -> Tensor | None:
-        """Its part of a tensor that has samples, if it is of `dim` dimensions."""
-        if tensor is None or tensor.dim() != dim or tensor.shape[0] == 1:
-            return tensor
-        return tensor[sample : sample + 1]
-
-    for sample, result in enumerate(results):
-        torch.ops.bayesops.conv_epilogue_into(
-            output[sample : sample + 1], result, of_sample(bias, 2), of_sample(base, result.dim()), of_sample(signs, 3),
-            spatial, channels_last, *epilogue._replace(residual=of_sample(epilogue.residual, output.dim())),
-        )  # fmt: skip
-    return output
 
 
 def _is_whole(results: Tensor) -> bool:

@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bayesops.ops._composite_epilogue import finish
+from bayesops.ops._composite_epilogue import convolve_and_finish
 from bayesops.ops._epilogue import Epilogue
 from bayesops.ops._layout import is_channels_last, with_layout
 from bayesops.ops._sample_convolution import Geometry, convolve, convolve_in_groups, input_gradient, weight_gradients
@@ -35,7 +35,7 @@ def sampled_conv(
     """Take and return what the operators ``bayesops::sampled_conv`` and ``bayesops::sampled_conv_fused`` do."""
     geometry, epilogue = _split(options)
     weights = _drawn(weight_mu, weight_sigma, seed, stream, input)
-    return finish(convolve_in_groups(input, weights, geometry), bias, input, seed, epilogue)
+    return convolve_and_finish(input, weights, geometry, bias, seed, epilogue)
 
 
 def sampled_conv_input_grad(
@@ -67,10 +67,11 @@ def flipout_conv(
     geometry, epilogue = _split(options)
     flip_input, flip_output = _signs(input, input.shape, weight_mu.shape, seed, stream)
     deviation = _drawn(None, weight_sigma, seed, stream, input)
-    (mean,) = convolve_in_groups(input, weight_mu, geometry)
-    results = convolve_in_groups(input * flip_input, deviation, geometry)
+    mean = convolve_in_groups(input, weight_mu, geometry)
     signs = flip_output.reshape(seed.numel(), input.shape[-weight_mu.dim()], weight_mu.shape[0])
-    return finish(results, bias, input, seed, epilogue, base=mean, signs=signs)
+    return convolve_and_finish(
+        input * flip_input, deviation, geometry, bias, seed, epilogue, base=mean, signs=signs
+    )  # fmt: skip
 
 
 def flipout_conv_input_grad(

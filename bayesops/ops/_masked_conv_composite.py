@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from bayesops.ops._composite_epilogue import finish
+from bayesops.ops._composite_epilogue import convolve_and_finish
 from bayesops.ops._layout import is_channels_last, with_layout
-from bayesops.ops._sample_convolution import Geometry, convolve_in_groups, input_gradient, weight_gradients
+from bayesops.ops._sample_convolution import Geometry, input_gradient, weight_gradients
 
 
 class Options(NamedTuple):
@@ -58,8 +58,7 @@ def masked_conv(
     shared = len(Options._fields)
     o, epilogue = Options(*options[:shared]), options[shared:]
     weights = o.weights(weight, seed, mask, input.shape, input)
-    results = convolve_in_groups(input, weights, o.geometry, per_example=o.per_example)
-    return finish(results, bias, input, seed, epilogue)
+    return convolve_and_finish(input, weights, o.geometry, bias, seed, epilogue, per_example=o.per_example)
 
 
 def masked_conv_input_grad(

@@ -7,7 +7,7 @@ of them has samples. Where the input alone has samples, they are more examples o
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -37,15 +37,18 @@ def runs_alone(
 ) -> bool:
     """Choose by shape between a convolution for each sample and one for all of them (`_sample_folding`).
 
+    The operator ``convolve_samples`` does the former, and what follows each.
+
     Samples that share their images are output channels of one convolution, which nothing is faster than. With images
     of their own they are groups of one convolution; or, where each has enough to do, they have one each. (Windows of
     one pixel make a batched product instead: `is_product`.)
     """
     spatial = len(geometry.stride)
-    if per_example or len(input_size) < spatial + 3 or len(weights_size) < spatial + 3:
+    if spatial == 0 or per_example or len(input_size) < spatial + 3 or len(weights_size) < spatial + 3:
         return False
     size = _image_size(input_size, weights_size, geometry)
-    return input_size[1] * math.prod(size) * math.prod(weights_size[1:]) >= ALONE_FROM
+    work = input_size[1] * math.prod(size) * math.prod(weights_size[1:])
+    return input_size[0] > 0 and work >= max(ALONE_FROM, 1)
 
 
 def is_product(input: Tensor, weights_size: Sequence[int], geometry: Geometry, *, per_example: bool = False) -> bool:
@@ -58,42 +61,50 @@ def is_product(input: Tensor, weights_size: Sequence[int], geometry: Geometry, *
 
 def convolve(input: Tensor, weight: Tensor, geometry: Geometry) -> Tensor:
     """Return the convolution of images with one weight for all samples."""
-    (results,) = convolve_in_groups(input, weight, geometry)
-    results = results.flatten(2, 3)
+    results = convolve_in_groups(input, weight, geometry).flatten(2, 3)
     return results if input.dim() == len(geometry.stride) + 3 else results.squeeze(0)
+
+
+def convolve_samples(
+    input: Tensor, weights: Tensor, geometry: Geometry, *following: Any, channels_last: bool, epilogue: Sequence[Any]
+) -> Tensor:
+    """Convolve each sample's images with its own weight, one after another, and finish each: ``[S, N, O, *]``.
+
+    What follows is what the operator ``bayesops::conv_epilogue`` takes: bias, base and signs, and an `Epilogue`.
+    """
+    images, padding, pads = _padded(input.flatten(0, 1), geometry.padding)
+    return torch.ops.bayesops.convolve_samples(
+        input if pads is None else images.unflatten(0, input.shape[:2]), weights, geometry.stride, padding,
+        geometry.dilation, geometry.groups, *following, channels_last, *epilogue,
+    )  # fmt: skip
 
 
 def convolve_in_groups(
     input: Tensor, weights: Tensor, geometry: Geometry, *, per_example: bool = False
-) -> list[Tensor]:  # fmt: skip
-    """Convolve each sample's (and example's) images with its own weight.
+) -> Tensor:  # fmt: skip
+    """Convolve each sample's (and example's) images with its own weight, all of them at once.
 
-    Returns the samples in parts, each ``[S' or 1, N, groups, O / groups, *]``. They are views of what the library's
-    convolutions wrote, in whatever order it lies there: nothing is copied.
+    Returns ``[S or 1, N, groups, O / groups, *]``: a view of what the library's convolution wrote, in whatever order it
+    lies there. Nothing is copied.
     """
     spatial = len(geometry.stride)
     if _is_all_examples(input.shape, weights.shape, spatial, per_example):
-        (results,) = convolve_in_groups(input.flatten(0, 1), weights, geometry)
-        return [results.squeeze(0).unflatten(0, input.shape[:2])]
+        results = convolve_in_groups(input.flatten(0, 1), weights, geometry)
+        return results.squeeze(0).unflatten(0, input.shape[:2])
     lead = weights.shape[: weights.dim() - spatial - 2 - per_example]
     samples, examples = lead.numel(), input.shape[-spatial - 2]
     size = _image_size(input.shape, weights.shape, geometry)
     shape = [samples, examples, geometry.groups, weights.shape[-spatial - 2] // geometry.groups, *size]
     if 0 in shape or input.numel() == 0:
-        return [input.new_zeros(shape)]
+        return input.new_zeros(shape)
     if spatial == 0:
         rows = _linear(input, weights, per_example).unsqueeze(-2)  # all are one group
-        return [rows if lead else rows.unsqueeze(0)]
+        return rows if lead else rows.unsqueeze(0)
     if is_product(input, weights.shape, geometry, per_example=per_example):
-        return [_product(input, weights, geometry).unsqueeze(2)]
-    if runs_alone(input.shape, weights.shape, geometry, per_example=per_example):
-        return [
-            _convolution(images, weight, geometry, geometry.groups).unflatten(1, (geometry.groups, -1)).unsqueeze(0)
-            for images, weight in zip(input.unbind(0), weights.unbind(0), strict=True)
-        ]
+        return _product(input, weights, geometry).unsqueeze(2)
     folding = Folding.of(input.shape, weights.shape, spatial, geometry.groups, per_example)
     folded = _convolution(folding.images(input), folding.kernels(weights), geometry, folding.all_groups)
-    return [folding.unfold_output(folded, samples, examples)]
+    return folding.unfold_output(folded, samples, examples)
 
 
 def input_gradient(

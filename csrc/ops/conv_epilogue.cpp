@@ -1,4 +1,4 @@
-// conv_epilogue and conv_epilogue_into: what follows a convolution of the library's own, as the masked, sampled and
+// conv_epilogue and convolve_samples: what follows a convolution of the library's own, as the masked, sampled and
 // Flipout convolutions run on CUDA. On the CPU only tests call them.
 #include "ops/conv_epilogue.h"
 
@@ -11,10 +11,10 @@ STABLE_TORCH_LIBRARY_FRAGMENT(bayesops, m) {
   m.def(
       "conv_epilogue(Tensor result, Tensor? bias, Tensor? base, Tensor? signs, int spatial, bool "
       "channels_last, " BAYESOPS_EPILOGUE_ARGUMENTS ") -> Tensor");
-  // The same into a part of an output, which must be dense.
+  // The same of a convolution for each sample: input [S, N, I, *], weights [S, O, I / g, *].
   m.def(
-      "conv_epilogue_into(Tensor(a!) out, Tensor result, Tensor? bias, Tensor? base, Tensor? signs, int spatial, bool "
-      "channels_last, " BAYESOPS_EPILOGUE_ARGUMENTS ") -> ()");
+      "convolve_samples(Tensor input, Tensor weights, int[] stride, int[] padding, int[] dilation, int groups, Tensor? "
+      "bias, Tensor? base, Tensor? signs, bool channels_last, " BAYESOPS_EPILOGUE_ARGUMENTS ") -> Tensor");
 }
 
 STABLE_TORCH_LIBRARY_IMPL(bayesops, CPU, m) { ConvEpilogue<FlatOnHost>::implement(m); }

@@ -269,27 +269,46 @@ def test_errors(case):
         native.conv_epilogue(X, None, None, None, 1, False, torch.ones(3), None, None, False)
 
 
+# padding, groups
+CONVOLUTIONS = {"1d": ([1], 1), "2d": ([0, 1], 1), "2d-groups": ([1, 1], 3), "3d": ([1, 0, 1], 2)}
+
+
 @pytest.mark.parametrize("channels_last", [False, True])
-def test_into_a_part_of_an_output(image, dtype, channels_last):
-    (channels, *space), groups = image
-    spatial = len(space)
-    results = torch.randn(len(SEEDS), EXAMPLES, *image[0]).to(dtype).unflatten(2, (groups, -1))
-    epilogue = all_parts(channels, (1, EXAMPLES, *image[0]), dtype)
-    expected = native.conv_epilogue(results[1:2], None, None, None, spatial, channels_last, *epilogue)
-    output = lay_out(torch.full((len(SEEDS), EXAMPLES, *image[0]), torch.nan, dtype=dtype), spatial, channels_last)
-    native.conv_epilogue_into(output[1:2], results[1:2], None, None, None, spatial, channels_last, *epilogue)
-    assert torch.equal(output[1:2], expected)
-    assert output[::2].isnan().all()
+@pytest.mark.parametrize("samples_of_parts", [1, len(SEEDS)])
+@pytest.mark.parametrize("case", CONVOLUTIONS)
+def test_sample_by_sample(run_there, case, dtype, samples_of_parts, channels_last):
+    """The bits of what follows all of them."""
+    padding, groups = CONVOLUTIONS[case]
+    spatial, channels, samples = len(padding), 6, len(SEEDS)
+    images = lay_out(torch.randn(samples, EXAMPLES, 6, *range(4, 4 + spatial)).to(dtype), spatial, channels_last)
+    weights = lay_out(torch.randn(samples, channels, 6 // groups, *[3] * spatial).to(dtype), spatial, channels_last)
+    options = [2] * spatial, padding, [1] * spatial, groups
+    run = torch.nn.functional
+    convolution = (run.conv1d, run.conv2d, run.conv3d)[spatial - 1]
+    results = [
+        run_there(convolution, i, w, None, *options) for i, w in zip(images, weights, strict=True)
+    ]  # fmt: skip
+    shape = torch.stack(results).shape
+    bias = torch.randn(samples, channels) if samples_of_parts > 1 else torch.randn(channels)
+    base = torch.randn(samples_of_parts, *shape[1:]).unflatten(2, (groups, -1))
+    signs = torch.randint(2, shape[:3]) * 2 - 1
+    parts = [part.to(dtype) for part in (bias, base, signs)]
+    epilogue = all_parts(channels, (shape if samples_of_parts > 1 else shape[1:]), dtype)
+    for following, last in ((parts, epilogue), ([None] * 3, (None, None, None, False))):
+        expected = run_there(
+            native.conv_epilogue, torch.stack(results).unflatten(2, (groups, -1)), *following, spatial, channels_last,
+            *last,
+        )  # fmt: skip
+        output = run_there(native.convolve_samples, images, weights, *options, *following, channels_last, *last)
+        assert torch.equal(output, expected)
+        assert output.stride() == expected.stride()
 
 
-def test_where_a_part_must_lie():
-    room = torch.empty(3, 2, 6, 4)
-    for out, message in (
-        (room[:2], r"out must have shape \[3, 2, 6, 4\], not \[2, 2, 6, 4\]"),
-        (room.double(), "out must have the dtype of the input"),
-        (room.transpose(2, 3).contiguous().transpose(2, 3), "out must be dense, contiguous"),
+def test_samples_must_match():
+    options = ([1], [0], [1], 1, None, None, None, False, None, None, None, False)
+    for input, weights in (
+        (torch.ones(2, 1, 3, 4), torch.ones(3, 1, 3, 1)),
+        (torch.ones(1, 3, 4), torch.ones(1, 3, 1)),
     ):
-        with pytest.raises(RuntimeError, match=f"conv_epilogue: {message}"):
-            native.conv_epilogue_into(out, X, None, None, None, 1, False, None, None, None, False)
-    with pytest.raises(RuntimeError, match="conv_epilogue: out must be dense, channels last"):
-        native.conv_epilogue_into(room, X, None, None, None, 1, True, None, None, None, False)
+        with pytest.raises(RuntimeError, match=r"convolve_samples: input \[S, N, I, \*\] and weights .* same samples"):
+            native.convolve_samples(input, weights, *options)

@@ -23,6 +23,8 @@ class Calls(TorchDispatchMode):
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         name = func.overloadpacket.__name__
+        if name == "convolve_samples":
+            self.convolved += zip(*args[:2], strict=True)
         if name in ("convolution", "convolution_backward"):
             self.convolved.append([arg for arg in args[:3] if isinstance(arg, torch.Tensor)])
         elif name in ("clone", "copy_", "_to_copy", "contiguous"):

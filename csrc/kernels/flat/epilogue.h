@@ -2,6 +2,8 @@
 // the host as well. All of it is computed in the computing type and rounded once, in the order of TileEpilogue
 // (kernels/conv/epilogue.h) and, for Flipout, FlipFinish.
 #pragma once
+#include <initializer_list>
+
 #include "kernels/conv/problem.h"
 #include "kernels/flat/compute_type.h"
 #include "kernels/flat/extent.h"
@@ -86,6 +88,16 @@ struct FlatEpilogue {
   S* out;
 
   static FlatExtent runs_of(int64_t row) { return (row + kRun - 1) / kRun; }
+  // What is left of it for one of the samples, whose results come by themselves.
+  static FlatEpilogue of_sample(FlatEpilogue f, int64_t sample, const FlatOperand& result) {
+    f.samples = 1;
+    f.result = result;
+    for (FlatOperand* o : {&f.sign, &f.bias, &f.base})
+      if (o->data != nullptr) o->data = static_cast<const S*>(o->data) + sample * o->sample;
+    if (f.finish.residual != nullptr) f.finish.residual += sample * f.finish.residual_sample_stride;
+    f.out += sample * f.examples * f.groups * f.channels * f.pixels;
+    return f;
+  }
   BAYESOPS_HD_MEMBER int64_t total(const FlatEpilogue& f) {
     return f.samples * f.examples * f.groups * (f.channels_last ? f.pixels : f.channels) * f.runs;
   }
