@@ -20,8 +20,9 @@ struct FlatWeightMask {
   FlatExtent taps, group_in, group_out;
 
   static FlatWeightMask of(const ConvProblem& p) {
+    const bool single = p.taps() == 1 && p.mask.granularity == kGranularityKernel;  // a kernel is a weight
     return {FlatMask::of(p.mask),
-            p.mask.granularity,
+            single ? kGranularityWeight : p.mask.granularity,
             p.samples,
             p.per_example ? p.examples : 1,
             p.mask.elements,
@@ -32,16 +33,19 @@ struct FlatWeightMask {
             p.group_in(),
             p.group_out()};
   }
-  // Where all taps are switched together; `in` is counted within the group.
-  BAYESOPS_HD_MEMBER bool keeps_kernel(const FlatWeightMask& m, int64_t sample, int64_t example, int64_t out_channel,
-                                       int64_t in) {
-    const int64_t in_channel = out_channel / m.group_out * m.group_in + in, element = example * m.elements;
-    if (m.granularity == kGranularityKernel)
-      return FlatMask::keeps(m.mask, sample, element + out_channel * m.group_in + in);
-    if (m.granularity == kGranularityInChannel) return FlatMask::keeps(m.mask, sample, element + in_channel);
-    if (m.granularity == kGranularityOutChannel) return FlatMask::keeps(m.mask, sample, element + out_channel);
-    return FlatMask::keeps(m.mask, sample, element + in_channel) &&
-           FlatMask::keeps(m.mask, sample, element + m.in_channels + out_channel);
+  // Where all taps are switched together: of `count` kernels of an output channel, kRun or fewer. `in` is counted
+  // within the group.
+  BAYESOPS_HD_MEMBER uint32_t kernels_bits(const FlatWeightMask& m, int64_t sample, int64_t example,
+                                           int64_t out_channel, int64_t in, int64_t count) {
+    int64_t first = example * m.elements;
+    if (m.granularity == kGranularityOutChannel || m.granularity == kGranularityChannel) {
+      const int64_t before = m.granularity == kGranularityChannel ? m.in_channels : 0;
+      const bool keep = FlatMask::keeps(m.mask, sample, first + before + out_channel);
+      if (!keep || before == 0) return keep ? ~0u : 0u;
+    }
+    first += m.granularity == kGranularityKernel ? out_channel * m.group_in + in
+                                                 : out_channel / m.group_out * m.group_in + in;
+    return FlatMaskRun<1>::of(m.mask, sample, first, count, m.examples * m.elements).word[0];
   }
   // Of the run of weights that begins with number `first` of a sample's examples * weights; at its end there may be
   // less.
@@ -53,10 +57,14 @@ struct FlatWeightMask {
     }
     int64_t number = first / m.taps, tap = first % m.taps;  // of the kernel, over all examples; in it
     uint32_t bits = 0;
-    for (int i = 0; i < kRun && number < m.examples * m.kernels; tap = 0, ++number) {
-      const int64_t kernel = number % m.kernels;
-      const bool keep = keeps_kernel(m, sample, number / m.kernels, kernel / m.group_in, kernel % m.group_in);
-      for (; i < kRun && tap < m.taps; ++i, ++tap) bits |= (uint32_t)keep << i;
+    for (int i = 0; i < kRun && number < m.examples * m.kernels;) {
+      const int64_t kernel = number % m.kernels, in = kernel % m.group_in;
+      const int64_t needed = (tap + kRun - i - 1) / m.taps + 1, left = m.group_in - in;
+      const int64_t count = needed < left ? needed : left;
+      uint32_t kept = kernels_bits(m, sample, number / m.kernels, kernel / m.group_in, in, count);
+      number += count;
+      for (int64_t k = 0; k < count; ++k, kept >>= 1, tap = 0)
+        for (; i < kRun && tap < m.taps; ++i, ++tap) bits |= (kept & 1) << i;
     }
     return bits;
   }
@@ -68,11 +76,11 @@ struct FlatWeightMask {
     const bool single = m.granularity == kGranularityWeight;
     const bool at_once = layout.taps <= kTaps;  // then a tile's elements follow each other
     FlatMaskRun<(kChannels * kTaps + 15 + 31) / 32> elements{};
+    const uint32_t kernels =
+        single ? 0 : kernels_bits(m, sample, example, tile.out_channel, tile.first_channel, tile.count);
     for (int c = 0; c < tile.count; ++c) {
-      uint32_t kept = 0;  // a bit for each tap
-      if (!single) {
-        kept = keeps_kernel(m, sample, example, tile.out_channel, tile.first_channel + c) ? ~0u : 0u;
-      } else {
+      uint32_t kept = kernels >> c & 1 ? ~0u : 0u;  // a bit for each tap
+      if (single) {
         if (c == 0 || !at_once)
           elements = elements.of(m.mask, sample, example * m.weights + tile.element(tile, layout, c, tap),
                                  at_once ? tile.count * taps : taps, m.examples * m.weights);
