@@ -111,7 +111,7 @@ cuda-on-host: build
 	  python -m pytest -p no:cacheprovider -p tests.cuda.on_host.plugin $(ON_HOST) $(PYTEST_ARGS)
 
 # Without tests/ops: tests/cuda has every operator once, and what those add is arithmetic.
-PRETENDED ?= tests/cuda tests/nn tests/engine tests/models tests/test_random.py tests/test_invariance.py
+PRETENDED ?= tests/cuda tests/nn tests/engine tests/models tests/test_priors.py tests/test_random.py tests/test_invariance.py
 cuda-pretended: build
 	$(RUN) OMP_NUM_THREADS=1 python -m pytest -p no:cacheprovider -p tests.cuda.pretended.plugin -m cuda $(PRETENDED) \
 	  $(PYTEST_ARGS)

@@ -305,10 +305,12 @@ def without_checks(distribution: torch.distributions.Distribution) -> torch.dist
     return unchecked
 
 
-def as_prior(value: Any, function: str = "as_prior", argument: str = "prior") -> Prior:
+def as_prior(
+    value: Any, function: str = "as_prior", argument: str = "prior", device: torch.device | str | None = None
+) -> Prior:
     """Return `value` as a prior: a `Prior` itself, a distribution of torch wrapped, None as ``Gaussian(0.0, 1.0)``.
 
-    Errors name `function` and `argument`.
+    A prior's tensors are moved to `device`, where its parameter is. Errors name `function` and `argument`.
 
     Raises
     ------
@@ -318,7 +320,8 @@ def as_prior(value: Any, function: str = "as_prior", argument: str = "prior") ->
     if value is None:
         return Gaussian(0.0, 1.0)
     if isinstance(value, Prior):
-        return value
+        # On "meta" they would be lost, and what is made there is moved as a whole.
+        return value if device is None or torch.device(device).type == "meta" else value.to(device)
     if isinstance(value, torch.distributions.Distribution):
         return Distribution(value)
     wanted = "a bayesops.priors.Prior, a torch.distributions.Distribution or None"

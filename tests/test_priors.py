@@ -269,3 +269,19 @@ def test_molchanovs_constants_are_those_of_the_paper():
     k1, k2, k3 = 0.63576, 1.87320, 1.48695
     paper = k1 * special.expit(k2 + k3 * 0.0) - 0.5 * math.log1p(1.0) - k1
     assert priors.LogUniform().kl(*double(1.0, 1.0)).item() == pytest.approx(-paper, rel=1e-12)
+
+
+@pytest.mark.cuda
+@pytest.mark.parametrize("prior", [priors.Gaussian, priors.Laplace])
+@pytest.mark.parametrize("size", [(), (2, 3)], ids=str)
+def test_tensors_go_where_the_layer_is_made(prior, size):
+    def made(device):
+        layer = bo.nn.GaussianLinear(3, 2, bias=False, device=device, prior=prior(torch.zeros(size), torch.ones(size)))
+        nn.init.constant_(layer.weight_mu, 0.5)
+        return layer
+
+    assert made("meta").prior.mu.device.type == "cpu"  # where they are not lost
+    torch.testing.assert_close(made("cuda").kl_loss().cpu(), made("cpu").kl_loss())
+    plain = nn.Linear(3, 2, device="cuda")
+    converted = bo.convert(plain, "gaussian", prior=prior(torch.zeros(()), torch.ones(())))
+    assert converted.kl_loss().device.type == "cuda"

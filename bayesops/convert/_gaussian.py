@@ -64,8 +64,9 @@ class GaussianPosterior:
         return gaussian
 
     def _priors(self, plain: Any) -> tuple[Any, Any]:
-        of_weight = as_prior(self.prior, "convert")
-        of_bias = None if self.bias_prior is None else as_prior(self.bias_prior, "convert", "bias_prior")
+        device = plain.weight.device
+        of_weight = as_prior(self.prior, "convert", device=device)
+        of_bias = None if self.bias_prior is None else as_prior(self.bias_prior, "convert", "bias_prior", device)
         if not self.prior_at_weight:
             return of_weight, of_bias
 

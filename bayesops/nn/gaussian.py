@@ -99,8 +99,8 @@ class GaussianLayer(Stochastic):
         for parameter, shape in shapes.items():
             made = None if shape is None else nn.Parameter(torch.empty(shape, device=device, dtype=dtype))
             self.register_parameter(parameter, made)
-        self.prior = as_prior(prior, name)
-        self.bias_prior = None if bias_prior is None else as_prior(bias_prior, name, "bias_prior")
+        self.prior = as_prior(prior, name, device=device)
+        self.bias_prior = None if bias_prior is None else as_prior(bias_prior, name, "bias_prior", device)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -335,7 +335,7 @@ class GaussianConv2d(_GaussianConv):
     Parameters
     ----------
     prior : Prior or torch distribution, optional
-        Of the weights, see `bayesops.priors`; ``Gaussian(0.0, 1.0)`` unless given.
+        Of the weights, see `bayesops.priors`; ``Gaussian(0.0, 1.0)`` unless given. Its tensors move to `device`.
     bias_prior : Prior or torch distribution, optional
         Of the bias; the attribute is None, and `prior` serves, unless given.
     estimator : {"local_reparam", "weight_sample", "flipout"}
