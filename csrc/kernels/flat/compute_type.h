@@ -32,6 +32,20 @@ BAYESOPS_HD double root(double x) {
 #endif
 }
 
+// e^x of x <= 0 or NaN: within 2^-23 in all, and of itself within |x| 2^-24 and what the device's own function is off
+// by. Enough for probabilities and sums of them, and a tenth of the instructions of Math::exp.
+BAYESOPS_HD float quick_exp(float x) {
+  const float power = x * 1.44269504088896341f;
+#if defined(__CUDA_ARCH__)
+  float result;
+  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(result) : "f"(power));
+  return result;
+#else
+  return __builtin_exp2f(power);
+#endif
+}
+BAYESOPS_HD double quick_exp(double x) { return DoubleElementary::exp(x); }
+
 // a * b + c, rounded once.
 BAYESOPS_HD float exact_multiply_add(float a, float b, float c) { return ScalarMath::fma(a, b, c); }
 BAYESOPS_HD double exact_multiply_add(double a, double b, double c) {

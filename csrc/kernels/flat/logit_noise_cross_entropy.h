@@ -51,21 +51,23 @@ struct FlatLogitNoise {
   }
 
  private:
-  // Calls use(c) for the classes; where they are kept, c is known when it is compiled.
+  // Calls use(c) for the classes; where they are kept, c is known when it is compiled, and there may be a few more of
+  // them, whose probability is 0.
   template <class Use>
   BAYESOPS_HD_MEMBER void each(const LogitNoiseProblem& p, const Use& use) {
     if constexpr (kKept) {
-      BAYESOPS_UNROLL for (int c = 0; c < kMost; ++c) if (c < p.classes) use(c);
+      unrolled_in_fours<kMost>((int)p.classes, use);
     } else {
       for (int64_t c = 0; c < p.classes; ++c) use(c);
     }
   }
 
   BAYESOPS_HD_MEMBER void bring_in(const LogitNoiseProblem& p, Place& place) {
-    each(p, [&](int64_t c) {
+    each(p, [&](auto c) {
       if constexpr (kKept) {
-        place.mean[c] = Place::read_mean(p, place, c);
-        place.sigma[c] = Place::read_sigma(p, place, c);
+        const bool is_one = c < (int)p.classes;
+        place.mean[c] = is_one ? Place::read_mean(p, place, c) : (T)-__builtin_inf();
+        place.sigma[c] = is_one ? Place::read_sigma(p, place, c) : T(0);
         place.of_logit[c] = place.of_noise[c] = 0;
       } else if constexpr (kGradients) {
         Place::write(p, place, c, 0, 0);
@@ -75,26 +77,26 @@ struct FlatLogitNoise {
 
   BAYESOPS_HD_MEMBER void add_draw(const LogitNoiseProblem& p, Stream stream, Place& place, Sums& sums) {
     NormalRun noise = NormalRun::of(stream, (uint64_t)place.noise, p.classes);
-    const auto eps = [&](int64_t c) {
+    const auto eps = [&](auto c) {
       if constexpr (kKept) return place.eps[c];
       return (T)NormalRun::draw(noise, c);
     };
-    const auto logit = [&](int64_t c, T z) {
+    const auto logit = [&](auto c, T z) {
       if constexpr (kKept) return Math::fma(place.sigma[c], z, place.mean[c]);
       return Math::fma(Place::read_sigma(p, place, c), z, Place::read_mean(p, place, c));
     };
-    if constexpr (kKept) each(p, [&](int64_t c) { place.eps[c] = (T)NormalRun::draw(noise, c); });
+    if constexpr (kKept) each(p, [&](auto c) { place.eps[c] = (T)NormalRun::draw(noise, c); });
 
     T highest = (T)-__builtin_inf(), noise_at_target = 0, logit_at_target = 0, total = 0;
-    each(p, [&](int64_t c) {
+    each(p, [&](auto c) {
       const T z = eps(c), x = logit(c, z);
       highest = Math::at_least(x, highest);
-      if (c == place.target) {
+      if (c == (decltype(c))place.target) {
         noise_at_target = z;
         logit_at_target = x;
       }
     });
-    each(p, [&](int64_t c) { total += Math::exp(logit(c, eps(c)) - highest); });
+    each(p, [&](auto c) { total += quick_exp(logit(c, eps(c)) - highest); });
     const T log_probability = (logit_at_target - highest) - Math::log(total);
     T weight = 1, rescale = 1;
     if (p.mean_of_losses) {
@@ -114,8 +116,8 @@ struct FlatLogitNoise {
       sums.noise = sums.noise * rescale + weight * noise_at_target;
       const T factor = weight / total;
       T shared = place.of_shared_noise * rescale;
-      each(p, [&](int64_t c) {
-        const T z = eps(c), part = Math::exp(logit(c, z) - highest) * factor;
+      each(p, [&](auto c) {
+        const T z = eps(c), part = quick_exp(logit(c, z) - highest) * factor;
         if constexpr (kKept) {
           place.of_logit[c] = Math::fma(place.of_logit[c], rescale, part);
           place.of_noise[c] = Math::fma(part, z, place.of_noise[c] * rescale);
@@ -138,7 +140,8 @@ struct FlatLogitNoise {
     const T inverse = T(1) / sums.sum, half = T(0.5) * place.scale;
     T shared = place.of_shared_noise * inverse - sums.noise * inverse, sigma = 0;
     if (kKept) shared = -sums.noise * inverse;
-    each(p, [&](int64_t c) {
+    each(p, [&](auto c) {
+      if (kKept && c >= (decltype(c))p.classes) return;
       const bool is_target = c == place.target;
       T of_logit, of_noise;
       if constexpr (kKept) {

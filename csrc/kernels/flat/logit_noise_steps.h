@@ -123,7 +123,7 @@ struct FlatLogitNoiseParts : LogitNoiseStep<S> {
         f.room.log_probability[draw * f.room.places + number] = logit;
       }
     });
-    unrolled<kPart>(count, [&](int i) { sum += Step::Math::exp(logits[i] - highest); });
+    unrolled<kPart>(count, [&](int i) { sum += quick_exp(logits[i] - highest); });
     f.room.highest[index] = highest;
     f.room.total[index] = sum;
   }
@@ -210,7 +210,7 @@ struct FlatLogitNoiseSums : LogitNoiseStep<S> {
       const T highest = room.draw_highest[draw * room.places + number];
       const T weight = room.draw_total[draw * room.places + number];
       Step::each(f, place, draw, mean, sigma, first, count, [&](int i, T noise, T logit) {
-        const T part = Step::Math::exp(logit - highest) * weight;
+        const T part = quick_exp(logit - highest) * weight;
         of_logit[i] += part;
         of_noise[i] = Step::Math::fma(part, noise, of_noise[i]);
       });

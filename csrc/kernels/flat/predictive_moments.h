@@ -82,7 +82,7 @@ struct PredictiveMomentsSteps {
   }
   // Returns the exponential.
   BAYESOPS_HD_MEMBER T add_logit(S x, T highest, T& sum, T& product) {
-    const T under = below(x, highest), e = Math::exp(under);
+    const T under = below(x, highest), e = quick_exp(under);
     sum += e;
     product = Math::fma(e, under, product);
     return e;
@@ -131,7 +131,7 @@ struct PredictiveMomentsSteps {
     Few few = begin(count, mean);
     unrolled<kDraws>(draws, [&](int draw) {
       const Normaliser n = normalisers(draw);
-      add(few, part_of(draw), Math::exp(below(x[draw * p.draw_stride], n.highest)) * n.inverse);
+      add(few, part_of(draw), quick_exp(below(x[draw * p.draw_stride], n.highest)) * n.inverse);
     });
     merge(few, share(draws, count), count, mean, deviations);
   }
@@ -202,7 +202,7 @@ struct FlatMomentsInRegisters {
     for (int64_t first = 0; first < p.draws; first += together) {
       const int64_t draws = p.draws - first < together ? p.draws - first : together;
       const int64_t count = p.count + first;
-      typename Steps::Few few[kMost];
+      typename Steps::Few few[kMost] = {};
       unrolled<kMost>(p.classes, [&](int c) { few[c] = Steps::begin(count, mean + c * p.mean.class_stride); });
       T* entropy = p.entropy.data == nullptr ? nullptr : static_cast<T*>(p.entropy.data) + o.entropy;
       const T before = entropy == nullptr || count == 0 ? T(0) : *entropy;
@@ -211,10 +211,8 @@ struct FlatMomentsInRegisters {
         T values[kMost];
         further += values_of(p, x, values) - before;
         const T part = Steps::part_of(draw);
-        unrolled<kMost>(p.classes, [&](int c) {
-          if (count == 0 && draw == 0 && !p.softmax) few[c].origin = values[c];
-          Steps::add(few[c], part, values[c]);
-        });
+        if (kMost == 1 && count == 0 && draw == 0 && !p.softmax) few[0].origin = values[0];
+        unrolled_in_fours<kMost>(p.classes, [&](int c) { Steps::add(few[c], part, values[c]); });
       }
       if (entropy != nullptr) *entropy = before + further / (T)(count + draws);
       const typename Steps::Share share = Steps::share(draws, count);
@@ -227,17 +225,22 @@ struct FlatMomentsInRegisters {
  private:
   // What the moments are of: probabilities, or numbers as they are. Returns the entropy of the former.
   BAYESOPS_HD_MEMBER T values_of(const PredictiveMomentsProblem& p, const S* x, T (&values)[kMost]) {
-    S logits[kMost];
-    unrolled<kMost>(p.classes, [&](int c) { logits[c] = x[c * p.samples.class_stride]; });
     if (!p.softmax) {
-      unrolled<kMost>(p.classes, [&](int c) { values[c] = (T)logits[c]; });
+      values[0] = (T)*x;
       return 0;
     }
+    const int classes = (int)p.classes;
+    S logits[kMost];
+    const S impossible = (S)(T)-__builtin_inf();  // of classes that there are not
+    unrolled_in_fours<kMost>(classes, [&](int c) {
+      logits[c] = c < classes ? *x : impossible;
+      x += p.samples.class_stride;
+    });
     T highest = (T)logits[0], sum = 0, product = 0;
-    unrolled<kMost>(p.classes, [&](int c) { highest = Math::at_least((T)logits[c], highest); });
-    unrolled<kMost>(p.classes, [&](int c) { values[c] = Steps::add_logit(logits[c], highest, sum, product); });
+    unrolled_in_fours<kMost>(classes, [&](int c) { highest = Math::at_least((T)logits[c], highest); });
+    unrolled_in_fours<kMost>(classes, [&](int c) { values[c] = Steps::add_logit(logits[c], highest, sum, product); });
     const typename Steps::Normaliser n = Steps::normaliser(highest, sum, product);
-    unrolled<kMost>(p.classes, [&](int c) { values[c] *= n.inverse; });
+    unrolled_in_fours<kMost>(classes, [&](int c) { values[c] *= n.inverse; });
     return n.entropy;
   }
 };
