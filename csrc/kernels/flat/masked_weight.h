@@ -68,25 +68,27 @@ struct FlatWeightMask {
     }
     return bits;
   }
-  // Of `taps` taps of a tile, from `tap` on: a word for each tap, a bit for each channel.
-  template <int kChannels, int kTaps = FlatWeightTile<kChannels>::kTaps>
+  // Of `taps` taps of a tile, from `tap` on: a word for each channel, a bit for each tap.
+  template <int kChannels>
   BAYESOPS_HD_MEMBER void tile_bits(const FlatWeightMask& m, const FlatWeightLayout& layout,
                                     const FlatWeightTile<kChannels>& tile, int64_t sample, int64_t example, int64_t tap,
-                                    int taps, uint32_t (&bits)[kTaps]) {
-    const bool single = m.granularity == kGranularityWeight;
-    const bool at_once = layout.taps <= kTaps;  // then a tile's elements follow each other
-    FlatMaskRun<(kChannels * kTaps + 15 + 31) / 32> elements{};
-    const uint32_t kernels =
-        single ? 0 : kernels_bits(m, sample, example, tile.out_channel, tile.first_channel, tile.count);
-    for (int c = 0; c < tile.count; ++c) {
-      uint32_t kept = kernels >> c & 1 ? ~0u : 0u;  // a bit for each tap
-      if (single) {
-        if (c == 0 || !at_once)
-          elements = elements.of(m.mask, sample, example * m.weights + tile.element(tile, layout, c, tap),
-                                 at_once ? tile.count * taps : taps, m.examples * m.weights);
-        kept = elements.take(elements, taps);
+                                    int taps, uint32_t (&kept)[kChannels]) {
+    constexpr int kTaps = FlatWeightTile<kChannels>::kTaps;
+    const int64_t first = example * m.weights + tile.element(tile, layout, 0, tap), end = m.examples * m.weights;
+    if (m.granularity != kGranularityWeight) {
+      const uint32_t kernels = kernels_bits(m, sample, example, tile.out_channel, tile.first_channel, tile.count);
+      unrolled<kChannels>(kChannels, [&](int c) { kept[c] = kernels >> c & 1 ? ~0u : 0u; });
+    } else if (layout.taps == taps) {  // a tile's elements follow each other
+      auto run = FlatMaskRun<(kChannels * kTaps + 15 + 31) / 32>::of(m.mask, sample, first, tile.count * taps, end);
+      unrolled<kChannels>(kChannels, [&](int c) { kept[c] = run.take(run, taps); });
+    } else {
+      for (int c = 0; c < kChannels; ++c) {
+        // In at the end, so that every index is known when this is compiled.
+        unrolled<kChannels - 1>(kChannels - 1, [&](int i) { kept[i] = kept[i + 1]; });
+        kept[kChannels - 1] = 0;
+        if (c < tile.count)
+          kept[kChannels - 1] = FlatMaskRun<1>::of(m.mask, sample, first + c * layout.taps, taps, end).word[0];
       }
-      unrolled<kTaps>(taps, [&](int i) { bits[i] |= (kept >> i & 1) << c; });
     }
   }
 };
@@ -160,13 +162,13 @@ struct FlatMaskedWeightTiles {
     S* out = f.out + sample * f.mask.examples * weights + first;
     for (int64_t tap = 0; tap < layout.taps; tap += Tile::kTaps) {
       const int taps = (int)(layout.taps - tap < Tile::kTaps ? layout.taps - tap : Tile::kTaps);
-      uint32_t bits[Tile::kTaps] = {};
-      FlatWeightMask::tile_bits(f.mask, layout, tile, sample, example, tap, taps, bits);
+      uint32_t kept[kWide] = {};
+      FlatWeightMask::tile_bits(f.mask, layout, tile, sample, example, tap, taps, kept);
       unrolled<Tile::kTaps>(taps, [&](int i) {
         const int64_t at = FlatWeightLayout::offset(layout, tile.out_channel, tap + i) + tile.first_channel;
         T values[kWide] = {};
         read_run(f.weight + at, 1, tile.count, values);
-        apply_mask(bits[i], f.scale, values);
+        unrolled<kWide>(kWide, [&](int c) { values[c] = kept[c] >> i & 1 ? values[c] * f.scale : T(0); });
         write_run(values, 1, tile.count, out + at);
       });
     }

@@ -84,13 +84,13 @@ struct FlatMaskedWeightGradTiles {
     const int64_t weights = f.mask.weights;
     T sums[Tile::kTaps][kWide] = {};
     for (int64_t draw = FlatPieces::begin(f.pieces, piece); draw < FlatPieces::end(f.pieces, piece); ++draw) {
-      uint32_t bits[Tile::kTaps] = {};
-      FlatWeightMask::tile_bits(f.mask, f.layout, tile, draw / f.examples, draw % f.examples, tap, taps, bits);
+      uint32_t kept[kWide] = {};
+      FlatWeightMask::tile_bits(f.mask, f.layout, tile, draw / f.examples, draw % f.examples, tap, taps, kept);
       unrolled<Tile::kTaps>(taps, [&](int i) {
         const int64_t at = FlatWeightLayout::offset(f.layout, tile.out_channel, tap + i) + tile.first_channel;
         T gradient[kWide] = {};
         read_run(f.gradients + draw * weights + at, 1, tile.count, gradient);
-        unrolled<kWide>(kWide, [&](int c) { sums[i][c] += bits[i] >> c & 1 ? gradient[c] : T(0); });
+        unrolled<kWide>(kWide, [&](int c) { sums[i][c] += kept[c] >> i & 1 ? gradient[c] : T(0); });
       });
     }
     Sum* const out = f.out + piece * weights;

@@ -40,13 +40,14 @@ template <int kChannels>
 struct FlatWeightTile {
   static constexpr int kTaps = 9;  // that are held at a time
 
-  int64_t out_channel, first_channel, count;  // count: of channels
+  int64_t out_channel, first_channel;
+  int count;  // of channels
 
   static FlatExtent a_row(int64_t in_channels) { return (in_channels + kChannels - 1) / kChannels; }
   // Tile `number` of a weight that has `tiles` of them for each output channel.
   BAYESOPS_HD_MEMBER FlatWeightTile of(const FlatWeightLayout& w, const FlatExtent& tiles, int64_t number) {
     const int64_t first = number % tiles * kChannels, left = w.in_channels - first;
-    return {number / tiles, first, left < kChannels ? left : kChannels};
+    return {number / tiles, first, left < kChannels ? (int)left : kChannels};
   }
   // Number of the element of channel `c` of the tile.
   BAYESOPS_HD_MEMBER int64_t element(const FlatWeightTile& t, const FlatWeightLayout& w, int64_t c, int64_t tap) {
