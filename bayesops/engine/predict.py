@@ -83,11 +83,11 @@ class Request:
 
 def _plain(value: Any) -> Any:
     """Return integers of NumPy as Python's, and anything else as it is."""
-    return int(value) if isinstance(value, Integral) else value
+    return int(value) if isinstance(value, Integral) and not isinstance(value, bool) else value
 
 
 def _is_count(value: object) -> bool:
-    return isinstance(value, Integral) and int(value) >= 1
+    return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= 1
 
 
 def predict(

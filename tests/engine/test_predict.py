@@ -301,6 +301,7 @@ class ReturnsList(nn.Module):
     ("options", "error", "message"),
     [
         ({"num_samples": 0}, ValueError, "'num_samples' must be 'auto' or an int of at least 1, got 0"),
+        ({"num_samples": True}, ValueError, "'num_samples' must be 'auto' or an int of at least 1, got True"),
         ({"chunk_size": 0}, ValueError, "'chunk_size' must be 'auto' or an int of at least 1"),
         ({"chunk_size": "large"}, ValueError, "'chunk_size' must be"),
         ({"link": "probit"}, ValueError, "'link' must be one of 'softmax', 'sigmoid', 'identity', 'gaussian', got"),
