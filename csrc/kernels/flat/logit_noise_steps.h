@@ -18,7 +18,7 @@ struct LogitNoiseRoom {
   int64_t first_place, draws;
   FlatExtent places, parts, groups;
   int64_t rows;       // of the noise's gradient: groups, if all classes have one log variance, or classes
-  FlatPieces pieces;  // of the draws, for the gradients
+  FlatPieces pieces;  // of the draws, for the gradients; none where nobody asks for these
 
   // [draws][parts][places]: largest logit, and sum of exponentials by that.
   T *highest = nullptr, *total = nullptr;
@@ -77,6 +77,16 @@ struct LogitNoiseStep {
 
   BAYESOPS_HD_MEMBER Place place(const LogitNoiseStep& f, int64_t index) {
     return Place::of(f.problem, f.room.first_place + index);
+  }
+  // Calls use(first, count) for a few of `all` numbers at a time, whose memory is read together: a thread that has few
+  // neighbours waits for every access.
+  static constexpr int kFew = 8;
+  template <class Use>
+  BAYESOPS_HD_MEMBER void by_few(int64_t all, const Use& use) {
+    for (int64_t first = 0; first < all; first += kFew) use(first, all - first < kFew ? (int)(all - first) : kFew);
+  }
+  BAYESOPS_HD_MEMBER void read_few(const T* from, int64_t step, int count, T (&to)[kFew]) {
+    unrolled<kFew>(count, [&](int i) { to[i] = from[i * step]; });
   }
   // Calls use(i, noise, logit) for the first `count` of kCount classes from `first` on.
   template <int kCount, class Use>
@@ -140,10 +150,16 @@ struct FlatLogitNoiseDraws : LogitNoiseStep<S> {
     const typename Step::Room& room = f.room;
     const int64_t number = index % room.places, first = index / room.places * room.parts * room.places + number;
     if (Step::place(f, number).scale == T(0)) return;
-    T highest = Step::lowest(), sum = 0;
-    const auto at = [&](int64_t part) { return first + part * room.places; };
-    for (int64_t i = 0; i < room.parts; ++i) highest = Step::Math::at_least(room.highest[at(i)], highest);
-    for (int64_t i = 0; i < room.parts; ++i) sum += room.total[at(i)] * Step::Math::exp(room.highest[at(i)] - highest);
+    T highest = Step::lowest(), sum = 0, highests[Step::kFew], totals[Step::kFew];
+    Step::by_few(room.parts, [&](int64_t part, int count) {
+      Step::read_few(room.highest + first + part * room.places, room.places, count, highests);
+      unrolled<Step::kFew>(count, [&](int i) { highest = Step::Math::at_least(highests[i], highest); });
+    });
+    Step::by_few(room.parts, [&](int64_t part, int count) {
+      Step::read_few(room.highest + first + part * room.places, room.places, count, highests);
+      Step::read_few(room.total + first + part * room.places, room.places, count, totals);
+      unrolled<Step::kFew>(count, [&](int i) { sum += totals[i] * Step::Math::exp(highests[i] - highest); });
+    });
     room.draw_highest[index] = highest;
     room.draw_total[index] = sum;
     room.log_probability[index] = (room.log_probability[index] - highest) - Step::Math::log(sum);
@@ -166,24 +182,41 @@ struct FlatLogitNoiseLosses : LogitNoiseStep<S> {
       *loss = place.loss_if_ignored(p);
       return;
     }
-    const auto at = [&](int64_t draw) { return draw * f.room.places + index; };
+    const typename Step::Room& room = f.room;
     T largest = p.mean_of_losses ? T(0) : Step::lowest(), sum = 0, noise = 0;
-    for (int64_t draw = 0; draw < p.draws; ++draw) {
-      const T log_probability = f.room.log_probability[at(draw)];
-      largest = p.mean_of_losses ? largest + log_probability : Math::at_least(log_probability, largest);
-    }
-    const auto weight = [&](int64_t draw) {
-      return p.mean_of_losses ? T(1) : Math::exp(f.room.log_probability[at(draw)] - largest);
+    T log_probabilities[Step::kFew], others[Step::kFew];
+    const auto read = [&](const T* from, int64_t draw, int count, T(&to)[Step::kFew]) {
+      Step::read_few(from + draw * room.places + index, room.places, count, to);
     };
-    for (int64_t draw = 0; draw < p.draws; ++draw) {
-      sum += weight(draw);
-      noise = Math::fma(weight(draw), f.room.noise[at(draw)], noise);
-    }
+    const auto weight = [&](T log_probability) {
+      return p.mean_of_losses ? T(1) : Math::exp(log_probability - largest);
+    };
+    Step::by_few(p.draws, [&](int64_t draw, int count) {
+      read(room.log_probability, draw, count, log_probabilities);
+      unrolled<Step::kFew>(count, [&](int i) {
+        largest = p.mean_of_losses ? largest + log_probabilities[i] : Math::at_least(log_probabilities[i], largest);
+      });
+    });
+    Step::by_few(p.draws, [&](int64_t draw, int count) {
+      read(room.log_probability, draw, count, log_probabilities);
+      read(room.noise, draw, count, others);
+      unrolled<Step::kFew>(count, [&](int i) {
+        const T of_draw = weight(log_probabilities[i]);
+        sum += of_draw;
+        noise = Math::fma(of_draw, others[i], noise);
+      });
+    });
     *loss = place.loss(p, place, largest, sum);
+    if (room.pieces.count == 0) return;  // nobody asks for gradients
     const T inverse = T(1) / sum;
-    f.room.mean_noise[index] = noise * inverse;
-    for (int64_t draw = 0; draw < p.draws; ++draw)
-      f.room.draw_total[at(draw)] = weight(draw) * inverse / f.room.draw_total[at(draw)];
+    room.mean_noise[index] = noise * inverse;
+    Step::by_few(p.draws, [&](int64_t draw, int count) {
+      read(room.log_probability, draw, count, log_probabilities);
+      read(room.draw_total, draw, count, others);
+      unrolled<Step::kFew>(count, [&](int i) {
+        room.draw_total[(draw + i) * room.places + index] = weight(log_probabilities[i]) * inverse / others[i];
+      });
+    });
   }
 };
 
