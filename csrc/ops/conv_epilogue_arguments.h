@@ -24,19 +24,9 @@ struct ConvEpilogueArguments {
 
   template <class S>
   FlatEpilogue<S> functor() const {
-    return {samples,
-            examples,
-            groups,
-            channels,
-            pixels,
-            channels_last,
-            FlatEpilogue<S>::runs_of(channels_last ? channels : pixels),
-            result.place,
-            signs.place,
-            bias.place,
-            base.place,
-            FlatFinish<S>::of(epilogue->describe()),
-            static_cast<S*>(out.data_ptr())};
+    return FlatEpilogue<S>::of({samples, examples, groups, channels, pixels, channels_last, result.place, signs.place,
+                                bias.place, base.place, FlatFinish<S>::of(epilogue->describe()),
+                                static_cast<S*>(out.data_ptr()), 0, 0, 0});
   }
   template <class S, class Run>
   void visit(const Run& run) const {
@@ -62,7 +52,7 @@ struct SampleEpilogueArguments {
 
   template <class S, class Run>
   void visit(const Run& run) const {
-    run(FlatEpilogue<S>::of_sample(all.functor<S>(), sample, result.place));
+    run(FlatEpilogue<S>::one_sample(all.functor<S>(), sample, result.place));
   }
 
   const ConvEpilogueArguments& all;

@@ -25,6 +25,7 @@ IMAGES = {
     "2d-groups": ((12, 3, 5), 3),
     "2d-depthwise": ((6, 2, 3), 6),
     "2d-one-pixel": ((9, 1, 1), 1),
+    "2d-large": ((20, 9, 11), 1),  # more than one index has, of channels and of pixels
     "3d": ((4, 2, 3, 3), 2),
 }
 

@@ -28,24 +28,36 @@ struct FlatFinish {
             e.given(),
             e.relu};
   }
-  // Of a run of results: the first is of `channel` and stands at `at` within its sample; from one to the next there are
-  // `channel_step` channels, 0 or 1, and `step` elements.
+  // What it has of the channels of a run of results, which several runs may share.
   template <int kCount>
-  BAYESOPS_HD_MEMBER void apply(const FlatFinish& f, int64_t sample, int64_t channel, int64_t channel_step, int64_t at,
-                                int64_t step, int64_t count, T (&values)[kCount]) {
+  struct Channels {
+    T scale[kCount], shift[kCount];
+  };
+  // From one result to the next there are `step` channels, 0 or 1.
+  template <int kCount>
+  BAYESOPS_HD_MEMBER Channels<kCount> read(const FlatFinish& f, int64_t channel, int64_t step, int count) {
+    Channels<kCount> c;
+    unrolled<kCount>(kCount, [&](int i) {
+      c.scale[i] = 1;
+      c.shift[i] = 0;
+    });
+    if (f.scale != nullptr) read_run(f.scale + channel, step, count, c.scale);
+    if (f.shift != nullptr) read_run(f.shift + channel, step, count, c.shift);
+    return c;
+  }
+  // Of a run of results whose first stands at `at` within its sample; from one to the next there are `step` elements.
+  template <int kCount>
+  BAYESOPS_HD_MEMBER void apply(const FlatFinish& f, const Channels<kCount>& c, int64_t sample, int64_t at,
+                                int64_t step, int count, T (&values)[kCount]) {
     if (!f.given) return;
-    T scale[kCount], shift[kCount], other[kCount];
-    for (int i = 0; i < kCount; ++i) {
-      scale[i] = 1;
-      shift[i] = other[i] = 0;
+    unrolled<kCount>(kCount, [&](int i) { values[i] = exact_multiply_add(values[i], c.scale[i], c.shift[i]); });
+    if (f.residual != nullptr) {
+      T other[kCount] = {};
+      read_run(f.residual + sample * f.residual_sample_stride + at, step, count, other);
+      unrolled<kCount>(kCount, [&](int i) { values[i] += other[i]; });
     }
-    if (f.scale != nullptr) read_run(f.scale + channel, channel_step, count, scale);
-    if (f.shift != nullptr) read_run(f.shift + channel, channel_step, count, shift);
-    if (f.residual != nullptr) read_run(f.residual + sample * f.residual_sample_stride + at, step, count, other);
-    for (int i = 0; i < kCount; ++i) {
-      const T result = exact_multiply_add(values[i], scale[i], shift[i]) + other[i];
-      values[i] = f.relu && result < T(0) ? T(0) : result;  // a NaN stays one
-    }
+    if (f.relu)
+      unrolled<kCount>(kCount, [&](int i) { values[i] = values[i] < T(0) ? T(0) : values[i]; });  // a NaN stays
   }
 };
 
@@ -60,91 +72,129 @@ struct FlatOperand {
   const void* data = nullptr;  // null: there is none
   int64_t sample = 0, example = 0, group = 0, channel = 0, pixel = 0;
 
-  // A run that begins at `p` and goes on through channels, or through pixels.
-  template <class S, class T, int kCount>
-  BAYESOPS_HD_MEMBER void read(const FlatOperand& o, const FlatPlace& p, bool channels, int64_t count,
-                               T (&to)[kCount]) {
-    const int64_t at =
-        p.sample * o.sample + p.example * o.example + p.group * o.group + p.channel * o.channel + p.pixel * o.pixel;
-    read_run(static_cast<const S*>(o.data) + at, channels ? o.channel : o.pixel, count, to);
+  BAYESOPS_HD_MEMBER int64_t offset(const FlatOperand& o, const FlatPlace& p) {
+    return p.sample * o.sample + p.example * o.example + p.group * o.group + p.channel * o.channel + p.pixel * o.pixel;
   }
 };
 
 // out[samples][examples, groups * channels, pixels] = finish(result * sign + bias + base), dense, channels last or
 // before the pixels. Results stand in rows, each of which all channels of a group, or all pixels, make; an index names
-// a run of neighbours within a row.
+// some runs of neighbours that have what belongs to channels in common, and is taken apart once for all of them: of
+// neighbouring pixels, or of one channel.
 template <class S>
 struct FlatEpilogue {
-  static constexpr int kRun = kWidest<S>;
+  using T = typename ComputeOf<S>::T;
+  static constexpr int kRun = kWidest<S>, kRuns = 4;
 
   int64_t samples;
   FlatExtent examples, groups, channels, pixels;  // channels of one group
   bool channels_last;
-  FlatExtent runs;         // of a row
   FlatOperand result;      // what the convolution made, folded as it likes
   FlatOperand sign, bias;  // 1 or -1; null: 1 and 0
   FlatOperand base;        // another convolution's result; null: 0
   FlatFinish<S> finish;
   S* out;
+  int64_t of_sample;         // elements
+  FlatExtent columns, rows;  // indices along a row, and how many of these have indices of their own in an example
 
-  static FlatExtent runs_of(int64_t row) { return (row + kRun - 1) / kRun; }
+  // The rest, from what stands before `of_sample`.
+  static FlatEpilogue of(FlatEpilogue f) {
+    const auto parts = [](int64_t all, int64_t part) { return (all + part - 1) / part; };
+    f.of_sample = f.examples * f.groups * f.channels * f.pixels;
+    f.columns = parts(f.channels_last ? f.channels : f.pixels, f.channels_last ? kRun : kRun * kRuns);
+    f.rows = f.channels_last ? parts(f.pixels, kRuns) : (int64_t)f.channels;
+    return f;
+  }
   // What is left of it for one of the samples, whose results come by themselves.
-  static FlatEpilogue of_sample(FlatEpilogue f, int64_t sample, const FlatOperand& result) {
+  static FlatEpilogue one_sample(FlatEpilogue f, int64_t sample, const FlatOperand& result) {
     f.samples = 1;
     f.result = result;
     for (FlatOperand* o : {&f.sign, &f.bias, &f.base})
       if (o->data != nullptr) o->data = static_cast<const S*>(o->data) + sample * o->sample;
     if (f.finish.residual != nullptr) f.finish.residual += sample * f.finish.residual_sample_stride;
-    f.out += sample * f.examples * f.groups * f.channels * f.pixels;
+    f.out += sample * f.of_sample;
     return f;
   }
   BAYESOPS_HD_MEMBER int64_t total(const FlatEpilogue& f) {
-    return f.samples * f.examples * f.groups * (f.channels_last ? f.pixels : f.channels) * f.runs;
+    return f.samples * f.examples * f.groups * f.rows * f.columns;
   }
-  BAYESOPS_HD_MEMBER FlatPlace place(const FlatEpilogue& f, int64_t row, int64_t first) {
+
+  BAYESOPS_HD_MEMBER void run(const FlatEpilogue& f, int64_t index) {
+    const bool last = f.channels_last;
+    const int64_t column = index % f.columns;
+    const FlatPlace p = place(f, index / f.columns, column);
+    // From one run to the next: pixels, and elements of the output.
+    const int64_t pixels = last ? 1 : kRun * f.columns;
+    const int64_t first_channel = p.group * f.channels + p.channel, all_channels = f.groups * f.channels;
+    const int64_t to = last ? (p.example * f.pixels + p.pixel) * all_channels + first_channel
+                            : (p.example * all_channels + first_channel) * f.pixels + p.pixel;
+    const int64_t step = last ? all_channels : pixels;
+    const int of_channels = last ? at_most_run(f.channels - p.channel) : kRun;
+    const auto count = [&](int run) {
+      const int64_t pixel = p.pixel + run * pixels;
+      return last ? (pixel < f.pixels ? of_channels : 0) : at_most_run(f.pixels - pixel);
+    };
+    T sign[kRun] = {}, bias[kRun] = {}, values[kRuns][kRun] = {};
+    read_runs(f, f.result, p, pixels, count, values);
+    if (f.sign.data != nullptr) {
+      read_channels(f.sign, p, last, of_channels, sign);
+      each_of_all(values, [&](int, int i, T& value) { value *= sign[i]; });
+    }
+    if (f.bias.data != nullptr) {
+      read_channels(f.bias, p, last, of_channels, bias);
+      each_of_all(values, [&](int, int i, T& value) { value += bias[i]; });
+    }
+    if (f.base.data != nullptr) {
+      T base[kRuns][kRun] = {};
+      read_runs(f, f.base, p, pixels, count, base);
+      each_of_all(values, [&](int run, int i, T& value) { value += base[run][i]; });
+    }
+    const auto finish = FlatFinish<S>::template read<kRun>(f.finish, first_channel, last ? 1 : 0, of_channels);
+    unrolled<kRuns>(kRuns, [&](int run) {
+      FlatFinish<S>::apply(f.finish, finish, p.sample, to + run * step, 1, count(run), values[run]);
+    });
+    unrolled<kRuns>(kRuns, [&](int run) {
+      write_run(values[run], 1, count(run), f.out + p.sample * f.of_sample + to + run * step);
+    });
+  }
+
+ private:
+  // The first of an index' results.
+  BAYESOPS_HD_MEMBER FlatPlace place(const FlatEpilogue& f, int64_t row, int64_t column) {
     FlatPlace p{};
     if (f.channels_last) {
       p.group = row % f.groups;
       row = row / f.groups;
-      p.pixel = row % f.pixels;
-      row = row / f.pixels;
-      p.channel = first;
+      p.pixel = row % f.rows * kRuns;
+      row = row / f.rows;
+      p.channel = column * kRun;
     } else {
       p.channel = row % f.channels;
       row = row / f.channels;
       p.group = row % f.groups;
       row = row / f.groups;
-      p.pixel = first;
+      p.pixel = column * kRun;
     }
     p.example = row % f.examples;
     p.sample = row / f.examples;
     return p;
   }
+  BAYESOPS_HD_MEMBER int at_most_run(int64_t count) { return count < kRun ? (count < 0 ? 0 : (int)count) : kRun; }
 
-  BAYESOPS_HD_MEMBER void run(const FlatEpilogue& f, int64_t index) {
-    using T = typename ComputeOf<S>::T;
-    const bool last = f.channels_last;
-    const int64_t row = index / f.runs, first = index % f.runs * kRun;
-    const int64_t length = last ? f.channels : f.pixels, count = length - first, to = row * length + first;
-    const int64_t per_sample = f.examples * f.groups * f.channels * f.pixels;
-    const FlatPlace p = place(f, row, first);
-    T values[kRun] = {}, other[kRun] = {};
-    FlatOperand::read<S>(f.result, p, last, count, values);
-    if (f.sign.data != nullptr) {
-      FlatOperand::read<S>(f.sign, p, last, count, other);
-      for (int i = 0; i < kRun; ++i) values[i] *= other[i];
-    }
-    if (f.bias.data != nullptr) {
-      FlatOperand::read<S>(f.bias, p, last, count, other);
-      for (int i = 0; i < kRun; ++i) values[i] += other[i];
-    }
-    if (f.base.data != nullptr) {
-      FlatOperand::read<S>(f.base, p, last, count, other);
-      for (int i = 0; i < kRun; ++i) values[i] += other[i];
-    }
-    FlatFinish<S>::apply(f.finish, p.sample, p.group * f.channels + p.channel, last ? 1 : 0, to - p.sample * per_sample,
-                         1, count, values);
-    write_run(values, 1, count, f.out + to);
+  template <class Count>
+  BAYESOPS_HD_MEMBER void read_runs(const FlatEpilogue& f, const FlatOperand& o, const FlatPlace& p, int64_t pixels,
+                                    const Count& count, T (&to)[kRuns][kRun]) {
+    const S* from = static_cast<const S*>(o.data) + FlatOperand::offset(o, p);
+    unrolled<kRuns>(kRuns, [&](int run) {
+      read_run(from + run * pixels * o.pixel, f.channels_last ? o.channel : o.pixel, count(run), to[run]);
+    });
+  }
+  BAYESOPS_HD_MEMBER void read_channels(const FlatOperand& o, const FlatPlace& p, bool last, int count, T (&to)[kRun]) {
+    read_run(static_cast<const S*>(o.data) + FlatOperand::offset(o, p), last ? o.channel : 0, count, to);
+  }
+  template <class Use>
+  BAYESOPS_HD_MEMBER void each_of_all(T (&values)[kRuns][kRun], const Use& use) {
+    unrolled<kRuns>(kRuns, [&](int run) { unrolled<kRun>(kRun, [&](int i) { use(run, i, values[run][i]); }); });
   }
 };
 

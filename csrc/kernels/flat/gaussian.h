@@ -148,14 +148,15 @@ struct FlatLrtEpilogue {
   // Of a run of channels of one pixel.
   template <int kCount>
   struct Moments {
-    int64_t at, channel;  // of the first: within its sample
+    int64_t at;  // of the first, within its sample
     T mean[kCount], std[kCount];
+    typename FlatFinish<S>::template Channels<kCount> finish;
 
     BAYESOPS_HD_MEMBER Moments of(const FlatLrtEpilogue& f, int64_t sample, const FlatElement& first) {
       const int64_t step = f.channels_last ? 1 : (int64_t)f.shape.pixels;
       Moments m;
       m.at = FlatElement::offset(first, f.shape, f.channels_last);
-      m.channel = first.channel;
+      m.finish = FlatFinish<S>::template read<kCount>(f.finish, first.channel, 1, kCount);
       const int64_t from = (f.shared ? 0 : sample * f.shape.count) + m.at;
       T bias[kCount];
       read_run(f.mean + from, step, kCount, m.mean);
@@ -181,7 +182,7 @@ struct FlatLrtEpilogue {
     const int64_t step = f.channels_last ? 1 : (int64_t)f.shape.pixels;
     T draws[kCount];
     for (int i = 0; i < kCount; ++i) draws[i] = exact_multiply_add(moments.std[i], (T)z[i], moments.mean[i]);
-    FlatFinish<S>::apply(f.finish, sample, moments.channel, 1, moments.at, step, kCount, draws);
+    FlatFinish<S>::apply(f.finish, moments.finish, sample, moments.at, step, kCount, draws);
     write_run(draws, step, kCount, f.out + sample * f.shape.count + moments.at);
   }
 };
