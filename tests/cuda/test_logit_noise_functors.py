@@ -57,8 +57,11 @@ def run(functors, logits, log_var, target, *, weight=None, total=None, mean_of_l
 @pytest.mark.parametrize("channels_last", [False, True])
 @pytest.mark.parametrize(
     ("shape", "most"),
-    [((3, 5, 7), 12), ((2, 12, 9), 12), ((2, 19, 3), 24), ((2, 30, 5), 0), ((1, 67, 2), 0), ((4, 1, 1), 12)],
-)
+    [
+        ((3, 5, 7), 12), ((2, 12, 9), 12), ((2, 19, 3), 24), ((2, 30, 5), 0), ((1, 67, 2), 0), ((1, 301, 2), 0),
+        ((4, 1, 1), 12),
+    ],
+)  # fmt: skip
 def test_is_the_reference(functors, shape, most, channels_last, shared, mean_of_losses, dtype):
     logits = (3 * torch.randn(shape)).to(dtype)
     log_var = torch.randn(shape[0], 1 if shared else shape[1], shape[2]).to(dtype)

@@ -14,11 +14,13 @@ namespace bayesops {
 template <class T>
 struct LogitNoiseRoom {
   static constexpr int kPart = 16, kGroup = 4;  // classes of a thread: for probabilities, and for gradients
+  static constexpr int kStretch = 32;           // numbers that a thread sums
 
   int64_t first_place, draws;
   FlatExtent places, parts, groups;
   int64_t rows;       // of the noise's gradient: groups, if all classes have one log variance, or classes
   FlatPieces pieces;  // of the draws, for the gradients; none where nobody asks for these
+  int64_t stretches;  // of the rows of all pieces, if all classes have one log variance
 
   // [draws][parts][places]: largest logit, and sum of exponentials by that.
   T *highest = nullptr, *total = nullptr;
@@ -29,15 +31,18 @@ struct LogitNoiseRoom {
   T* mean_noise = nullptr;  // [places]: of the target
   // [pieces][classes][places], [pieces][rows][places]: sums over draws.
   T *of_logit = nullptr, *of_noise = nullptr;
+  T* of_shared = nullptr;  // [stretches][places]: sums of the latter
 
   // How many numbers a place needs, unless there are several pieces.
   static int64_t of_place(const LogitNoiseProblem& p) { return p.draws * (2 * parts_of(p) + 4) + 1 + 2 * p.classes; }
   static LogitNoiseRoom of(const LogitNoiseProblem& p, int64_t first_place, int64_t places, bool gradients) {
     const int64_t groups = (p.classes + kGroup - 1) / kGroup;
-    const int64_t rows = p.grad_log_var.class_stride == 0 ? groups : p.classes;
+    const bool is_shared = p.grad_log_var.class_stride == 0;
+    const int64_t rows = is_shared ? groups : p.classes;
     FlatPieces pieces{p.draws, p.draws, 0};
     if (gradients) pieces = FlatPieces::of(p.draws, groups * places);
-    return {first_place, p.draws, places, parts_of(p), groups, rows, pieces};
+    const int64_t stretches = is_shared ? (pieces.count * rows + kStretch - 1) / kStretch : 0;
+    return {first_place, p.draws, places, parts_of(p), groups, rows, pieces, stretches};
   }
   // Gives each its part of the memory from `at` on, if there is some yet; returns how many numbers that are.
   int64_t lay_out(const LogitNoiseProblem& p, T* at) {
@@ -56,6 +61,7 @@ struct LogitNoiseRoom {
     take(mean_noise, places);
     take(of_logit, pieces.count * p.classes * places);
     take(of_noise, pieces.count * rows * places);
+    take(of_shared, stretches * places);
     return numbers;
   }
 
@@ -87,6 +93,14 @@ struct LogitNoiseStep {
   }
   BAYESOPS_HD_MEMBER void read_few(const T* from, int64_t step, int count, T (&to)[kFew]) {
     unrolled<kFew>(count, [&](int i) { to[i] = from[i * step]; });
+  }
+  BAYESOPS_HD_MEMBER T sum(const T* from, int64_t step, int64_t all) {
+    T total = 0, numbers[kFew];
+    by_few(all, [&](int64_t first, int count) {
+      read_few(from + first * step, step, count, numbers);
+      unrolled<kFew>(count, [&](int i) { total += numbers[i]; });
+    });
+    return total;
   }
   // Calls use(i, noise, logit) for the first `count` of kCount classes from `first` on.
   template <int kCount, class Use>
@@ -260,6 +274,24 @@ struct FlatLogitNoiseSums : LogitNoiseStep<S> {
   }
 };
 
+// If all classes have one log variance: sums over stretches of what a place has from all pieces and groups. There may
+// be thousands, too many for one thread.
+template <class S>
+struct FlatLogitNoiseStretches : LogitNoiseStep<S> {
+  using Step = LogitNoiseStep<S>;
+  using T = typename Step::T;
+
+  BAYESOPS_HD_MEMBER int64_t total(const FlatLogitNoiseStretches& f) { return f.room.stretches * f.room.places; }
+  BAYESOPS_HD_MEMBER void run(const FlatLogitNoiseStretches& f, int64_t index) {
+    constexpr int kStretch = Step::Room::kStretch;
+    const typename Step::Room& room = f.room;
+    const int64_t number = index % room.places, first = index / room.places * kStretch;
+    const int64_t left = room.pieces.count * room.rows - first;
+    room.of_shared[index] =
+        Step::sum(room.of_noise + first * room.places + number, room.places, left < kStretch ? left : kStretch);
+  }
+};
+
 // Last, for a class of a place: its gradients.
 template <class S>
 struct FlatLogitNoiseGradients : LogitNoiseStep<S> {
@@ -275,26 +307,17 @@ struct FlatLogitNoiseGradients : LogitNoiseStep<S> {
     const bool is_shared = p.grad_log_var.class_stride == 0, is_target = c == place.target;
     T of_logit = 0, of_noise = 0;
     if (place.scale != T(0)) {
-      of_logit = sum(room, room.of_logit, p.classes, c, c + 1, number) - (is_target ? T(1) : T(0));
+      const int64_t step = p.classes * room.places;  // from a piece to the next
+      of_logit = Step::sum(room.of_logit + index, step, room.pieces.count) - (is_target ? T(1) : T(0));
       of_noise = -(is_target ? room.mean_noise[number] : T(0));
-      if (!is_shared) of_noise += sum(room, room.of_noise, p.classes, c, c + 1, number);
-      if (is_shared && is_target) of_noise += sum(room, room.of_noise, room.rows, 0, room.rows, number);
+      if (!is_shared) of_noise += Step::sum(room.of_noise + index, step, room.pieces.count);
+      if (is_shared && is_target) of_noise += Step::sum(room.of_shared + number, room.places, room.stretches);
       of_logit *= place.scale;
       of_noise *= Step::Place::read_sigma(p, place, c) * T(0.5) * place.scale;
     }
     place.write(p, place, c, of_logit, of_noise);
     // One thread of the place has it: that of the target, or of the first class, where no target counts.
     if (is_shared && (place.scale == T(0) ? c == 0 : is_target)) *place.grad_log_var = of_noise;
-  }
-
- private:
-  // Over pieces and the rows from `begin` to `end`.
-  BAYESOPS_HD_MEMBER T sum(const typename Step::Room& room, const T* sums, int64_t rows, int64_t begin, int64_t end,
-                           int64_t number) {
-    T total = 0;
-    for (int64_t piece = 0; piece < room.pieces.count; ++piece)
-      for (int64_t row = begin; row < end; ++row) total += sums[(piece * rows + row) * room.places + number];
-    return total;
   }
 };
 
@@ -316,6 +339,7 @@ void logit_noise_in_steps(const LogitNoiseProblem& p, int64_t most_numbers, cons
     launch(FlatLogitNoiseLosses<S>{step});
     if constexpr (kGradients) {
       launch(FlatLogitNoiseSums<S>{step});
+      if (room.stretches > 0) launch(FlatLogitNoiseStretches<S>{step});
       launch(FlatLogitNoiseGradients<S>{step});
     }
   }
