@@ -257,7 +257,7 @@ class Draws:
 
 
 def _is_out_of_memory(error: Exception) -> bool:
-    """Whether `error` is torch's, or that of our operators (``csrc/ops/tensors.cpp``), which cannot raise torch's."""
+    """Whether `error` is torch's, or that of our operators (in ``csrc/ops``), which cannot raise torch's."""
     ours = isinstance(error, RuntimeError) and "could not be allocated" in str(error)
     return ours or isinstance(error, torch.OutOfMemoryError)
 

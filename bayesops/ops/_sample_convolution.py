@@ -72,10 +72,14 @@ def convolve_samples(
 
     What follows is what the operator ``bayesops::conv_epilogue`` takes: bias, base and signs, and an `Epilogue`.
     """
-    images, padding, pads = _padded(input.flatten(0, 1), geometry.padding)
+    if _is_uneven(geometry.padding):
+        images, padding, _ = _padded(input.flatten(0, 1), geometry.padding)
+        input = images.unflatten(0, input.shape[:2])
+    else:  # flattening would copy what is a part of something larger
+        padding = list(geometry.padding[0::2])
     return torch.ops.bayesops.convolve_samples(
-        input if pads is None else images.unflatten(0, input.shape[:2]), weights, geometry.stride, padding,
-        geometry.dilation, geometry.groups, *following, channels_last, *epilogue,
+        input, weights, geometry.stride, padding, geometry.dilation, geometry.groups, *following, channels_last,
+        *epilogue,
     )  # fmt: skip
 
 
@@ -208,10 +212,14 @@ def _stacked(parts: list[Tensor], spatial: int) -> Tensor:
     return torch.stack([part.movedim(1, -1) for part in parts]).movedim(-1, 2)
 
 
+def _is_uneven(padding: Sequence[int]) -> bool:
+    return list(padding[0::2]) != list(padding[1::2])
+
+
 def _padded(images: Tensor, padding: Sequence[int]) -> tuple[Tensor, list[int], list[int] | None]:
     """Images, the padding that the library's convolution is to add, and what has been added because sides differ."""
     before, after = list(padding[0::2]), list(padding[1::2])
-    if before == after:
+    if not _is_uneven(padding):
         return images, before, None
     pads = [side for pair in zip(reversed(before), reversed(after), strict=True) for side in pair]
     return functional.pad(images, pads), [0] * len(before), pads

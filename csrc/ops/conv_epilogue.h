@@ -51,14 +51,18 @@ struct ConvEpilogue {
         "at least one, not ",
         describe(sizes_of(input)), " and ", describe(sizes_of(weights)));
   }
-  // The library's own.
+  // The library's own. Why it fails cannot be asked before torch 2.13, and what it mostly lacks is memory.
   static Tensor convolution(const Tensor& input, const Tensor& weight, const Sizes& stride, const Sizes& padding,
                             const Sizes& dilation, int64_t groups) {
     using torch::stable::detail::from;
     std::array<StableIValue, 9> stack{
         from(input),    from(weight), from(std::optional<Tensor>()), from(stride), from(padding),
         from(dilation), from(false),  from(Sizes(stride.size())),    from(groups)};
-    TORCH_ERROR_CODE_CHECK(torch_call_dispatcher("aten::convolution", "", stack.data(), TORCH_ABI_VERSION));
+    const bool there =
+        torch_call_dispatcher("aten::convolution", "", stack.data(), TORCH_ABI_VERSION) == AOTI_TORCH_SUCCESS;
+    STD_TORCH_CHECK(there, "convolve_samples: the convolution of a sample, input ", describe(sizes_of(input)),
+                    " with weight ", describe(sizes_of(weight)),
+                    ", could not be allocated, or torch's convolution does not take them");
     return torch::stable::detail::to<Tensor>(stack[0]);
   }
 };

@@ -19,9 +19,7 @@ std::optional<int64_t> pixel_step(const Tensor& t, int64_t first) {
   return step;
 }
 // The tensor itself where it has such a step, a copy otherwise.
-Tensor with_pixel_step(const Tensor& t, int64_t first) {
-  return pixel_step(t, first).has_value() ? t : torch::stable::contiguous(t);
-}
+Tensor with_pixel_step(const Tensor& t, int64_t first) { return pixel_step(t, first).has_value() ? t : dense(t); }
 
 // Images [S, N, g, O / g, *], or one batch of them that all samples share.
 ConvEpilogueArguments::Operand images(const Tensor& given) {
@@ -39,7 +37,7 @@ ConvEpilogueArguments::Operand images_of_sample(const Tensor& given, int64_t cha
 
 // Numbers [S, N, O], or without the samples, or without the examples.
 ConvEpilogueArguments::Operand of_channels(const Tensor& given, int64_t sample, int64_t example, int64_t group) {
-  const Tensor t = torch::stable::contiguous(given);
+  const Tensor t = dense(given);
   return {t, FlatOperand{t.data_ptr(), sample, example, group, 1, 0}};
 }
 
@@ -62,9 +60,10 @@ Sizes checked_sizes(const Tensor& result, int64_t spatial) {
 
 }  // namespace
 
+// Braces, so that the sizes are checked before anything reads them.
 ConvEpilogueArguments::ConvEpilogueArguments(const Tensor& result, const Parts& parts, const EpilogueTensors& epilogue,
                                              int64_t spatial, bool channels_last)
-    : ConvEpilogueArguments(result, checked_sizes(result, spatial), images(result), parts, epilogue, channels_last) {}
+    : ConvEpilogueArguments{result, checked_sizes(result, spatial), images(result), parts, epilogue, channels_last} {}
 
 ConvEpilogueArguments::ConvEpilogueArguments(const Tensor& result, int64_t samples, int64_t groups, const Parts& parts,
                                              const EpilogueTensors& epilogue, bool channels_last)

@@ -119,7 +119,7 @@ void check_parameter(const char* op, const char* name, const Tensor& t, const Te
 DenseWeight::DenseWeight(const Tensor& weight, int64_t channel) : tensor(weight), channels_last(false) {
   channels_last = weight.dim() > channel + 1 && weight.size(channel) > 1 && is_dense(weight, channel, true) &&
                   !weight.is_contiguous();
-  if (!channels_last) tensor = torch::stable::contiguous(weight);
+  if (!channels_last) tensor = dense(weight);
 }
 
 void DenseWeight::describe(ConvProblem& problem) const {

@@ -6,7 +6,7 @@ std::optional<Tensor> per_channel(const char* op, const char* name, const std::o
                                   int64_t channels, const Tensor& like) {
   if (!given.has_value()) return std::nullopt;
   check_parameter(op, name, *given, like, {channels});
-  return torch::stable::contiguous(*given);
+  return dense(*given);
 }
 
 DenseEpilogue::DenseEpilogue(const char* op, const EpilogueTensors& given, const Sizes& image, bool batched,

@@ -20,8 +20,8 @@ struct GaussianKlArguments {
                     describe(sizes_of(given_mu)), ", not ", describe(sizes_of(given_rho)));
     STD_TORCH_CHECK(prior_sigma > 0.0 && std::isfinite(prior_sigma), op,
                     ": prior_sigma must be greater than 0 and finite, not ", prior_sigma);
-    mu = torch::stable::contiguous(given_mu);
-    rho = torch::stable::contiguous(given_rho);
+    mu = dense(given_mu);
+    rho = dense(given_rho);
     problem.elements = mu.numel();
     problem.mu = mu.data_ptr();
     problem.rho = rho.data_ptr();

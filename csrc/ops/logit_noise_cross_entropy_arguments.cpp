@@ -55,14 +55,14 @@ LogitNoiseArguments::LogitNoiseArguments(const Tensor& logits, const Tensor& log
 
   mean_ = dense_as_is(logits);
   log_var_ = dense_as_is(log_var);
-  target_ = torch::stable::contiguous(target);
+  target_ = dense(target);
   if (weight.has_value()) {
     STD_TORCH_CHECK(weight->scalar_type() == computing, kOp, ": weight must be ",
                     computing == ScalarType::Double ? "float64" : "float32", " for logits of this dtype");
     check_same_device(kOp, logits, "weight", *weight);
     STD_TORCH_CHECK(sizes_of(*weight) == Sizes{sizes[1]}, kOp, ": weight must have the shape [", sizes[1], "], not ",
                     describe(sizes_of(*weight)));
-    weight_ = torch::stable::contiguous(*weight);
+    weight_ = dense(*weight);
     problem.weight = weight_->data_ptr();
   }
   problem.draws = seeds.count;

@@ -12,7 +12,7 @@ namespace {
 // Means and variances of weights and biases, as the kernels take them.
 struct Moments {
   Moments(const char* op, const Tensor& images, const Tensor& mu, const Tensor& var)
-      : weight_mu(torch::stable::contiguous(mu)), weight_var(torch::stable::contiguous(var)) {
+      : weight_mu(dense(mu)), weight_var(dense(var)) {
     check_parameter(op, "weight_mu", mu, images, sizes_of(mu));
     check_parameter(op, "weight_var", var, images, sizes_of(mu));
   }
@@ -21,11 +21,11 @@ struct Moments {
     const Sizes sizes = {weight_mu.size(0)};
     if (mu.has_value()) {
       check_parameter(op, "bias_mu", *mu, images, sizes);
-      bias_mu = torch::stable::contiguous(*mu);
+      bias_mu = dense(*mu);
     }
     if (var.has_value()) {
       check_parameter(op, "bias_var", *var, images, sizes);
-      bias_var = torch::stable::contiguous(*var);
+      bias_var = dense(*var);
     }
   }
   // The two problems that differ in these tensors.
@@ -68,7 +68,7 @@ bool any_below_zero(const Tensor& values, DType dtype) {
 struct FoldedImages {
   FoldedImages(const Tensor& t, const Convolution& conv, bool sampled) : tensor(t) {
     const bool folds = !sampled || t.size(0) <= 1 || t.size(1) <= 1 || t.stride(0) == t.size(1) * t.stride(1);
-    if (!folds) tensor = torch::stable::contiguous(t);
+    if (!folds) tensor = dense(t);
     images = images_of(tensor, sampled, conv.axes());
     if (!sampled) return;
     if (t.size(1) == 1) images.example_stride = images.sample_stride;

@@ -20,7 +20,7 @@ Tensor forward(const char* op, const Tensor& input, const Tensor& weight, const 
     check_same_dtype(op, input, "bias", *bias);
     STD_TORCH_CHECK(bias->dim() == 1 && bias->size(0) == weight.size(0), op, ": bias must have shape [", weight.size(0),
                     "], not ", describe(sizes_of(*bias)));
-    b = torch::stable::contiguous(*bias);
+    b = dense(*bias);
   }
   const DenseWeight w(weight);
   Tensor out = conv.allocate(conv.output(), conv.batched(), input, conv.sampled() ? 2 : 1);

@@ -81,8 +81,8 @@ SampleGaussianArguments::SampleGaussianArguments(const char* name, const Tensor&
   check_stream(op, stream);
   STD_TORCH_CHECK(sizes_of(given_spread) == sizes_of(given_mu), op, ": ", spread_name, " must have mu's shape ",
                   describe(sizes_of(given_mu)), ", not ", describe(sizes_of(given_spread)));
-  mu = torch::stable::contiguous(given_mu);
-  spread = torch::stable::contiguous(given_spread);
+  mu = dense(given_mu);
+  spread = dense(given_spread);
   problem.samples = seeds.count;
   problem.elements = mu.numel();
   problem.alpha = alpha;
@@ -114,7 +114,7 @@ std::optional<Tensor> SampleGaussianArguments::cotangent(const char* name, const
   check_same_device(op, mu, name, *given);
   STD_TORCH_CHECK(sizes_of(*given) == wanted, op, ": ", name, " must have shape ", describe(wanted), ", not ",
                   describe(sizes_of(*given)));
-  return torch::stable::contiguous(*given);
+  return dense(*given);
 }
 
 }  // namespace bayesops::ops

@@ -14,7 +14,7 @@ enum Family { kSampled, kFlipout };
 // A Gaussian weight as the kernels take it.
 struct GaussianWeight {
   GaussianWeight(const char* op, const Tensor& images, const Tensor& mean, const Tensor& deviation)
-      : mu(torch::stable::contiguous(mean)), sigma(torch::stable::contiguous(deviation)) {
+      : mu(dense(mean)), sigma(dense(deviation)) {
     check_parameter(op, "weight_mu", mean, images, sizes_of(mean));
     check_parameter(op, "weight_sigma", deviation, images, sizes_of(mean));
   }
@@ -49,7 +49,7 @@ Tensor forward(const char* op, Family family, const Tensor& input, const Tensor&
   if (bias.has_value()) {
     const bool each = conv.batched() && bias->dim() == 2;
     check_parameter(op, "bias", *bias, input, each ? Sizes{seed.size(0), mu.size(0)} : Sizes{mu.size(0)});
-    b = torch::stable::contiguous(*bias);
+    b = dense(*bias);
     conv.problem().bias = b->data_ptr();
     conv.problem().bias_sample_stride = each ? mu.size(0) : 0;
   }

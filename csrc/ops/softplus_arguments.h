@@ -10,7 +10,7 @@ struct SoftplusArguments {
   Tensor out;
   SoftplusProblem problem;
 
-  SoftplusArguments(const char* op, const Tensor& given) : rho(torch::stable::contiguous(given)) {
+  SoftplusArguments(const char* op, const Tensor& given) : rho(dense(given)) {
     problem = SoftplusProblem{dtype_of(op, "rho", rho), rho.numel(), rho.data_ptr()};
     out = empty_as(rho);
   }
@@ -20,7 +20,7 @@ struct SoftplusArguments {
     check_same_device(op, given, "grad", given_grad);
     STD_TORCH_CHECK(sizes_of(given_grad) == sizes_of(given), op, ": grad must have rho's shape ",
                     describe(sizes_of(given)), ", not ", describe(sizes_of(given_grad)));
-    grad = torch::stable::contiguous(given_grad);
+    grad = dense(given_grad);
   }
 };
 

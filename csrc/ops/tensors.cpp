@@ -143,7 +143,7 @@ Images images_of(const Tensor& t, bool has_samples, int64_t axes) {
 Seeds read_seeds(const char* op, const Tensor& seed) {
   STD_TORCH_CHECK(seed.scalar_type() == ScalarType::Long, op, ": seed must be an int64 tensor");
   STD_TORCH_CHECK(seed.dim() <= 1, op, ": seed must have shape [] or [S], not ", describe(sizes_of(seed)));
-  const Tensor tensor = torch::stable::contiguous(seed);
+  const Tensor tensor = dense(seed);
   return Seeds{tensor, static_cast<const int64_t*>(tensor.data_ptr()), tensor.numel(), seed.dim() == 1};
 }
 
@@ -184,7 +184,7 @@ Mask read_mask(const char* op, const std::optional<Tensor>& mask, const Sizes& b
   const Sizes full = join(lead), shared = join(per_example ? Sizes{examples} : Sizes{});
   STD_TORCH_CHECK(sizes == full || sizes == shared, op, ": mask must have shape ", describe(shared), " or ",
                   describe(full), ", not ", describe(sizes));
-  result.given = torch::stable::contiguous(*mask);
+  result.given = dense(*mask);
   source.masked = true;
   source.given = static_cast<const uint8_t*>(result.given.data_ptr());
   source.given_example_stride = per_example ? source.elements : 0;

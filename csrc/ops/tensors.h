@@ -36,6 +36,8 @@ Tensor empty_dense(const Sizes& sizes, int64_t channel, bool channels_last, cons
 bool is_dense(const Tensor& t, int64_t channel, bool channels_last);
 // The tensor itself where it has them already, a copy otherwise.
 Tensor dense(const Tensor& t, int64_t channel, bool channels_last);
+// The same in the order of its elements.
+inline Tensor dense(const Tensor& t) { return t.is_contiguous() ? t : dense(t, 0, false); }
 
 // True when a result should be channels last because its input is: several channels, several pixels, and neighbouring
 // channels next to each other in memory.

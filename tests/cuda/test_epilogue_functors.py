@@ -278,11 +278,11 @@ CONVOLUTIONS = {"1d": ([1], 1), "2d": ([0, 1], 1), "2d-groups": ([1, 1], 3), "3d
 @pytest.mark.parametrize("samples_of_parts", [1, len(SEEDS)])
 @pytest.mark.parametrize("case", CONVOLUTIONS)
 def test_sample_by_sample(run_there, case, dtype, samples_of_parts, channels_last):
-    """The bits of what follows all of them."""
+    """The bits of what follows all of them. Numbers are whole, so that no library's order of summation matters."""
     padding, groups = CONVOLUTIONS[case]
     spatial, channels, samples = len(padding), 6, len(SEEDS)
-    images = lay_out(torch.randn(samples, EXAMPLES, 6, *range(4, 4 + spatial)).to(dtype), spatial, channels_last)
-    weights = lay_out(torch.randn(samples, channels, 6 // groups, *[3] * spatial).to(dtype), spatial, channels_last)
+    sizes = [samples, EXAMPLES, 6, *range(4, 4 + spatial)], [samples, channels, 6 // groups, *[3] * spatial]
+    images, weights = (lay_out(torch.randint(-3, 4, size).to(dtype), spatial, channels_last) for size in sizes)
     options = [2] * spatial, padding, [1] * spatial, groups
     run = torch.nn.functional
     convolution = (run.conv1d, run.conv2d, run.conv3d)[spatial - 1]
@@ -313,3 +313,11 @@ def test_samples_must_match():
     ):
         with pytest.raises(RuntimeError, match=r"convolve_samples: input \[S, N, I, \*\] and weights .* same samples"):
             native.convolve_samples(input, weights, *options)
+
+
+def test_a_convolution_that_fails_may_have_lacked_memory():
+    """What `predict` makes smaller chunks for."""
+    options = ([1], [0], [1], 1, None, None, None, False, None, None, None, False)
+    message = r"the convolution of a sample, input \[1, 3, 4\] with weight \[1, 2, 1\], could not be allocated, or"
+    with pytest.raises(RuntimeError, match=message):
+        native.convolve_samples(torch.ones(2, 1, 3, 4), torch.ones(2, 1, 2, 1), *options)

@@ -77,3 +77,13 @@ def test_copies(sharing, channels_last, monkeypatch):
     assert copied(composite.masked_conv_input_grad, *arguments) == of_input + summed + of_output
     arguments = gradient, input, seed, None, list(weight.shape)
     assert copied(composite.masked_conv_weight_grad, *arguments) == of_input + of_output
+
+
+@pytest.mark.parametrize("channels_last", [False, True])
+def test_samples_that_are_parts_are_read_where_they_are(channels_last, monkeypatch):
+    input, weight, seed, _, options = problem("each sample alone", 1, channels_last, monkeypatch)
+    larger = torch.cat([input, input], dim=1)
+    with Calls() as calls:
+        output = composite.masked_conv(larger[:, 1:3], weight, None, seed, None, *options)
+    assert calls.copied == []
+    torch.testing.assert_close(output, composite.masked_conv(input.flip(1), weight, None, seed, None, *options))
