@@ -18,6 +18,7 @@ void add_predictive_moments(const Tensor samples, bool softmax, int64_t count, c
   with_type(problem.dtype, [&](auto type) {
     using S = decltype(type);
     const auto go = [&](const auto& f) { launch(f, f.total(f), samples); };
+    if (!problem.softmax) return go(FlatMomentsOfNumbers<S>{problem});
     if (moments_in_steps_pay(problem)) {
       Tensor room;
       const auto allocate = [&](int64_t bytes) {
@@ -26,7 +27,6 @@ void add_predictive_moments(const Tensor samples, bool softmax, int64_t count, c
       };
       return moments_in_steps<S>(problem, allocate, go);
     }
-    if (problem.classes == 1) return go(FlatMomentsInRegisters<S, 1>{problem});
     // Doubles are there for checks: they do without the quick forms.
     constexpr bool quick = sizeof(S) < sizeof(double);
     if constexpr (quick) {

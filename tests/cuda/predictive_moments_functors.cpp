@@ -47,7 +47,7 @@ template <class S>
 void run_as(const PredictiveMomentsProblem& p, int64_t way) {
   if (way == kPlaces) return run_all(FlatPredictiveMoments<S>{p});
   if (way == kPlacesInRegisters)
-    return p.classes == 1 ? run_all(FlatMomentsInRegisters<S, 1>{p}) : run_all(FlatMomentsInRegisters<S, 12>{p});
+    return p.softmax ? run_all(FlatMomentsInRegisters<S, 12>{p}) : run_all(FlatMomentsOfNumbers<S>{p});
   std::vector<char> room;
   const auto allocate = [&](int64_t bytes) -> void* {
     room.assign((size_t)bytes, -1);

@@ -11,6 +11,12 @@
 
 namespace bayesops {
 
+// Calls use(run, i, value) for values of runs.
+template <class T, int kRuns, int kCount, class Use>
+BAYESOPS_HD void each_of_all(T (&values)[kRuns][kCount], const Use& use) {
+  unrolled<kRuns>(kRuns, [&](int run) { unrolled<kCount>(kCount, [&](int i) { use(run, i, values[run][i]); }); });
+}
+
 // act(value * scale + shift + residual).
 template <class S>
 struct FlatFinish {
@@ -45,19 +51,19 @@ struct FlatFinish {
     if (f.shift != nullptr) read_run(f.shift + channel, step, count, c.shift);
     return c;
   }
-  // Of a run of results whose first stands at `at` within its sample; from one to the next there are `step` elements.
-  template <int kCount>
+  // Of runs of results, of each of which the first count(run) are there: the very first stands at `at` within its
+  // sample, and there are `apart` elements from a run to the next, `step` from a result to the next.
+  template <int kRuns, int kCount, class Count>
   BAYESOPS_HD_MEMBER void apply(const FlatFinish& f, const Channels<kCount>& c, int64_t sample, int64_t at,
-                                int64_t step, int count, T (&values)[kCount]) {
+                                int64_t apart, int64_t step, const Count& count, T (&values)[kRuns][kCount]) {
     if (!f.given) return;
-    unrolled<kCount>(kCount, [&](int i) { values[i] = exact_multiply_add(values[i], c.scale[i], c.shift[i]); });
+    each_of_all(values, [&](int, int i, T& value) { value = exact_multiply_add(value, c.scale[i], c.shift[i]); });
     if (f.residual != nullptr) {
-      T other[kCount] = {};
-      read_run(f.residual + sample * f.residual_sample_stride + at, step, count, other);
-      unrolled<kCount>(kCount, [&](int i) { values[i] += other[i]; });
+      T residual[kRuns][kCount] = {};
+      read_runs(f.residual + sample * f.residual_sample_stride + at, apart, step, count, residual);
+      each_of_all(values, [&](int run, int i, T& value) { value += residual[run][i]; });
     }
-    if (f.relu)
-      unrolled<kCount>(kCount, [&](int i) { values[i] = values[i] < T(0) ? T(0) : values[i]; });  // a NaN stays
+    if (f.relu) each_of_all(values, [&](int, int, T& value) { value = value < T(0) ? T(0) : value; });  // a NaN stays
   }
 };
 
@@ -135,7 +141,7 @@ struct FlatEpilogue {
       return last ? (pixel < f.pixels ? of_channels : 0) : at_most_run(f.pixels - pixel);
     };
     T sign[kRun] = {}, bias[kRun] = {}, values[kRuns][kRun] = {};
-    read_runs(f, f.result, p, pixels, count, values);
+    read(f, f.result, p, pixels, count, values);
     if (f.sign.data != nullptr) {
       read_channels(f.sign, p, last, of_channels, sign);
       each_of_all(values, [&](int, int i, T& value) { value *= sign[i]; });
@@ -146,13 +152,11 @@ struct FlatEpilogue {
     }
     if (f.base.data != nullptr) {
       T base[kRuns][kRun] = {};
-      read_runs(f, f.base, p, pixels, count, base);
+      read(f, f.base, p, pixels, count, base);
       each_of_all(values, [&](int run, int i, T& value) { value += base[run][i]; });
     }
     const auto finish = FlatFinish<S>::template read<kRun>(f.finish, first_channel, last ? 1 : 0, of_channels);
-    unrolled<kRuns>(kRuns, [&](int run) {
-      FlatFinish<S>::apply(f.finish, finish, p.sample, to + run * step, 1, count(run), values[run]);
-    });
+    FlatFinish<S>::apply(f.finish, finish, p.sample, to, step, 1, count, values);
     unrolled<kRuns>(kRuns, [&](int run) {
       write_run(values[run], 1, count(run), f.out + p.sample * f.of_sample + to + run * step);
     });
@@ -182,19 +186,13 @@ struct FlatEpilogue {
   BAYESOPS_HD_MEMBER int at_most_run(int64_t count) { return count < kRun ? (count < 0 ? 0 : (int)count) : kRun; }
 
   template <class Count>
-  BAYESOPS_HD_MEMBER void read_runs(const FlatEpilogue& f, const FlatOperand& o, const FlatPlace& p, int64_t pixels,
-                                    const Count& count, T (&to)[kRuns][kRun]) {
-    const S* from = static_cast<const S*>(o.data) + FlatOperand::offset(o, p);
-    unrolled<kRuns>(kRuns, [&](int run) {
-      read_run(from + run * pixels * o.pixel, f.channels_last ? o.channel : o.pixel, count(run), to[run]);
-    });
+  BAYESOPS_HD_MEMBER void read(const FlatEpilogue& f, const FlatOperand& o, const FlatPlace& p, int64_t pixels,
+                               const Count& count, T (&to)[kRuns][kRun]) {
+    read_runs(static_cast<const S*>(o.data) + FlatOperand::offset(o, p), pixels * o.pixel,
+              f.channels_last ? o.channel : o.pixel, count, to);
   }
   BAYESOPS_HD_MEMBER void read_channels(const FlatOperand& o, const FlatPlace& p, bool last, int count, T (&to)[kRun]) {
     read_run(static_cast<const S*>(o.data) + FlatOperand::offset(o, p), last ? o.channel : 0, count, to);
-  }
-  template <class Use>
-  BAYESOPS_HD_MEMBER void each_of_all(T (&values)[kRuns][kRun], const Use& use) {
-    unrolled<kRuns>(kRuns, [&](int run) { unrolled<kRun>(kRun, [&](int i) { use(run, i, values[run][i]); }); });
   }
 };
 

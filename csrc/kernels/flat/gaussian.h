@@ -180,10 +180,11 @@ struct FlatLrtEpilogue {
   BAYESOPS_HD_MEMBER void draw(const FlatLrtEpilogue& f, int64_t sample, const Moments<kCount>& moments,
                                const float (&z)[kCount]) {
     const int64_t step = f.channels_last ? 1 : (int64_t)f.shape.pixels;
-    T draws[kCount];
-    for (int i = 0; i < kCount; ++i) draws[i] = exact_multiply_add(moments.std[i], (T)z[i], moments.mean[i]);
-    FlatFinish<S>::apply(f.finish, moments.finish, sample, moments.at, step, kCount, draws);
-    write_run(draws, step, kCount, f.out + sample * f.shape.count + moments.at);
+    T draws[1][kCount];
+    for (int i = 0; i < kCount; ++i) draws[0][i] = exact_multiply_add(moments.std[i], (T)z[i], moments.mean[i]);
+    const auto all = [](int) { return kCount; };
+    FlatFinish<S>::apply(f.finish, moments.finish, sample, moments.at, 0, step, all, draws);
+    write_run(draws[0], step, kCount, f.out + sample * f.shape.count + moments.at);
   }
 };
 

@@ -88,13 +88,12 @@ struct PredictiveMomentsSteps {
     return e;
   }
 
-  // Merges the entropies of a few draws, after `count` others. `normalisers(draw)` is what a draw is formed by.
-  template <class Normalisers>
-  BAYESOPS_HD_MEMBER void merge_entropies(const Normalisers& normalisers, int draws, int64_t count, T* entropy) {
-    const T before = count == 0 ? T(0) : *entropy;
+  // Merges the entropies of a few draws, after `count` others.
+  BAYESOPS_HD_MEMBER void merge_entropies(const Normaliser (&n)[kDraws], int draws, int64_t count, T& entropy) {
+    const T before = count == 0 ? T(0) : entropy;
     T further = 0;
-    unrolled<kDraws>(draws, [&](int draw) { further += normalisers(draw).entropy - before; });
-    *entropy = before + further / (T)(count + draws);
+    unrolled<kDraws>(draws, [&](int draw) { further += n[draw].entropy - before; });
+    entropy = before + further / (T)(count + draws);
   }
 
   // A few draws of one class, after `count` others. Everything is measured from a number next to the draws, so that a
@@ -124,14 +123,16 @@ struct PredictiveMomentsSteps {
     *deviations = count == 0 ? few.deviations : *deviations + few.deviations + few.mean * few.mean * share.of_both;
   }
 
-  // The probabilities of one class in a few draws, the first of them at `x`.
-  template <class Normalisers>
-  BAYESOPS_HD_MEMBER void merge(const PredictiveMomentsProblem& p, const S* x, const Normalisers& normalisers,
-                                int draws, int64_t count, T* mean, T* deviations) {
+  // The logits of one class in a few draws, the first of them at `x`: read before any of them is waited for.
+  BAYESOPS_HD_MEMBER void read(const PredictiveMomentsProblem& p, const S* x, int draws, S (&logits)[kDraws]) {
+    unrolled<kDraws>(draws, [&](int draw) { logits[draw] = x[draw * p.draw_stride]; });
+  }
+  // Their probabilities.
+  BAYESOPS_HD_MEMBER void merge(const S (&logits)[kDraws], const Normaliser (&n)[kDraws], int draws, int64_t count,
+                                T* mean, T* deviations) {
     Few few = begin(count, mean);
     unrolled<kDraws>(draws, [&](int draw) {
-      const Normaliser n = normalisers(draw);
-      add(few, part_of(draw), quick_exp(below(x[draw * p.draw_stride], n.highest)) * n.inverse);
+      add(few, part_of(draw), quick_exp(below(logits[draw], n[draw].highest)) * n[draw].inverse);
     });
     merge(few, share(draws, count), count, mean, deviations);
   }
@@ -170,20 +171,21 @@ struct FlatPredictiveMoments {
       const int64_t count = p.count + first;
       const S* x = static_cast<const S*>(p.samples.data) + o.samples + first * p.draw_stride;
       typename Steps::Normaliser n[Steps::kDraws];
-      const auto normalisers = [&](int draw) { return n[draw]; };
       unrolled<Steps::kDraws>(draws, [&](int draw) { n[draw] = Steps::normaliser(p, x + draw * p.draw_stride); });
       if (p.entropy.data != nullptr)
-        Steps::merge_entropies(normalisers, draws, count, static_cast<T*>(p.entropy.data) + o.entropy);
-      for (int64_t c = 0; c < p.classes; ++c)
-        Steps::merge(p, x + c * p.samples.class_stride, normalisers, draws, count,
-                     static_cast<T*>(p.mean.data) + o.mean + c * p.mean.class_stride,
+        Steps::merge_entropies(n, draws, count, static_cast<T*>(p.entropy.data)[o.entropy]);
+      for (int64_t c = 0; c < p.classes; ++c) {
+        S logits[Steps::kDraws] = {};
+        Steps::read(p, x + c * p.samples.class_stride, draws, logits);
+        Steps::merge(logits, n, draws, count, static_cast<T*>(p.mean.data) + o.mean + c * p.mean.class_stride,
                      static_cast<T*>(p.deviations.data) + o.deviations + c * p.deviations.class_stride);
+      }
     }
   }
 };
 
-// The same with kMost classes or fewer, to the bit, or one number that is no logit: a draw's logits, and the sums of
-// all classes, are in registers, and memory is read once.
+// The same with kMost classes or fewer, to the bit: a draw's logits, and the sums of all classes, are in registers, and
+// memory is read once.
 template <class S, int kMost>
 struct FlatMomentsInRegisters {
   using Steps = PredictiveMomentsSteps<S>;
@@ -198,9 +200,8 @@ struct FlatMomentsInRegisters {
     const typename Steps::Offsets o = Steps::offsets(p, index);
     const S* x = static_cast<const S*>(p.samples.data) + o.samples;
     T *mean = static_cast<T*>(p.mean.data) + o.mean, *deviations = static_cast<T*>(p.deviations.data) + o.deviations;
-    const int64_t together = p.softmax ? Steps::kDraws : p.draws;
-    for (int64_t first = 0; first < p.draws; first += together) {
-      const int64_t draws = p.draws - first < together ? p.draws - first : together;
+    for (int64_t first = 0; first < p.draws; first += Steps::kDraws) {
+      const int64_t draws = p.draws - first < Steps::kDraws ? p.draws - first : Steps::kDraws;
       const int64_t count = p.count + first;
       typename Steps::Few few[kMost] = {};
       unrolled<kMost>(p.classes, [&](int c) { few[c] = Steps::begin(count, mean + c * p.mean.class_stride); });
@@ -211,7 +212,6 @@ struct FlatMomentsInRegisters {
         T values[kMost];
         further += values_of(p, x, values) - before;
         const T part = Steps::part_of(draw);
-        if (kMost == 1 && count == 0 && draw == 0 && !p.softmax) few[0].origin = values[0];
         unrolled_in_fours<kMost>(p.classes, [&](int c) { Steps::add(few[c], part, values[c]); });
       }
       if (entropy != nullptr) *entropy = before + further / (T)(count + draws);
@@ -223,12 +223,8 @@ struct FlatMomentsInRegisters {
   }
 
  private:
-  // What the moments are of: probabilities, or numbers as they are. Returns the entropy of the former.
+  // The probabilities of a draw. Returns its entropy.
   BAYESOPS_HD_MEMBER T values_of(const PredictiveMomentsProblem& p, const S* x, T (&values)[kMost]) {
-    if (!p.softmax) {
-      values[0] = (T)*x;
-      return 0;
-    }
     const int classes = (int)p.classes;
     S logits[kMost];
     const S impossible = (S)(T)-__builtin_inf();  // of classes that there are not
@@ -242,6 +238,33 @@ struct FlatMomentsInRegisters {
     const typename Steps::Normaliser n = Steps::normaliser(highest, sum, product);
     unrolled_in_fours<kMost>(classes, [&](int c) { values[c] *= n.inverse; });
     return n.entropy;
+  }
+};
+
+// An index is a place of numbers as they are.
+template <class S>
+struct FlatMomentsOfNumbers {
+  using Steps = PredictiveMomentsSteps<S>;
+  using T = typename Steps::T;
+  static constexpr int kTogether = 16;  // draws that are read before any of them is waited for
+
+  PredictiveMomentsProblem problem;
+
+  BAYESOPS_HD_MEMBER int64_t total(const FlatMomentsOfNumbers& f) { return f.problem.places; }
+  BAYESOPS_HD_MEMBER void run(const FlatMomentsOfNumbers& f, int64_t index) {
+    const PredictiveMomentsProblem& p = f.problem;
+    const typename Steps::Offsets o = Steps::offsets(p, index);
+    const S* x = static_cast<const S*>(p.samples.data) + o.samples;
+    T *mean = static_cast<T*>(p.mean.data) + o.mean, *deviations = static_cast<T*>(p.deviations.data) + o.deviations;
+    typename Steps::Few few = Steps::begin(p.count, mean);
+    for (int64_t first = 0; first < p.draws; first += kTogether, x += kTogether * p.draw_stride) {
+      T values[kTogether];
+      const int64_t draws = p.draws - first;
+      unrolled<kTogether>(draws, [&](int draw) { values[draw] = (T)x[draw * p.draw_stride]; });
+      if (p.count == 0 && first == 0) few.origin = values[0];
+      unrolled<kTogether>(draws, [&](int draw) { Steps::add(few, Steps::part_of(first + draw), values[draw]); });
+    }
+    Steps::merge(few, Steps::share(p.draws, p.count), p.count, mean, deviations);
   }
 };
 

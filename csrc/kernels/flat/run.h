@@ -95,6 +95,21 @@ BAYESOPS_HD void read_run(const S* from, int64_t step, int64_t count, T (&to)[kC
   }
 }
 
+// kRuns runs, `apart` elements from one to the next, of each of which the first count(run) values are there: no less
+// than of those that follow. Where they are read at once, all are on their way before any of them is waited for.
+template <class S, class T, int kRuns, int kCount, class Count>
+BAYESOPS_HD void read_runs(const S* from, int64_t apart, int64_t step, const Count& count, T (&to)[kRuns][kCount]) {
+  using Pack = FlatPack<S, kCount>;
+  if (step == 1 && count(kRuns - 1) >= kCount && is_aligned<Pack>(from) && is_aligned<Pack>(from + apart)) {
+    Pack packs[kRuns];
+    unrolled<kRuns>(kRuns, [&](int run) { packs[run] = load_pack<Pack>(from + run * apart); });
+    unrolled<kRuns>(kRuns,
+                    [&](int run) { unrolled<kCount>(kCount, [&](int i) { to[run][i] = (T)packs[run].value[i]; }); });
+  } else {
+    unrolled<kRuns>(kRuns, [&](int run) { read_run(from + run * apart, step, count(run), to[run]); });
+  }
+}
+
 // The first `count` of kCount values, `step` elements apart.
 template <class S, class T, int kCount>
 BAYESOPS_HD void write_run(const T (&values)[kCount], int64_t step, int64_t count, S* to) {

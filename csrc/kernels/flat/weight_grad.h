@@ -82,15 +82,16 @@ struct FlatMaskedWeightGradTiles {
   BAYESOPS_HD_MEMBER void run(const FlatMaskedWeightGrad<S, Sum>& f, int64_t piece, const Tile& tile, int64_t tap,
                               int taps) {
     const int64_t weights = f.mask.weights;
+    const S* from = f.gradients + FlatWeightLayout::offset(f.layout, tile.out_channel, tap) + tile.first_channel;
+    const auto count = [&](int i) { return i < taps ? tile.count : 0; };
     T sums[Tile::kTaps][kWide] = {};
     for (int64_t draw = FlatPieces::begin(f.pieces, piece); draw < FlatPieces::end(f.pieces, piece); ++draw) {
       uint32_t kept[kWide] = {};
       FlatWeightMask::tile_bits(f.mask, f.layout, tile, draw / f.examples, draw % f.examples, tap, taps, kept);
+      T gradient[Tile::kTaps][kWide] = {};
+      read_runs(from + draw * weights, f.layout.in_channels, 1, count, gradient);
       unrolled<Tile::kTaps>(taps, [&](int i) {
-        const int64_t at = FlatWeightLayout::offset(f.layout, tile.out_channel, tap + i) + tile.first_channel;
-        T gradient[kWide] = {};
-        read_run(f.gradients + draw * weights + at, 1, tile.count, gradient);
-        unrolled<kWide>(kWide, [&](int c) { sums[i][c] += kept[c] >> i & 1 ? gradient[c] : T(0); });
+        unrolled<kWide>(kWide, [&](int c) { sums[i][c] += kept[c] >> i & 1 ? gradient[i][c] : T(0); });
       });
     }
     Sum* const out = f.out + piece * weights;

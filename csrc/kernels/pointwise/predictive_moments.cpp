@@ -341,7 +341,7 @@ void add_places(const Flat& flat, const Parallel& pool) {
 template <>
 void add_as<double>(const PredictiveMomentsProblem& p, const Parallel& pool) {
   if (p.softmax) return add_places(FlatPredictiveMoments<double>{p}, pool);
-  add_places(FlatMomentsInRegisters<double, 1>{p}, pool);
+  add_places(FlatMomentsOfNumbers<double>{p}, pool);
 }
 
 }  // namespace
