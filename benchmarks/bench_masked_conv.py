@@ -1,5 +1,7 @@
 """Masked convolutions: bars 1, 2, 3 and 7 of the project."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -187,6 +189,8 @@ def test_mask_per_example(
         return torch.autograd.grad(output, (x, w), gradient)
 
     rival = x, w, p, shape.padding
+    by_groups = compiled(grouped, *rival)
+    of_device = [] if threads else [replace(by_groups, call=lambda: backward(by_groups.call()))]
     side_by_side(
         Case(
             group=groups.PER_EXAMPLE.title,
@@ -199,6 +203,7 @@ def test_mask_per_example(
                 Rival("vmapped", lambda: backward(vmapped(*rival))),
                 Rival("looped", lambda: backward(torch.cat(looped(*rival)))),
                 Rival("plain training convolution", lambda: backward(F.conv2d(x, w, padding=shape.padding))),
+                *of_device,
             ],
             limit=flop_limit(place, 3 * shape.operations, form.dtype),
             target=Target({"grouped": 5.0, "vmapped": 5.0, "plain training convolution": 1 / 1.5}),

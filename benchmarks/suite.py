@@ -121,6 +121,8 @@ def row(
         for rival, wanted in target.speed_up.items():
             if rival in speed_ups:
                 checks.append({"what": f"speed-up over {rival}", "value": speed_ups[rival], "at_least": wanted})
+            elif rival in measured.missing:  # a bar that nobody has measured is not met
+                checks.append({"what": f"speed-up over {rival} (missing)", "value": 0.0, "at_least": wanted})
         if target.achieved is not None and limit is not None and "achieved" in limit:
             checks.append({"what": "share of the limit", "value": limit["achieved"], "at_least": target.achieved})
         for rival, wanted in target.memory.items():

@@ -48,8 +48,8 @@ def max_pool2d(
     -------
     Tensor
         ``[N, C, OH, OW]`` (or ``[C, OH, OW]``) in the input's memory format. A window that holds NaN gives NaN. Without
-        an activation, and with relu, the elements are torch's bit by bit, signs of zeros included; softplus is within
-        four roundings.
+        an activation, and with relu, the elements are torch's bit by bit, signs of zeros included (with relu those of
+        torch on the CPU); softplus is within four roundings.
 
     Raises
     ------

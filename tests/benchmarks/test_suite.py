@@ -1,5 +1,7 @@
 """How a measured case becomes a row: limits and bars."""
 
+from dataclasses import replace
+
 import pytest
 
 from benchmarks.machine import slug
@@ -46,8 +48,12 @@ def test_memory():
     assert "memory" not in row(case(), measured(), None, "avx512")
 
 
-def test_a_missing_rival_is_not_judged():
-    assert row(case(target=Target({"other": 5.0})), measured(), None, "avx512")["checks"] == []
+def test_a_bar_over_a_missing_rival_is_missed():
+    """It would vanish without a word otherwise; a rival that a case does not have on this machine sets no bar."""
+    target = case(target=Target({"other": 5.0}))
+    assert row(target, measured(), None, "avx512")["checks"] == []
+    (check,) = row(target, replace(measured(), missing={"other": "no compiler"}), None, "avx512")["checks"]
+    assert check == {"what": "speed-up over other (missing)", "value": 0.0, "at_least": 5.0, "passed": False}
 
 
 def test_file_names_of_processors():
