@@ -82,6 +82,15 @@ def test_the_page_of_prediction_runs(blocks, monkeypatch):
     assert shared.num_samples == 1000
 
 
+@pytest.mark.cuda
+def test_the_page_of_gpus_runs(blocks):
+    names = {}
+    for block in blocks(ROOT / "docs" / "cuda.md", "python"):
+        exec(block, names)
+    expected = bo.predict(names["model"], names["images"], num_samples=50, seed=1, path="plan")
+    torch.testing.assert_close(names["prediction"].mean, expected.mean, rtol=1e-3, atol=1e-3)
+
+
 def test_the_page_of_operators_runs_and_quotes_an_error(blocks):
     page = ROOT / "docs" / "operators.md"
     x, weight = torch.rand(2, 3, 8, 8), torch.rand(4, 3, 3, 3)

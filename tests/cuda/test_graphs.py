@@ -4,6 +4,7 @@ import contextlib
 
 import pytest
 import torch
+from torch import nn
 
 import bayesops as bo
 
@@ -77,6 +78,28 @@ def test_a_layer_without_a_block_draws_afresh_at_each_replay():
         draws.append(output.clone())
     assert not torch.equal(draws[0], draws[1])
     assert not torch.equal(draws[1], draws[2])
+
+
+def test_replay_of_a_prediction():
+    model = nn.Sequential(
+        bo.nn.BernoulliConv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(),
+        bo.nn.GaussianLinear(36, 5, rho_init=-1.0),
+    ).eval().to(DEVICE)  # fmt: skip
+    images, seed = torch.randn(2, 1, 8, 8, device=DEVICE), torch.tensor(1, device=DEVICE)
+
+    def predict():
+        prediction = bo.predict(model, images, 20, seed=seed, path="plan", chunk_size=8, quantiles=(0.1, 0.9))
+        return prediction.mean, prediction.variance, prediction.entropy, prediction.quantiles
+
+    graph, results = captured(predict)
+    replayed = []
+    for value in (5, 6):
+        seed.fill_(value)
+        images.normal_()
+        graph.replay()
+        replayed.append([result.clone() for result in results])
+        assert_near(replayed[-1], predict())
+    assert not torch.equal(replayed[0][0], replayed[1][0])
 
 
 def test_work_is_done_on_the_current_stream(operation):

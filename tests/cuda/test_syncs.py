@@ -79,9 +79,10 @@ def test_prediction(link, path):
     samples = 1500 if path != "loop" else 20
     bo.predict(model, images, 1)  # a new plan is compared with the model, which waits
     options = {"link": link, "path": path, "quantiles": (0.1, 0.9), "return_samples": True, "chunk_size": 500}
+    seed = torch.tensor(3, device="cuda")
     # A loop asks for its seeds, once a chunk: they may be for torch's own generators, which take numbers.
     with contextlib.nullcontext() if path == "loop" else no_waiting():
-        prediction = bo.predict(model, images, samples, **options)
+        prediction = bo.predict(model, images, samples, seed=seed, **options)
         entropy = prediction.mutual_information
     assert (entropy is None) == (link == "identity")
     assert prediction.variance.min() > 0
