@@ -26,8 +26,9 @@ struct FlatActivation {
   // channels come first, they take the same channels of neighbouring pixels.
   BAYESOPS_HD_MEMBER int64_t block(const FlatActivation& a, bool channels_last, int64_t index) {
     if (channels_last || !in_runs(a)) return index;
-    const int64_t pixel = index % a.pixels, row = index / a.pixels;
-    return (row / a.runs * a.pixels + pixel) * a.runs + row % a.runs;
+    const auto [row, pixel] = divide(index, a.pixels);
+    const auto [example, run] = divide(row, a.runs);
+    return (example * a.pixels + pixel) * a.runs + run;
   }
 };
 
@@ -37,8 +38,9 @@ struct FlatElement {
 
   template <int kBlock>
   BAYESOPS_HD_MEMBER FlatElement of(const FlatActivation<kBlock>& a, int64_t number) {
-    const int64_t row = number / a.channels;
-    return {row / a.pixels, row % a.pixels, number % a.channels};
+    const auto [row, channel] = divide(number, a.channels);
+    const auto [example, pixel] = divide(row, a.pixels);
+    return {example, pixel, channel};
   }
   template <int kBlock>
   BAYESOPS_HD_MEMBER void step(FlatElement& e, const FlatActivation<kBlock>& a) {

@@ -35,7 +35,7 @@ struct FlatDropout {
   }
   BAYESOPS_HD_MEMBER int64_t total(const FlatDropout& f) { return f.samples * f.shape.blocks; }
   BAYESOPS_HD_MEMBER void run(const FlatDropout& f, int64_t index) {
-    const int64_t sample = index / f.shape.blocks, place = index % f.shape.blocks;
+    const auto [sample, place] = divide(index, f.shape.blocks);
     const S* input = f.input + (f.shared_input ? 0 : sample * f.shape.count);
     S* out = f.out + sample * f.shape.count;
     f.whole_channels ? run_channels(f, sample, place, input, out) : run_elements(f, sample, place, input, out);
@@ -46,20 +46,21 @@ struct FlatDropout {
   BAYESOPS_HD_MEMBER void run_channels(const FlatDropout& f, int64_t sample, int64_t place, const S* input, S* out) {
     const int64_t first = place * kRun, left = f.shape.count - first;
     const FlatExtent row = f.channels_last ? f.shape.channels : f.shape.pixels;
-    int64_t number = first / row, at = first % row;  // of the row; in it
+    FlatDivision at = divide(first, row);  // number of the row; where in it
     // Where channels come first, a row is a channel of an example; otherwise it begins with the first of one.
-    const auto element_of = [&] { return f.channels_last ? number / f.shape.pixels * f.shape.channels : number; };
+    const auto element_of = [&] {
+      return f.channels_last ? at.quotient / f.shape.pixels * f.shape.channels : at.quotient;
+    };
     int64_t begins = element_of();
     T values[kRun] = {};
     read_run(input + first, 1, left, values);
     FlatMaskCursor cursor;
     uint32_t bits = 0;
     for (int i = 0; i < kRun && i < left; ++i) {
-      const int64_t element = f.channels_last ? begins + at : begins;
+      const int64_t element = f.channels_last ? begins + at.remainder : begins;
       bits |= (uint32_t)FlatMaskCursor::keeps(cursor, f.mask, sample, element) << i;
-      if (++at < row) continue;
-      at = 0;
-      ++number;
+      if (++at.remainder < row) continue;
+      at = {at.quotient + 1, 0};
       begins = element_of();
     }
     apply_mask(bits, f.scale, values);

@@ -127,8 +127,8 @@ struct FlatEpilogue {
 
   BAYESOPS_HD_MEMBER void run(const FlatEpilogue& f, int64_t index) {
     const bool last = f.channels_last;
-    const int64_t column = index % f.columns;
-    const FlatPlace p = place(f, index / f.columns, column);
+    const auto [row, column] = divide(index, f.columns);
+    const FlatPlace p = place(f, row, column);
     // From one run to the next: pixels, and elements of the output.
     const int64_t pixels = last ? 1 : kRun * f.columns;
     const int64_t first_channel = p.group * f.channels + p.channel, all_channels = f.groups * f.channels;
@@ -165,23 +165,11 @@ struct FlatEpilogue {
  private:
   // The first of an index' results.
   BAYESOPS_HD_MEMBER FlatPlace place(const FlatEpilogue& f, int64_t row, int64_t column) {
-    FlatPlace p{};
-    if (f.channels_last) {
-      p.group = row % f.groups;
-      row = row / f.groups;
-      p.pixel = row % f.rows * kRuns;
-      row = row / f.rows;
-      p.channel = column * kRun;
-    } else {
-      p.channel = row % f.channels;
-      row = row / f.channels;
-      p.group = row % f.groups;
-      row = row / f.groups;
-      p.pixel = column * kRun;
-    }
-    p.example = row % f.examples;
-    p.sample = row / f.examples;
-    return p;
+    const FlatDivision inner = divide(row, f.channels_last ? f.groups : f.channels);
+    const FlatDivision outer = divide(inner.quotient, f.channels_last ? f.rows : f.groups);
+    const auto [sample, example] = divide(outer.quotient, f.examples);
+    if (f.channels_last) return {sample, example, inner.remainder, column * kRun, outer.remainder * kRuns};
+    return {sample, example, outer.remainder, inner.remainder, column * kRun};
   }
   BAYESOPS_HD_MEMBER int at_most_run(int64_t count) { return count < kRun ? (count < 0 ? 0 : (int)count) : kRun; }
 

@@ -34,6 +34,16 @@ class FlatExtent {
 };
 
 BAYESOPS_HD int64_t operator/(int64_t index, const FlatExtent& e) { return FlatExtent::quotient(index, e); }
-BAYESOPS_HD int64_t operator%(int64_t index, const FlatExtent& e) { return index - index / e * (int64_t)e; }
+
+// Both at once: a compiler does not see that two divisions are the same. `auto [a, b]` names them where no lambda needs
+// the names: those of C++17 cannot capture them.
+struct FlatDivision {
+  int64_t quotient, remainder;
+};
+BAYESOPS_HD FlatDivision divide(int64_t index, const FlatExtent& e) {
+  const int64_t quotient = index / e;
+  return {quotient, index - quotient * (int64_t)e};
+}
+BAYESOPS_HD int64_t operator%(int64_t index, const FlatExtent& e) { return divide(index, e).remainder; }
 
 }  // namespace bayesops

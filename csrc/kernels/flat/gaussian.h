@@ -36,7 +36,8 @@ struct FlatGaussianWeight {
 
   BAYESOPS_HD_MEMBER int64_t total(const FlatGaussianWeight& f) { return FlatBlocks::total(f.blocks); }
   BAYESOPS_HD_MEMBER void run(const FlatGaussianWeight& f, int64_t index) {
-    const int64_t sample = index / f.blocks.per_sample, block = index % f.blocks.per_sample, first = block * 4;
+    const auto [sample, block] = divide(index, f.blocks.per_sample);
+    const int64_t first = block * 4;
     const NormalBlock normals = normal_block(Stream{(uint64_t)f.seeds[sample], f.stream}, (uint64_t)block);
     write_gaussian(f.mu == nullptr ? nullptr : f.mu + first, f.sigma + first, normals.z, f.blocks.count - first,
                    f.out + sample * f.blocks.count + first);
@@ -74,8 +75,8 @@ struct FlatGaussianWeightTiles {
   BAYESOPS_HD_MEMBER int64_t total(const FlatGaussianWeightTiles& f) { return f.samples * f.of_sample; }
   BAYESOPS_HD_MEMBER void run(const FlatGaussianWeightTiles& f, int64_t index) {
     const FlatWeightLayout& layout = f.layout;
-    const int64_t sample = index / f.of_sample;
-    const Tile tile = Tile::of(layout, f.tiles, index % f.of_sample);
+    const auto [sample, number] = divide(index, f.of_sample);
+    const Tile tile = Tile::of(layout, f.tiles, number);
     const Stream stream{(uint64_t)f.seeds[sample], f.stream};
     S* out = f.out + sample * FlatWeightLayout::elements(layout);
     NormalCursor cursor = NormalCursor::at(stream, (uint64_t)Tile::element(tile, layout, 0, 0));
@@ -125,9 +126,10 @@ struct FlatLrtEpilogue {
     return (f.samples + each - 1) / each * f.shape.blocks;
   }
   BAYESOPS_HD_MEMBER void run(const FlatLrtEpilogue& f, int64_t index) {
-    const int64_t each = together(f), first = index / f.shape.blocks * each;
+    const auto [some, place] = divide(index, f.shape.blocks);
+    const int64_t each = together(f), first = some * each;
     const int64_t end = first + each < f.samples ? first + each : f.samples;
-    const int64_t block = FlatActivation<4>::block(f.shape, f.channels_last, index % f.shape.blocks);
+    const int64_t block = FlatActivation<4>::block(f.shape, f.channels_last, place);
     const auto normals = [&](int64_t sample) {
       return normal_block(Stream{(uint64_t)f.seeds[sample], f.stream}, (uint64_t)block);
     };
@@ -203,8 +205,9 @@ struct FlatVarianceGrad {
   BAYESOPS_HD_MEMBER int64_t total(const FlatVarianceGrad& f) { return (f.shared ? 1 : f.samples) * f.shape.blocks; }
   BAYESOPS_HD_MEMBER void run(const FlatVarianceGrad& f, int64_t index) {
     using T = typename ComputeOf<S>::T;
-    const int64_t block = FlatActivation<4>::block(f.shape, f.std_channels_last, index % f.shape.blocks);
-    const int64_t first = f.shared ? 0 : index / f.shape.blocks, end = f.shared ? f.samples : first + 1;
+    const auto [number, place] = divide(index, f.shape.blocks);
+    const int64_t block = FlatActivation<4>::block(f.shape, f.std_channels_last, place);
+    const int64_t first = f.shared ? 0 : number, end = f.shared ? f.samples : first + 1;
     const int64_t from = f.shared ? 0 : first * f.shape.count;
     T sums[4] = {}, values[4] = {};
     for (int64_t sample = first; sample < end; ++sample) {

@@ -132,9 +132,9 @@ struct FlatLogitNoiseParts : LogitNoiseStep<S> {
 
   BAYESOPS_HD_MEMBER int64_t total(const FlatLogitNoiseParts& f) { return f.room.draws * f.room.parts * f.room.places; }
   BAYESOPS_HD_MEMBER void run(const FlatLogitNoiseParts& f, int64_t index) {
-    const int64_t number = index % f.room.places, draw = index / f.room.places / f.room.parts;
-    const int64_t first = index / f.room.places % f.room.parts * kPart, left = f.problem.classes - first;
-    const int64_t count = left < kPart ? left : kPart;
+    const FlatDivision of_places = divide(index, f.room.places), of_parts = divide(of_places.quotient, f.room.parts);
+    const int64_t number = of_places.remainder, draw = of_parts.quotient, first = of_parts.remainder * kPart;
+    const int64_t left = f.problem.classes - first, count = left < kPart ? left : kPart;
     const typename Step::Place place = Step::place(f, number);
     if (place.scale == T(0)) return;
     T mean[kPart] = {}, sigma[kPart] = {}, logits[kPart] = {}, highest = Step::lowest(), sum = 0;
@@ -162,7 +162,8 @@ struct FlatLogitNoiseDraws : LogitNoiseStep<S> {
   BAYESOPS_HD_MEMBER int64_t total(const FlatLogitNoiseDraws& f) { return f.room.draws * f.room.places; }
   BAYESOPS_HD_MEMBER void run(const FlatLogitNoiseDraws& f, int64_t index) {
     const typename Step::Room& room = f.room;
-    const int64_t number = index % room.places, first = index / room.places * room.parts * room.places + number;
+    const auto [draw, number] = divide(index, room.places);
+    const int64_t first = draw * room.parts * room.places + number;
     if (Step::place(f, number).scale == T(0)) return;
     T highest = Step::lowest(), sum = 0, highests[Step::kFew], totals[Step::kFew];
     Step::by_few(room.parts, [&](int64_t part, int count) {
@@ -246,8 +247,9 @@ struct FlatLogitNoiseSums : LogitNoiseStep<S> {
   }
   BAYESOPS_HD_MEMBER void run(const FlatLogitNoiseSums& f, int64_t index) {
     const typename Step::Room& room = f.room;
-    const int64_t number = index % room.places, piece = index / room.places / room.groups;
-    const int64_t group = index / room.places % room.groups, first = group * kGroup;
+    const auto [row, number] = divide(index, room.places);
+    const auto [piece, group] = divide(row, room.groups);
+    const int64_t first = group * kGroup;
     const int64_t left = f.problem.classes - first, count = left < kGroup ? left : kGroup;
     const typename Step::Place place = Step::place(f, number);
     if (place.scale == T(0)) return;
@@ -285,7 +287,8 @@ struct FlatLogitNoiseStretches : LogitNoiseStep<S> {
   BAYESOPS_HD_MEMBER void run(const FlatLogitNoiseStretches& f, int64_t index) {
     constexpr int kStretch = Step::Room::kStretch;
     const typename Step::Room& room = f.room;
-    const int64_t number = index % room.places, first = index / room.places * kStretch;
+    const auto [stretch, number] = divide(index, room.places);
+    const int64_t first = stretch * kStretch;
     const int64_t left = room.pieces.count * room.rows - first;
     room.of_shared[index] =
         Step::sum(room.of_noise + first * room.places + number, room.places, left < kStretch ? left : kStretch);
@@ -302,7 +305,7 @@ struct FlatLogitNoiseGradients : LogitNoiseStep<S> {
   BAYESOPS_HD_MEMBER void run(const FlatLogitNoiseGradients& f, int64_t index) {
     const LogitNoiseProblem& p = f.problem;
     const typename Step::Room& room = f.room;
-    const int64_t number = index % room.places, c = index / room.places;
+    const auto [c, number] = divide(index, room.places);
     const typename Step::Place place = Step::place(f, number);
     const bool is_shared = p.grad_log_var.class_stride == 0, is_target = c == place.target;
     T of_logit = 0, of_noise = 0;

@@ -55,13 +55,14 @@ struct FlatWeightMask {
       const uint32_t bits = FlatMask::block(m.mask, sample, block, count) >> shift;
       return shift == 0 ? bits : bits | FlatMask::block(m.mask, sample, block + 1, count) << (kRun - shift);
     }
-    int64_t number = first / m.taps, tap = first % m.taps;  // of the kernel, over all examples; in it
+    auto [number, tap] = divide(first, m.taps);  // of the kernel, over all examples; in it
     uint32_t bits = 0;
     for (int i = 0; i < kRun && number < m.examples * m.kernels;) {
-      const int64_t kernel = number % m.kernels, in = kernel % m.group_in;
+      const auto [example, kernel] = divide(number, m.kernels);
+      const auto [out_channel, in] = divide(kernel, m.group_in);
       const int64_t needed = (tap + kRun - i - 1) / m.taps + 1, left = m.group_in - in;
       const int64_t count = needed < left ? needed : left;
-      uint32_t kept = kernels_bits(m, sample, number / m.kernels, kernel / m.group_in, in, count);
+      uint32_t kept = kernels_bits(m, sample, example, out_channel, in, count);
       number += count;
       for (int64_t k = 0; k < count; ++k, kept >>= 1, tap = 0)
         for (; i < kRun && tap < m.taps; ++i, ++tap) bits |= (kept & 1) << i;
@@ -112,7 +113,8 @@ struct FlatMaskedWeight {
   }
   BAYESOPS_HD_MEMBER int64_t total(const FlatMaskedWeight& f) { return f.mask.samples * f.runs; }
   BAYESOPS_HD_MEMBER void run(const FlatMaskedWeight& f, int64_t index) {
-    const int64_t sample = index / f.runs, first = index % f.runs * kRun;
+    const auto [sample, run] = divide(index, f.runs);
+    const int64_t first = run * kRun;
     const int64_t all = f.mask.examples * f.mask.weights, count = all - first, weight = first % f.mask.weights;
     const uint32_t bits = FlatWeightMask::bits(f.mask, sample, first);
     T values[kRun] = {};
@@ -156,8 +158,9 @@ struct FlatMaskedWeightTiles {
   BAYESOPS_HD_MEMBER int64_t total(const FlatMaskedWeightTiles& f) { return f.mask.samples * f.of_sample; }
   BAYESOPS_HD_MEMBER void run(const FlatMaskedWeightTiles& f, int64_t index) {
     const FlatWeightLayout& layout = f.layout;
-    const int64_t sample = index / f.of_sample, example = index % f.of_sample / f.of_example;
-    const Tile tile = Tile::of(layout, f.tiles, index % f.of_sample % f.of_example);
+    const auto [sample, of_sample] = divide(index, f.of_sample);
+    const auto [example, number] = divide(of_sample, f.of_example);
+    const Tile tile = Tile::of(layout, f.tiles, number);
     const int64_t weights = f.mask.weights, first = example * weights;
     S* out = f.out + sample * f.mask.examples * weights + first;
     for (int64_t tap = 0; tap < layout.taps; tap += Tile::kTaps) {

@@ -31,10 +31,11 @@ struct FlatMaxPool {
   }
   BAYESOPS_HD_MEMBER void run(const FlatMaxPool& f, int64_t index) {
     const MaxPoolProblem& p = f.problem;
-    const int64_t pixel = index / f.runs, channel = index % f.runs * kRun, line = pixel / f.columns;
-    const int64_t image = line / f.rows;
-    const int64_t top = line % f.rows * p.stride[0] - p.padding[0];
-    const int64_t left = pixel % f.columns * p.stride[1] - p.padding[1];
+    const auto [pixel, run] = divide(index, f.runs);
+    const auto [line, column] = divide(pixel, f.columns);
+    const auto [image, row] = divide(line, f.rows);
+    const int64_t channel = run * kRun;
+    const int64_t top = row * p.stride[0] - p.padding[0], left = column * p.stride[1] - p.padding[1];
     const int64_t end[2] = {least(top + p.kernel[0], p.size[0]), least(left + p.kernel[1], p.size[1])};
     T held[kRun] = {};
     bool any = false;

@@ -60,7 +60,7 @@ struct FlatBernoulli {
   FlatBlocks blocks;  // of 16
   bool* out;
   BAYESOPS_HD_MEMBER void run(const FlatBernoulli& f, int64_t index) {
-    const int64_t sample = index / f.blocks.per_sample, block = index % f.blocks.per_sample;
+    const auto [sample, block] = divide(index, f.blocks.per_sample);
     const uint32_t bits = bernoulli_block(Stream{(uint64_t)f.seeds[sample], f.stream}, f.law, (uint64_t)block);
     const int64_t first = block * 16;
     bool keep[16];
@@ -138,7 +138,7 @@ struct FlatNormal {
   FlatBlocks blocks;  // of 4
   float* out;
   BAYESOPS_HD_MEMBER void run(const FlatNormal& f, int64_t index) {
-    const int64_t sample = index / f.blocks.per_sample, block = index % f.blocks.per_sample;
+    const auto [sample, block] = divide(index, f.blocks.per_sample);
     const NormalBlock normals = normal_block(Stream{(uint64_t)f.seeds[sample], f.stream}, (uint64_t)block);
     const int64_t first = block * 4;
     write_run(normals.z, 1, f.blocks.count - first, f.out + sample * f.blocks.count + first);
@@ -151,7 +151,8 @@ struct FlatSigns {
   FlatBlocks blocks;  // of 4: a word has more, but neighbouring threads should write neighbouring memory
   float* out;
   BAYESOPS_HD_MEMBER void run(const FlatSigns& f, int64_t index) {
-    const int64_t sample = index / f.blocks.per_sample, first = index % f.blocks.per_sample * 4;
+    const auto [sample, block] = divide(index, f.blocks.per_sample);
+    const int64_t first = block * 4;
     const Stream stream{(uint64_t)f.seeds[sample], f.stream};
     const uint32_t bits = philox_word(stream, kDomainSign, (uint64_t)first >> 5) >> (first & 31);
     float signs[4];
@@ -166,7 +167,7 @@ struct FlatWords {
   FlatBlocks blocks;  // of 4
   uint32_t* out;
   BAYESOPS_HD_MEMBER void run(const FlatWords& f, int64_t index) {
-    const int64_t sample = index / f.blocks.per_sample, block = index % f.blocks.per_sample;
+    const auto [sample, block] = divide(index, f.blocks.per_sample);
     const PhiloxBlock words = philox_block(Stream{(uint64_t)f.seeds[sample], f.stream}, kDomainWord, (uint64_t)block);
     const int64_t first = block * 4;
     write_run(words.word, 1, f.blocks.count - first, f.out + sample * f.blocks.count + first);

@@ -40,11 +40,11 @@ struct FlatMaskedWeightGrad {
   }
   BAYESOPS_HD_MEMBER int64_t total(const FlatMaskedWeightGrad& f) { return f.pieces.count * f.runs; }
   BAYESOPS_HD_MEMBER void run(const FlatMaskedWeightGrad& f, int64_t index) {
-    const int64_t weights = f.mask.weights, piece = index / f.runs, first = index % f.runs * kRun,
-                  count = weights - first;
+    const auto [piece, run] = divide(index, f.runs);
+    const int64_t weights = f.mask.weights, first = run * kRun, count = weights - first;
     T sums[kRun] = {}, gradient[kRun] = {};
     for (int64_t draw = FlatPieces::begin(f.pieces, piece); draw < FlatPieces::end(f.pieces, piece); ++draw) {
-      const int64_t sample = draw / f.examples, example = draw % f.examples;
+      const auto [sample, example] = divide(draw, f.examples);
       const uint32_t bits = FlatWeightMask::bits(f.mask, sample, example * weights + first);
       read_run(f.gradients + draw * weights + first, 1, count, gradient);
       unrolled<kRun>(kRun, [&](int i) { sums[i] += bits >> i & 1 ? gradient[i] : T(0); });
@@ -71,10 +71,11 @@ struct FlatMaskedWeightGradTiles {
   BAYESOPS_HD_MEMBER int64_t total(const FlatMaskedWeightGradTiles& f) { return f.sums.pieces.count * f.of_piece; }
   BAYESOPS_HD_MEMBER void run(const FlatMaskedWeightGradTiles& f, int64_t index) {
     const FlatWeightLayout& layout = f.sums.layout;
-    const Tile tile = Tile::of(layout, f.tiles, index % f.of_piece);
+    const auto [piece, number] = divide(index, f.of_piece);
+    const Tile tile = Tile::of(layout, f.tiles, number);
     for (int64_t tap = 0; tap < layout.taps; tap += Tile::kTaps) {
       const int taps = (int)(layout.taps - tap < Tile::kTaps ? layout.taps - tap : Tile::kTaps);
-      run(f.sums, index / f.of_piece, tile, tap, taps);
+      run(f.sums, piece, tile, tap, taps);
     }
   }
 
@@ -87,7 +88,8 @@ struct FlatMaskedWeightGradTiles {
     T sums[Tile::kTaps][kWide] = {};
     for (int64_t draw = FlatPieces::begin(f.pieces, piece); draw < FlatPieces::end(f.pieces, piece); ++draw) {
       uint32_t kept[kWide] = {};
-      FlatWeightMask::tile_bits(f.mask, f.layout, tile, draw / f.examples, draw % f.examples, tap, taps, kept);
+      const auto [sample, example] = divide(draw, f.examples);
+      FlatWeightMask::tile_bits(f.mask, f.layout, tile, sample, example, tap, taps, kept);
       T gradient[Tile::kTaps][kWide] = {};
       read_runs(from + draw * weights, f.layout.in_channels, 1, count, gradient);
       unrolled<Tile::kTaps>(taps, [&](int i) {
@@ -131,8 +133,8 @@ struct FlatGaussianWeightGrad {
   BAYESOPS_HD_MEMBER int64_t total(const FlatGaussianWeightGrad& f) { return f.pieces.count * f.runs; }
   BAYESOPS_HD_MEMBER void run(const FlatGaussianWeightGrad& f, int64_t index) {
     using T = typename ComputeOf<S>::T;
-    const int64_t all = FlatWeightLayout::elements(f.layout), piece = index / f.runs, block = index % f.runs,
-                  first = block * kRun, count = all - first;
+    const auto [piece, block] = divide(index, f.runs);
+    const int64_t all = FlatWeightLayout::elements(f.layout), first = block * kRun, count = all - first;
     T of_mu[kRun] = {}, of_sigma[kRun] = {}, gradient[kRun] = {};
     for (int64_t sample = FlatPieces::begin(f.pieces, piece); sample < FlatPieces::end(f.pieces, piece); ++sample) {
       const NormalBlock normals = normal_block(Stream{(uint64_t)f.seeds[sample], f.stream}, (uint64_t)block);

@@ -18,8 +18,9 @@ struct FlatWeightLayout {
   // Where an element is, by its number.
   BAYESOPS_HD_MEMBER int64_t offset(const FlatWeightLayout& w, int64_t number) {
     if (!w.channels_last) return number;
-    const int64_t kernel = number / w.taps;
-    return offset(w, kernel / w.in_channels, number % w.taps) + kernel % w.in_channels;
+    const auto [kernel, tap] = divide(number, w.taps);
+    const auto [out_channel, in_channel] = divide(kernel, w.in_channels);
+    return offset(w, out_channel, tap) + in_channel;
   }
   // Where a tap of the first input channel is, if channels are last.
   BAYESOPS_HD_MEMBER int64_t offset(const FlatWeightLayout& w, int64_t out_channel, int64_t tap) {
@@ -46,8 +47,9 @@ struct FlatWeightTile {
   static FlatExtent a_row(int64_t in_channels) { return (in_channels + kChannels - 1) / kChannels; }
   // Tile `number` of a weight that has `tiles` of them for each output channel.
   BAYESOPS_HD_MEMBER FlatWeightTile of(const FlatWeightLayout& w, const FlatExtent& tiles, int64_t number) {
-    const int64_t first = number % tiles * kChannels, left = w.in_channels - first;
-    return {number / tiles, first, left < kChannels ? (int)left : kChannels};
+    const auto [out_channel, tile] = divide(number, tiles);
+    const int64_t first = tile * kChannels, left = w.in_channels - first;
+    return {out_channel, first, left < kChannels ? (int)left : kChannels};
   }
   // Number of the element of channel `c` of the tile.
   BAYESOPS_HD_MEMBER int64_t element(const FlatWeightTile& t, const FlatWeightLayout& w, int64_t c, int64_t tap) {
