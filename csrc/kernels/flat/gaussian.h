@@ -83,13 +83,17 @@ struct FlatGaussianWeightTiles {
     for (int64_t tap = 0; tap < layout.taps; tap += Tile::kTaps) {
       const int taps = (int)(layout.taps - tap < Tile::kTaps ? layout.taps - tap : Tile::kTaps);
       float z[Tile::kTaps][kWide] = {};
-      for (int c = 0; c < tile.count; ++c)
-        for (int i = 0; i < taps; ++i)
-          z[i][c] = NormalCursor::draw(cursor, (uint64_t)Tile::element(tile, layout, c, tap + i));
-      for (int i = 0; i < taps; ++i) {
+      for (int c = 0; c < kWide; ++c)
+        unrolled<Tile::kTaps>(taps, [&](int i) {
+          // In at the end, so that every index is known when this is compiled.
+          unrolled<kWide - 1>(kWide - 1, [&](int j) { z[i][j] = z[i][j + 1]; });
+          if (c < tile.count)
+            z[i][kWide - 1] = NormalCursor::draw(cursor, (uint64_t)Tile::element(tile, layout, c, tap + i));
+        });
+      unrolled<Tile::kTaps>(taps, [&](int i) {
         const int64_t at = FlatWeightLayout::offset(layout, tile.out_channel, tap + i) + tile.first_channel;
         write_gaussian(f.mu == nullptr ? nullptr : f.mu + at, f.sigma + at, z[i], tile.count, out + at);
-      }
+      });
     }
   }
 };
