@@ -25,8 +25,8 @@ help:
 	@echo "make wheel          build dist/*.whl and the source archive, in isolation"
 	@echo "make asan           run the operator tests under the address and undefined-behaviour sanitizers"
 	@echo "make cuda-compile   compile and link the CUDA library (needs nvcc, but no GPU)"
-	@echo "make cuda-on-host   run the tests of operators with what CUDA runs, on the host (needs neither)"
-	@echo "make cuda-pretended run the CUDA tests on a device that is only pretended (needs neither)"
+	@echo "make cuda-on-host   run the tests of operators with what CUDA runs, on the host (needs no nvcc, no GPU)"
+	@echo "make cuda-pretended run the CUDA tests on a device that is only pretended (no GPU)"
 	@echo "make cuda-sanitize  run the CUDA tests under compute-sanitizer (needs a GPU)"
 	@echo "make clean          remove what was built, but not .venv"
 
