@@ -1,4 +1,4 @@
-// One CUDA thread an index of the functor that an operator's arguments choose for their dtype.
+// One CUDA thread per index of the functor that an operator's arguments choose for their dtype.
 #pragma once
 #include "cuda/launch.cuh"
 #include "cuda/types.cuh"

@@ -1,4 +1,4 @@
-// logit_noise_cross_entropy on the device: a thread a place, and all its draws, where there are many places of few
+// logit_noise_cross_entropy on the device: a thread per place, and all its draws, where there are many places of few
 // classes; in steps otherwise.
 #include <tuple>
 

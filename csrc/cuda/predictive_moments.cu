@@ -1,4 +1,4 @@
-// add_predictive_moments on the device: a thread a place, with all classes in registers if they are not too many; or,
+// add_predictive_moments on the device: a thread per place, with all classes in registers if they are not too many; or,
 // where places are few, in steps.
 #include "cuda/launch.cuh"
 #include "cuda/types.cuh"

@@ -51,7 +51,7 @@ struct ConvEpilogue {
         "at least one, not ",
         describe(sizes_of(input)), " and ", describe(sizes_of(weights)));
   }
-  // The library's own. Why it fails cannot be asked before torch 2.13, and what it mostly lacks is memory.
+  // torch's own convolution. Before torch 2.13 the stable ABI gives no reason for a failure; mostly memory is short.
   static Tensor convolution(const Tensor& input, const Tensor& weight, const Sizes& stride, const Sizes& padding,
                             const Sizes& dilation, int64_t groups) {
     using torch::stable::detail::from;

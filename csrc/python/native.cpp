@@ -47,7 +47,7 @@ double read_probability(double p) {
   return p;
 }
 
-// An array [*shape] or [S, *shape], filled a sample at a time by fill(to, count, stream).
+// An array [*shape] or [S, *shape], filled one sample at a time by fill(to, count, stream).
 template <class T, class Fill>
 py::array_t<T> streams(const py::object& seed, const std::vector<int64_t>& shape, int64_t stream, const Fill& fill) {
   const Seeds seeds = read_seeds(seed);

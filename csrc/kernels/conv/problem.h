@@ -22,7 +22,7 @@ struct MaskSource {
   Granularity granularity = kGranularityWeight;
   int64_t elements = 0;  // of one mask
   // drawn:
-  const int64_t* seeds = nullptr;  // one a sample
+  const int64_t* seeds = nullptr;  // one per sample
   uint32_t stream = 0;
   BernoulliLaw law{0, 0};
   // given (takes precedence): bytes, non-zero means kept
@@ -35,7 +35,7 @@ struct MaskSource {
 struct NoiseSource {
   bool drawn = false;
   const void* sigma = nullptr;     // laid out as the weight
-  const int64_t* seeds = nullptr;  // one a sample
+  const int64_t* seeds = nullptr;  // one per sample
   uint32_t stream = 0;
   // Flipout: every example turns the signs of its input and output channels. They are elements of the logical tensor
   // [examples, in_channels + out_channels] of the stream's signs.

@@ -84,9 +84,10 @@ struct FlatOperand {
 };
 
 // out[samples][examples, groups * channels, pixels] = finish(result * sign + bias + base), dense, channels last or
-// before the pixels. Results stand in rows, each of which all channels of a group, or all pixels, make; an index names
-// some runs of neighbours that have what belongs to channels in common, and is taken apart once for all of them: of
-// neighbouring pixels, or of one channel.
+// before the pixels. Results form rows: with channels last, the channels of one group at a pixel; otherwise the pixels
+// of one channel. An index handles kRuns runs of kRun results that share sign, scale, shift and bias, so that it is
+// divided only once for all of them: with channels last the same channels of kRuns neighbouring pixels, otherwise kRuns
+// stretches of one channel's pixels.
 template <class S>
 struct FlatEpilogue {
   using T = typename ComputeOf<S>::T;
@@ -100,13 +101,13 @@ struct FlatEpilogue {
   FlatOperand base;        // another convolution's result; null: 0
   FlatFinish<S> finish;
   S* out;
-  int64_t of_sample;         // elements
-  FlatExtent columns, rows;  // indices along a row, and how many of these have indices of their own in an example
+  int64_t per_sample;        // elements
+  FlatExtent columns, rows;  // indices per row; rows per example and group (of kRuns pixels each), or channels
 
-  // The rest, from what stands before `of_sample`.
+  // The rest, from what stands before `per_sample`.
   static FlatEpilogue of(FlatEpilogue f) {
     const auto parts = [](int64_t all, int64_t part) { return (all + part - 1) / part; };
-    f.of_sample = f.examples * f.groups * f.channels * f.pixels;
+    f.per_sample = f.examples * f.groups * f.channels * f.pixels;
     f.columns = parts(f.channels_last ? f.channels : f.pixels, f.channels_last ? kRun : kRun * kRuns);
     f.rows = f.channels_last ? parts(f.pixels, kRuns) : (int64_t)f.channels;
     return f;
@@ -118,7 +119,7 @@ struct FlatEpilogue {
     for (FlatOperand* o : {&f.sign, &f.bias, &f.base})
       if (o->data != nullptr) o->data = static_cast<const S*>(o->data) + sample * o->sample;
     if (f.finish.residual != nullptr) f.finish.residual += sample * f.finish.residual_sample_stride;
-    f.out += sample * f.of_sample;
+    f.out += sample * f.per_sample;
     return f;
   }
   BAYESOPS_HD_MEMBER int64_t total(const FlatEpilogue& f) {
@@ -158,7 +159,7 @@ struct FlatEpilogue {
     const auto finish = FlatFinish<S>::template read<kRun>(f.finish, first_channel, last ? 1 : 0, of_channels);
     FlatFinish<S>::apply(f.finish, finish, p.sample, to, step, 1, count, values);
     unrolled<kRuns>(kRuns, [&](int run) {
-      write_run(values[run], 1, count(run), f.out + p.sample * f.of_sample + to + run * step);
+      write_run(values[run], 1, count(run), f.out + p.sample * f.per_sample + to + run * step);
     });
   }
 

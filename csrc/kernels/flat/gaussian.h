@@ -54,47 +54,44 @@ struct FlatGaussianWeightTiles {
   uint32_t stream;
   int64_t samples;
   FlatWeightLayout layout;
-  FlatExtent tiles, of_sample;  // tiles: of an output channel
-  const S* mu;                  // null: zeros
+  FlatExtent per_out_channel, per_sample;  // tiles
+  const S* mu;                             // null: zeros
   const S* sigma;
   S* out;
 
   static FlatGaussianWeightTiles of(const int64_t* seeds, uint32_t stream, int64_t samples,
                                     const FlatWeightLayout& layout, const void* mu, const void* sigma, void* out) {
-    const FlatExtent tiles = Tile::a_row(layout.in_channels);
+    const FlatExtent per_out_channel = Tile::per_out_channel(layout.in_channels);
     return {seeds,
             stream,
             samples,
             layout,
-            tiles,
-            layout.out_channels * tiles,
+            per_out_channel,
+            layout.out_channels * per_out_channel,
             static_cast<const S*>(mu),
             static_cast<const S*>(sigma),
             static_cast<S*>(out)};
   }
-  BAYESOPS_HD_MEMBER int64_t total(const FlatGaussianWeightTiles& f) { return f.samples * f.of_sample; }
+  BAYESOPS_HD_MEMBER int64_t total(const FlatGaussianWeightTiles& f) { return f.samples * f.per_sample; }
   BAYESOPS_HD_MEMBER void run(const FlatGaussianWeightTiles& f, int64_t index) {
     const FlatWeightLayout& layout = f.layout;
-    const auto [sample, number] = divide(index, f.of_sample);
-    const Tile tile = Tile::of(layout, f.tiles, number);
-    const Stream stream{(uint64_t)f.seeds[sample], f.stream};
-    S* out = f.out + sample * FlatWeightLayout::elements(layout);
+    const FlatDivision at = divide(index, f.per_sample);
+    const Tile tile = Tile::of(layout, f.per_out_channel, at.remainder);
+    const Stream stream{(uint64_t)f.seeds[at.quotient], f.stream};
+    S* out = f.out + at.quotient * FlatWeightLayout::elements(layout);
     NormalCursor cursor = NormalCursor::at(stream, (uint64_t)Tile::element(tile, layout, 0, 0));
-    for (int64_t tap = 0; tap < layout.taps; tap += Tile::kTaps) {
-      const int taps = (int)(layout.taps - tap < Tile::kTaps ? layout.taps - tap : Tile::kTaps);
+    Tile::each_taps(layout, [&](int64_t tap, int taps) {
       float z[Tile::kTaps][kWide] = {};
       for (int c = 0; c < kWide; ++c)
         unrolled<Tile::kTaps>(taps, [&](int i) {
-          // In at the end, so that every index is known when this is compiled.
-          unrolled<kWide - 1>(kWide - 1, [&](int j) { z[i][j] = z[i][j + 1]; });
-          if (c < tile.count)
-            z[i][kWide - 1] = NormalCursor::draw(cursor, (uint64_t)Tile::element(tile, layout, c, tap + i));
+          const uint64_t element = (uint64_t)Tile::element(tile, layout, c, tap + i);
+          push_back(z[i], c < tile.count ? NormalCursor::draw(cursor, element) : 0.0f);
         });
       unrolled<Tile::kTaps>(taps, [&](int i) {
         const int64_t at = FlatWeightLayout::offset(layout, tile.out_channel, tap + i) + tile.first_channel;
         write_gaussian(f.mu == nullptr ? nullptr : f.mu + at, f.sigma + at, z[i], tile.count, out + at);
       });
-    }
+    });
   }
 };
 

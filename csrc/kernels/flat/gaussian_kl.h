@@ -2,24 +2,19 @@
 #pragma once
 #include "kernels/flat/compute_type.h"
 #include "kernels/flat/run.h"
+#include "kernels/flat/streams.h"
 #include "kernels/pointwise/gaussian_kl.h"
 
 namespace bayesops {
 
-// An index takes eight blocks of four elements, which lie as those of FlatSampleGaussian do, and writes its own share
-// of the sum: which threads ran does not show in the order of the additions.
+// An index writes its own share of the sum, of the blocks that FlatRows gives it.
 template <class S>
 struct FlatGaussianKl {
-  static constexpr int64_t kRow = 256, kRows = 8;  // blocks
-
   GaussianKlProblem problem;
   double each;      // of every weight: log s - 1/2
   double* partial;  // [indices]
 
-  BAYESOPS_HD_MEMBER int64_t total(const GaussianKlProblem& p) {
-    constexpr int64_t kElements = 4 * kRow * kRows;
-    return (p.elements + kElements - 1) / kElements * kRow;
-  }
+  BAYESOPS_HD_MEMBER int64_t total(const GaussianKlProblem& p) { return FlatRows::indices(p.elements); }
   BAYESOPS_HD_MEMBER void run(const FlatGaussianKl& f, int64_t index) {
     using T = typename ComputeOf<S>::T;
     using Spread = SoftplusSpread<typename ElementaryOf<T>::Math>;
@@ -27,9 +22,7 @@ struct FlatGaussianKl {
     const S *mu = static_cast<const S*>(p.mu), *rho = static_cast<const S*>(p.rho);
     // Squares in double precision, where they are exact for single precision: only sigma and its logarithm are rounded.
     double squares = 0, rest = 0;
-    for (int64_t row = 0; row < kRows; ++row) {
-      const int64_t first = 4 * ((index / kRow * kRows + row) * kRow + index % kRow);
-      if (first >= p.elements) break;
+    FlatRows::each_block(index, p.elements, [&](int64_t first) {
       T m[4], r[4];
       read_run(mu + first, 1, p.elements - first, m);
       read_run(rho + first, 1, p.elements - first, r);
@@ -39,12 +32,12 @@ struct FlatGaussianKl {
         squares += sigma * sigma + distance * distance;
         rest += f.each - (double)Spread::log_sigma(s, r[i]);
       });
-    }
+    });
     f.partial[index] = 0.5 * GaussianKlProblem::precision(p) * squares + rest;
   }
 };
 
-// Four elements an index.
+// Four elements per index.
 template <class S>
 struct FlatGaussianKlGradient {
   GaussianKlProblem problem;

@@ -5,8 +5,9 @@
 
 namespace bayesops {
 
-// With kMost classes or fewer, all that belongs to a place is in registers. 0: any number of classes; each pass over
-// them draws the noise anew, and the sums of the gradients are formed where these will be.
+// With kMost classes or fewer, all that belongs to a place is in registers. 0, for the CPU in double precision (a
+// device takes steps instead): any number of classes; each pass over them draws the noise anew, and the sums of the
+// gradients are formed where these will be.
 template <class S, bool kGradients, int kMost = 0>
 struct FlatLogitNoise {
   using T = typename ComputeOf<S>::T;

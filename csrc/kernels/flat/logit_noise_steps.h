@@ -1,7 +1,7 @@
-// Cross entropy of noisy logits in steps, where a thread a place would leave a device idle, as the places of a
-// classification do, or has too many classes for its registers. Each step is a functor over a flat index, whose threads
-// are draws and some classes of a place; what they find goes through memory. Noise is drawn twice: for the
-// probabilities of the target, and for the gradients, once the draws' weights are known.
+// Cross entropy of noisy logits as several kernels, where one thread per place would be too few threads (as in a
+// classification) or would need more registers than there are (with many classes). Each step is a functor over a flat
+// index, whose threads are draws and some classes of a place; what they find goes through memory. Noise is drawn twice:
+// for the probabilities of the target, and for the gradients, once the draws' weights are known.
 #pragma once
 #include "kernels/flat/extent.h"
 #include "kernels/flat/logit_noise_place.h"
@@ -33,8 +33,8 @@ struct LogitNoiseRoom {
   T *of_logit = nullptr, *of_noise = nullptr;
   T* of_shared = nullptr;  // [stretches][places]: sums of the latter
 
-  // How many numbers a place needs, unless there are several pieces.
-  static int64_t of_place(const LogitNoiseProblem& p) { return p.draws * (2 * parts_of(p) + 4) + 1 + 2 * p.classes; }
+  // Numbers that a place needs if its draws are one piece. With several it needs some more.
+  static int64_t per_place(const LogitNoiseProblem& p) { return p.draws * (2 * parts_of(p) + 4) + 1 + 2 * p.classes; }
   static LogitNoiseRoom of(const LogitNoiseProblem& p, int64_t first_place, int64_t places, bool gradients) {
     const int64_t groups = (p.classes + kGroup - 1) / kGroup;
     const bool is_shared = p.grad_log_var.class_stride == 0;
@@ -75,7 +75,7 @@ struct LogitNoiseStep {
   using Math = typename ElementaryOf<T>::Math;
   using Place = LogitNoisePlace<S>;
   using Room = LogitNoiseRoom<T>;
-  // So that nothing is infinitely far below a logit that is not.
+  // Finite: where all logits are minus infinity, their distance from the highest is that, and not NaN.
   BAYESOPS_HD_MEMBER T lowest() { return (T)-3.402823466e38; }
 
   LogitNoiseProblem problem;
@@ -331,7 +331,7 @@ void logit_noise_in_steps(const LogitNoiseProblem& p, int64_t most_numbers, cons
                           const Launch& launch) {
   using Step = LogitNoiseStep<S>;
   using Room = typename Step::Room;
-  const int64_t all = LogitNoiseProblem::places(p), fit = most_numbers / Room::of_place(p),
+  const int64_t all = LogitNoiseProblem::places(p), fit = most_numbers / Room::per_place(p),
                 together = fit < 1 ? 1 : fit;
   for (int64_t first = 0; first < all; first += together) {
     Room room = Room::of(p, first, all - first < together ? all - first : together, kGradients);

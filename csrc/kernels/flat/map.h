@@ -1,4 +1,4 @@
-// A function of one number over a tensor, and its gradient, as a functor: four elements an index.
+// A function of one number over a tensor, and its gradient, as a functor: four elements per index.
 #pragma once
 #include "kernels/flat/compute_type.h"
 #include "kernels/flat/run.h"

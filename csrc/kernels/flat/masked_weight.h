@@ -84,11 +84,8 @@ struct FlatWeightMask {
       unrolled<kChannels>(kChannels, [&](int c) { kept[c] = run.take(run, taps); });
     } else {
       for (int c = 0; c < kChannels; ++c) {
-        // In at the end, so that every index is known when this is compiled.
-        unrolled<kChannels - 1>(kChannels - 1, [&](int i) { kept[i] = kept[i + 1]; });
-        kept[kChannels - 1] = 0;
-        if (c < tile.count)
-          kept[kChannels - 1] = FlatMaskRun<1>::of(m.mask, sample, first + c * layout.taps, taps, end).word[0];
+        const bool is_there = c < tile.count;
+        push_back(kept, is_there ? FlatMaskRun<1>::of(m.mask, sample, first + c * layout.taps, taps, end).word[0] : 0u);
       }
     }
   }
@@ -137,34 +134,34 @@ struct FlatMaskedWeightTiles {
 
   FlatWeightMask mask;
   FlatWeightLayout layout;
-  FlatExtent tiles, of_example, of_sample;  // tiles: of an output channel
+  FlatExtent per_out_channel, per_example, per_sample;  // tiles
   const S* weight;
   T scale;
   S* out;
 
   static FlatMaskedWeightTiles of(const ConvProblem& p, const FlatWeightLayout& layout, void* out) {
     const FlatWeightMask mask = FlatWeightMask::of(p);
-    const FlatExtent tiles = Tile::a_row(p.group_in());
-    const int64_t of_example = p.out_channels * tiles;
+    const FlatExtent per_out_channel = Tile::per_out_channel(p.group_in());
+    const int64_t per_example = p.out_channels * per_out_channel;
     return {mask,
             layout,
-            tiles,
-            of_example,
-            mask.examples * of_example,
+            per_out_channel,
+            per_example,
+            mask.examples * per_example,
             static_cast<const S*>(p.weight),
             static_cast<T>(p.scale),
             static_cast<S*>(out)};
   }
-  BAYESOPS_HD_MEMBER int64_t total(const FlatMaskedWeightTiles& f) { return f.mask.samples * f.of_sample; }
+  BAYESOPS_HD_MEMBER int64_t total(const FlatMaskedWeightTiles& f) { return f.mask.samples * f.per_sample; }
   BAYESOPS_HD_MEMBER void run(const FlatMaskedWeightTiles& f, int64_t index) {
     const FlatWeightLayout& layout = f.layout;
-    const auto [sample, of_sample] = divide(index, f.of_sample);
-    const auto [example, number] = divide(of_sample, f.of_example);
-    const Tile tile = Tile::of(layout, f.tiles, number);
+    const FlatDivision of_samples = divide(index, f.per_sample),
+                       of_examples = divide(of_samples.remainder, f.per_example);
+    const int64_t sample = of_samples.quotient, example = of_examples.quotient;
+    const Tile tile = Tile::of(layout, f.per_out_channel, of_examples.remainder);
     const int64_t weights = f.mask.weights, first = example * weights;
     S* out = f.out + sample * f.mask.examples * weights + first;
-    for (int64_t tap = 0; tap < layout.taps; tap += Tile::kTaps) {
-      const int taps = (int)(layout.taps - tap < Tile::kTaps ? layout.taps - tap : Tile::kTaps);
+    Tile::each_taps(layout, [&](int64_t tap, int taps) {
       uint32_t kept[kWide] = {};
       FlatWeightMask::tile_bits(f.mask, layout, tile, sample, example, tap, taps, kept);
       unrolled<Tile::kTaps>(taps, [&](int i) {
@@ -174,7 +171,7 @@ struct FlatMaskedWeightTiles {
         unrolled<kWide>(kWide, [&](int c) { values[c] = kept[c] >> i & 1 ? values[c] * f.scale : T(0); });
         write_run(values, 1, tile.count, out + at);
       });
-    }
+    });
   }
 };
 

@@ -1,4 +1,4 @@
-// Max pooling and an activation as a functor: kRun neighbouring channels of one window an index.
+// Max pooling and an activation as a functor: kRun neighbouring channels of one window per index.
 #pragma once
 #include "kernels/flat/compute_type.h"
 #include "kernels/flat/extent.h"

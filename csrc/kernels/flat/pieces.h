@@ -7,20 +7,20 @@ namespace bayesops {
 
 // Draws in pieces of neighbours. How many depends on sizes alone, and so do the sums.
 struct FlatPieces {
-  int64_t draws, draws_a_piece, count;
+  int64_t draws, draws_per_piece, count;
 
-  // For `runs` threads a piece.
+  // For `runs` threads per piece.
   static FlatPieces of(int64_t draws, int64_t runs) {
     constexpr int64_t kEnoughThreads = 1 << 16, kLeast = 8;  // fewer draws would not pay for what a piece writes
     int64_t size = (draws * runs + kEnoughThreads - 1) / kEnoughThreads;
     if (size < kLeast) size = kLeast;
-    while (size * size < draws) ++size;  // or there are more pieces to be summed than draws in each
+    while (size * size < draws) ++size;  // or summing the pieces would cost more than the draws of one
     const int64_t count = (draws + size - 1) / size;
     return {draws, size, count > 0 ? count : 1};
   }
-  BAYESOPS_HD_MEMBER int64_t begin(const FlatPieces& p, int64_t piece) { return piece * p.draws_a_piece; }
+  BAYESOPS_HD_MEMBER int64_t begin(const FlatPieces& p, int64_t piece) { return piece * p.draws_per_piece; }
   BAYESOPS_HD_MEMBER int64_t end(const FlatPieces& p, int64_t piece) {
-    const int64_t end = (piece + 1) * p.draws_a_piece;
+    const int64_t end = (piece + 1) * p.draws_per_piece;
     return end < p.draws ? end : p.draws;
   }
 };

@@ -31,6 +31,14 @@ BAYESOPS_HD void unrolled_in_fours(int64_t count, const Use& use) {
   }
 }
 
+// Puts a value behind the last, and forgets the first: an array that a loop fills so has indices that are known when it
+// is compiled, and stays in registers.
+template <class T, int kCount>
+BAYESOPS_HD void push_back(T (&values)[kCount], T value) {
+  unrolled<kCount - 1>(kCount - 1, [&](int i) { values[i] = values[i + 1]; });
+  values[kCount - 1] = value;
+}
+
 // How many of S are 16 bytes, the widest access that there is.
 template <class S>
 constexpr int kWidest = 16 / (int)sizeof(S);

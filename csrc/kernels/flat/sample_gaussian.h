@@ -25,20 +25,14 @@ BAYESOPS_HD void run_by_kind(const Functor& f, bool alpha, PriorKind prior, int6
   }
 }
 
-// Index i of a sample takes eight blocks of four elements. Neighbouring indices take neighbouring blocks, and every
-// index writes its own share of the two sums: which threads ran does not show in the order of the additions.
+// An index of a sample writes its own share of the two sums, of the blocks that FlatRows gives it.
 template <class S>
 struct FlatSampleGaussian {
-  static constexpr int64_t kRow = 256, kRows = 8;  // blocks
-
   SampleGaussianProblem problem;
   S* weights;
   double* partial;  // [log q, log prior][samples][indices of a sample]
 
-  BAYESOPS_HD_MEMBER int64_t per_sample(const SampleGaussianProblem& p) {
-    constexpr int64_t kElements = 4 * kRow * kRows;
-    return (p.elements + kElements - 1) / kElements * kRow;
-  }
+  BAYESOPS_HD_MEMBER int64_t per_sample(const SampleGaussianProblem& p) { return FlatRows::indices(p.elements); }
   BAYESOPS_HD_MEMBER int64_t total(const SampleGaussianProblem& p) { return p.samples * per_sample(p); }
 
   template <class Spread, class Prior>
@@ -50,9 +44,7 @@ struct FlatSampleGaussian {
     const int64_t indices = per_sample(p), sample = index / indices, place = index % indices;
     const Stream stream{(uint64_t)p.seeds[sample], p.stream};
     double log_q = 0, log_prior = 0;
-    for (int64_t row = 0; row < kRows; ++row) {
-      const int64_t first = 4 * ((place / kRow * kRows + row) * kRow + place % kRow);
-      if (first >= p.elements) break;
+    FlatRows::each_block(place, p.elements, [&](int64_t first) {
       const NormalBlock normals = normal_block(stream, (uint64_t)first / 4);
       const int64_t left = p.elements - first;
       T m[4], r[4], w[4];
@@ -66,7 +58,7 @@ struct FlatSampleGaussian {
         log_prior += (double)Prior::log_density(prior, w[i]) + p.prior.constant;
       });
       write_run(w, 1, left, f.weights + sample * p.elements + first);
-    }
+    });
     f.partial[index] = log_q;
     f.partial[total(p) + index] = log_prior;
   }

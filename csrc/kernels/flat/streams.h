@@ -8,7 +8,7 @@
 
 namespace bayesops {
 
-// `count` elements a sample, cut into blocks.
+// `count` elements per sample, cut into blocks.
 struct FlatBlocks {
   int64_t samples, count;
   FlatExtent per_sample;
@@ -16,6 +16,26 @@ struct FlatBlocks {
   BAYESOPS_HD_METHOD FlatBlocks(int64_t samples, int64_t count, int64_t block)
       : samples(samples), count(count), per_sample((count + block - 1) / block) {}
   BAYESOPS_HD_MEMBER int64_t total(const FlatBlocks& b) { return b.samples * b.per_sample; }
+};
+
+// Elements in blocks of four, eight blocks per index; neighbouring indices take neighbouring blocks. Each index has its
+// own share of what is summed: which threads ran does not show in the order of the additions.
+struct FlatRows {
+  static constexpr int64_t kRow = 256, kRows = 8;  // blocks
+
+  BAYESOPS_HD_MEMBER int64_t indices(int64_t elements) {
+    constexpr int64_t kElements = 4 * kRow * kRows;
+    return (elements + kElements - 1) / kElements * kRow;
+  }
+  // Calls use(first) for the first element of each of an index' blocks.
+  template <class Use>
+  BAYESOPS_HD_MEMBER void each_block(int64_t index, int64_t elements, const Use& use) {
+    for (int64_t row = 0; row < kRows; ++row) {
+      const int64_t first = 4 * ((index / kRow * kRows + row) * kRow + index % kRow);
+      if (first >= elements) break;
+      use(first);
+    }
+  }
 };
 
 // Number of the lowest bit that is set; one is.
@@ -81,9 +101,9 @@ BAYESOPS_HD NormalBlock normal_block(Stream s, uint64_t block) {
   return normals;
 }
 
-// `count` normals of a stream from any element on, which are drawn in their order. Four at a time come from two blocks:
-// threads that begin at different elements of a block draw together then, where with a cursor each would wait for the
-// others.
+// `count` consecutive normals of a stream that begin at any element. Four at a time are put together from two
+// neighbouring Philox blocks, so that threads which begin at different places within a block still draw in the same
+// step; with a cursor they would wait for each other.
 struct NormalRun {
   Stream stream;
   uint64_t first;

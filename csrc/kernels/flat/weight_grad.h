@@ -62,21 +62,18 @@ struct FlatMaskedWeightGradTiles {
   using Tile = FlatWeightTile<kWide>;
 
   FlatMaskedWeightGrad<S, Sum> sums;
-  FlatExtent tiles, of_piece;  // tiles: of an output channel
+  FlatExtent per_out_channel, per_piece;  // tiles
 
   static FlatMaskedWeightGradTiles of(const FlatMaskedWeightGrad<S, Sum>& sums) {
-    const FlatExtent tiles = Tile::a_row(sums.layout.in_channels);
-    return {sums, tiles, sums.layout.out_channels * tiles};
+    const FlatExtent per_out_channel = Tile::per_out_channel(sums.layout.in_channels);
+    return {sums, per_out_channel, sums.layout.out_channels * per_out_channel};
   }
-  BAYESOPS_HD_MEMBER int64_t total(const FlatMaskedWeightGradTiles& f) { return f.sums.pieces.count * f.of_piece; }
+  BAYESOPS_HD_MEMBER int64_t total(const FlatMaskedWeightGradTiles& f) { return f.sums.pieces.count * f.per_piece; }
   BAYESOPS_HD_MEMBER void run(const FlatMaskedWeightGradTiles& f, int64_t index) {
     const FlatWeightLayout& layout = f.sums.layout;
-    const auto [piece, number] = divide(index, f.of_piece);
-    const Tile tile = Tile::of(layout, f.tiles, number);
-    for (int64_t tap = 0; tap < layout.taps; tap += Tile::kTaps) {
-      const int taps = (int)(layout.taps - tap < Tile::kTaps ? layout.taps - tap : Tile::kTaps);
-      run(f.sums, piece, tile, tap, taps);
-    }
+    const FlatDivision at = divide(index, f.per_piece);
+    const Tile tile = Tile::of(layout, f.per_out_channel, at.remainder);
+    Tile::each_taps(layout, [&](int64_t tap, int taps) { run(f.sums, at.quotient, tile, tap, taps); });
   }
 
  private:

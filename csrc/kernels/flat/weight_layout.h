@@ -44,12 +44,17 @@ struct FlatWeightTile {
   int64_t out_channel, first_channel;
   int count;  // of channels
 
-  static FlatExtent a_row(int64_t in_channels) { return (in_channels + kChannels - 1) / kChannels; }
-  // Tile `number` of a weight that has `tiles` of them for each output channel.
-  BAYESOPS_HD_MEMBER FlatWeightTile of(const FlatWeightLayout& w, const FlatExtent& tiles, int64_t number) {
-    const auto [out_channel, tile] = divide(number, tiles);
+  static FlatExtent per_out_channel(int64_t in_channels) { return (in_channels + kChannels - 1) / kChannels; }
+  // Tile `number` of a weight that has so many of them per output channel.
+  BAYESOPS_HD_MEMBER FlatWeightTile of(const FlatWeightLayout& w, const FlatExtent& per_out_channel, int64_t number) {
+    const auto [out_channel, tile] = divide(number, per_out_channel);
     const int64_t first = tile * kChannels, left = w.in_channels - first;
     return {out_channel, first, left < kChannels ? (int)left : kChannels};
+  }
+  // Calls use(first, count) for the taps that are held at a time.
+  template <class Use>
+  BAYESOPS_HD_MEMBER void each_taps(const FlatWeightLayout& w, const Use& use) {
+    for (int64_t tap = 0; tap < w.taps; tap += kTaps) use(tap, (int)(w.taps - tap < kTaps ? w.taps - tap : kTaps));
   }
   // Number of the element of channel `c` of the tile.
   BAYESOPS_HD_MEMBER int64_t element(const FlatWeightTile& t, const FlatWeightLayout& w, int64_t c, int64_t tap) {

@@ -21,8 +21,7 @@ struct PriorLaw {
   double constant = 0;  // of each weight's log density
 };
 
-// --- the posterior: sigma, log sigma and their slopes in the parameter that spreads it
-// ---------------------------------
+// --- the posterior: sigma, log sigma and their slopes in the parameter that spreads it ---
 
 // sigma = softplus(rho). Where rho is negative, sigma = t * log1p(t) / t with t = e^rho, so that its logarithm is rho
 // plus one that is next to 0: exact long after sigma itself has lost its digits.
@@ -85,8 +84,7 @@ struct AlphaSpread {
   }
 };
 
-// --- priors: log density of a weight (without its constant) and its slope
-// ----------------------------------------------
+// --- priors: log density of a weight (without its constant) and its slope ---
 
 template <class Math>
 struct NoPrior {

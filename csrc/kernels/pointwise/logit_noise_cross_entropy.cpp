@@ -3,7 +3,7 @@
 //
 // Work is done on panels of places. Lanes are places and rows are classes, so that nothing is added across lanes; the
 // noise, whose order has the classes first, is turned around on its way in. Each panel is worked on by itself: threads
-// do not show. Double precision runs what a CUDA thread does.
+// do not show. Double precision takes one place at a time, with FlatLogitNoise.
 #include "kernels/pointwise/logit_noise_cross_entropy.h"
 
 #include "kernels/flat/logit_noise_cross_entropy.h"

@@ -10,7 +10,7 @@ struct SampleGaussianProblem {
   int64_t samples, elements;
   bool alpha;  // `spread` is log alpha, sigma = exp(log_alpha / 2) |mu|; otherwise rho, sigma = softplus(rho)
   const void *mu, *spread;  // contiguous
-  const int64_t* seeds;     // one a sample
+  const int64_t* seeds;     // one per sample
   uint32_t stream;
   PriorLaw prior;
 };
