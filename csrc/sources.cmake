@@ -4,7 +4,6 @@
 set(BAYESOPS_KERNEL_SOURCES
   csrc/kernels/conv/correlate.cpp
   csrc/kernels/conv/local_reparam.cpp
-  csrc/kernels/conv/masked_weight.cpp
   csrc/kernels/conv/tiles.cpp
   csrc/kernels/conv/weight_grad.cpp
   csrc/kernels/isa_table.cpp

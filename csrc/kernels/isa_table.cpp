@@ -17,8 +17,7 @@ const IsaTable& table() {
   static const IsaTable t = {
       BAYESOPS_STRING(BAYESOPS_ISA),
       kFillKernels,
-      {correlate_forward, correlate_input_grad, correlate_weight_grad, masked_weight, local_reparam,
-       local_reparam_input_grad},
+      {correlate_forward, correlate_input_grad, correlate_weight_grad, local_reparam, local_reparam_input_grad},
       {dropout, variance_grad, sample_gaussian, sample_gaussian_gradient, gaussian_kl, gaussian_kl_gradient, softplus,
        softplus_gradient, softplus_variance, softplus_variance_gradient, max_pool, lrt_draw, add_predictive_moments,
        logit_noise_cross_entropy},

@@ -1,5 +1,5 @@
-// masked_weight: the masked weights of all samples (and examples), for convolutions of the library's own.
-#include "kernels/isa_table.h"
+// masked_weight: the masked weights of all samples (and examples), written once beside the library's own convolutions
+// as they run on CUDA. On the CPU only tests call it.
 #include "ops/masked_weight_arguments.h"
 #include "ops/run_flat.h"
 
@@ -12,11 +12,7 @@ Tensor masked_weight(const Tensor weight, const Tensor seed, const std::optional
                      bool channels_last) {
   const MaskedWeightArguments a(weight, seed, mask, p, granularity, rescale, num_examples, groups, stream,
                                 channels_last);
-  if (channels_last) {  // which only tests ask for here: what CUDA threads do
-    FlatOnHost::run(a);
-  } else if (a.out.numel() > 0) {
-    kernels().conv.masked_weight(a.conv.problem(), a.out.data_ptr(), pool());
-  }
+  FlatOnHost::run(a);
   return a.out;
 }
 

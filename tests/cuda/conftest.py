@@ -16,6 +16,7 @@ from torch import Tensor
 from bayesops import _native, ops, priors, random
 from bayesops.ops import fused
 from bayesops.ops.fused import Epilogue
+from bayesops.reference.masked_conv import expand_mask
 
 HERE = Path(__file__).parent
 CSRC = HERE.parents[1] / "csrc"
@@ -62,6 +63,32 @@ def mask_shape():
         return [tuple(weight_size), (out, group_in), (inputs,), (out,), (inputs + out,)][granularity]
 
     return mask_shape
+
+
+GRANULARITIES = ["weight", "kernel", "in_channel", "out_channel", "channel"]
+
+
+@pytest.fixture(scope="session")
+def masked_weight(mask_shape):
+    """Return a function that tells, on the CPU, what the operator of this name must give, and shares no code with it.
+
+    `random_bernoulli` there is a kernel of its own, and masks are spread by the reference.
+    """
+
+    def masked_weight(weight, seed, mask, p, granularity, rescale, examples, groups, stream):
+        base = mask_shape(granularity, weight.shape, groups)
+        of_examples = [examples] if examples else []
+        if mask is None:
+            mask = torch.ops.bayesops.random_bernoulli(seed, [*of_examples, *base], p, stream)
+        lead = [*seed.shape, *of_examples]
+        masks = mask.expand(*lead, *base).reshape(-1, *base)
+        kept = torch.stack([expand_mask(one, weight, GRANULARITIES[granularity], groups) for one in masks]).bool()
+        computing = torch.promote_types(weight.dtype, torch.float32)
+        scale = 1 / (1 - p) ** (2 if granularity == 4 else 1) if rescale else 1.0
+        scaled = weight.to(computing) * torch.tensor(scale, dtype=computing)
+        return torch.where(kept, scaled, 0).to(weight.dtype).view(*lead, *weight.shape)
+
+    return masked_weight
 
 
 @pytest.fixture(scope="session")

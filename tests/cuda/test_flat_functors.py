@@ -1,5 +1,5 @@
-"""What each CUDA thread computes, computed on the host: the same bits as the CPU operators (or, for arithmetic on
-normals, as the same steps in PyTorch), and nothing else written.
+"""What each CUDA thread computes, computed on the host: the same bits as the CPU operators (or, for arithmetic on what
+is drawn, as the same steps in PyTorch), and nothing else written.
 
 The functors of csrc/kernels/flat are compiled here by the host's compiler, so this needs neither nvcc nor a GPU.
 """
@@ -199,14 +199,14 @@ def channels_to_the_end(weights, weight_dims):
     return weights.movedim(weights.dim() - weight_dims + 1, -1).contiguous()
 
 
-def check_masked_weight(functors, mask_shape, weight, groups, seed, mask, p, granularity, rescale, examples):
+def check_masked_weight(
+    functors, mask_shape, masked_weight, weight, groups, seed, mask, p, granularity, rescale, examples
+):
     """`examples` is 0 where all share one mask."""
     out_channels, group_in, *taps = weight.shape
     elements = math.prod(mask_shape(granularity, weight.shape, groups))
     kept = (1 - p) ** (2 if granularity == 4 else 1)
-    expected = torch.ops.bayesops.masked_weight(
-        weight, seed, mask, p, granularity, rescale, examples, groups, STREAM
-    )  # fmt: skip
+    expected = masked_weight(weight, seed, mask, p, granularity, rescale, examples, groups, STREAM)
     function = getattr(functors, f"flat_masked_weight_{str(weight.dtype).removeprefix('torch.')}")
     for channels_last in (False, True):
         stored, out = weight, Output(expected)
@@ -228,25 +228,31 @@ def check_masked_weight(functors, mask_shape, weight, groups, seed, mask, p, gra
 @pytest.mark.parametrize("granularity", range(5))
 @pytest.mark.parametrize("name", WEIGHTS)
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
-def test_masked_weight(functors, mask_shape, seed, dtype, name, granularity, examples):
+def test_masked_weight(functors, mask_shape, masked_weight, seed, dtype, name, granularity, examples):
     shape, groups = WEIGHTS[name]
     weight = some(*shape, dtype=dtype)
     for p in PROBABILITIES:
         for rescale in (False, True):
-            check_masked_weight(functors, mask_shape, weight, groups, seed, None, p, granularity, rescale, examples)
+            check_masked_weight(
+                functors, mask_shape, masked_weight, weight, groups, seed, None, p, granularity, rescale, examples
+            )
 
 
 @pytest.mark.parametrize("same_for_all", [False, True])
 @pytest.mark.parametrize("examples", [0, 3])
 @pytest.mark.parametrize("granularity", range(5))
 @pytest.mark.parametrize("name", WEIGHTS)
-def test_masked_weight_with_a_given_mask(functors, mask_shape, seed, name, granularity, examples, same_for_all):
+def test_masked_weight_with_a_given_mask(
+    functors, mask_shape, masked_weight, seed, name, granularity, examples, same_for_all
+):
     shape, groups = WEIGHTS[name]
     base = mask_shape(granularity, shape, groups)
     lead = seed.shape if not same_for_all else ()
     mask = torch.rand(*lead, *([examples] if examples else []), *base) < 0.6
     weight = some(*shape, dtype=torch.float32)
-    check_masked_weight(functors, mask_shape, weight, groups, seed, mask, 0.25, granularity, True, examples)
+    check_masked_weight(
+        functors, mask_shape, masked_weight, weight, groups, seed, mask, 0.25, granularity, True, examples
+    )
 
 
 # Images [C, *].

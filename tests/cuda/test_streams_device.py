@@ -32,14 +32,14 @@ def test_dropout(p, channels_last, granularity, dtype):
 @pytest.mark.parametrize("granularity", range(5))
 @pytest.mark.parametrize("num_examples", [0, 4])
 @pytest.mark.parametrize("given", [False, True], ids=["drawn", "given"])
-def test_masked_weights(given, num_examples, granularity, dtype):
+def test_masked_weights(mask_shape, masked_weight, given, num_examples, granularity, dtype):
     weight = torch.randn(6, 2, 3, 5).to(dtype)
-    base = [(6, 2, 3, 5), (6, 2), (4,), (6,), (10,)][granularity]
+    base = mask_shape(granularity, weight.shape, 2)
     examples = [num_examples] if num_examples else []
     for seed in (SEEDS[0], SEEDS):
         mask = torch.rand(*seed.shape, *examples, *base) < 0.6 if given else None
         options = 0.3, granularity, True, num_examples, 2, 5
-        expected = torch.ops.bayesops.masked_weight(weight, seed, mask, *options)
+        expected = masked_weight(weight, seed, mask, *options)
         on_device = None if mask is None else mask.cuda()
         ours = torch.ops.bayesops.masked_weight(weight.cuda(), seed.cuda(), on_device, *options)
         assert torch.equal(ours.cpu(), expected)

@@ -88,7 +88,7 @@ def test_gaussian(run_there, seed, weight, dtype, channels_last):
 @pytest.mark.parametrize("examples", [0, 3])
 @pytest.mark.parametrize("granularity", range(5))
 @pytest.mark.parametrize("channels_last", [False, True])
-def test_masked(run_there, mask_shape, seed, weight, dtype, channels_last, granularity, examples, given):
+def test_masked(run_there, mask_shape, masked_weight, seed, weight, dtype, channels_last, granularity, examples, given):
     size, groups = weight
     lead = [*seed.shape, *([examples] if examples else [])]
     gradients = lay_out(torch.randn(*lead, *size).to(dtype), lead, channels_last)
@@ -98,7 +98,7 @@ def test_masked(run_there, mask_shape, seed, weight, dtype, channels_last, granu
         mask = torch.rand(*(lead if given == "given" else lead[seed.dim() :]), *base) < 0.6
     options = (p, granularity, False, examples, groups, STREAM)
     ones = torch.ones(size, dtype=computing(gradients).dtype)
-    total = in_order(computing(gradients) * native.masked_weight(ones, seed, mask, *options), size, ones.dtype, 16)
+    total = in_order(computing(gradients) * masked_weight(ones, seed, mask, *options), size, ones.dtype, 16)
     for rescale in (False, True):
         scale = 1 / (1 - p) ** (2 if granularity == 4 else 1) if rescale else 1.0
         options = (p, granularity, rescale, examples, groups, STREAM)
@@ -109,7 +109,7 @@ def test_masked(run_there, mask_shape, seed, weight, dtype, channels_last, granu
 
 @pytest.mark.parametrize("samples", [8, 9, 16, 70, 300])
 @pytest.mark.parametrize("channels_last", [False, True])
-def test_many_samples(run_there, samples, dtype, channels_last):
+def test_many_samples(run_there, masked_weight, samples, dtype, channels_last):
     seed, size = torch.arange(samples) * 2**40 - 7, (5, 3, 2, 3)
     gradients = lay_out(torch.randn(samples, *size).to(dtype), (samples,), channels_last)
     terms = computing(gradients)
@@ -117,7 +117,7 @@ def test_many_samples(run_there, samples, dtype, channels_last):
     mu, sigma = run_there(native.gaussian_weight_grad, gradients, seed, STREAM)
     assert torch.equal(mu, in_order(terms, size, dtype, 4))
     assert torch.equal(sigma, in_order(terms * noise, size, dtype, 4))
-    kept = native.masked_weight(torch.ones(size, dtype=terms.dtype), seed, None, 0.3, 0, False, 0, 1, STREAM)
+    kept = masked_weight(torch.ones(size, dtype=terms.dtype), seed, None, 0.3, 0, False, 0, 1, STREAM)
     masked = run_there(native.masked_weight_grad, gradients, seed, None, 0.3, 0, False, 0, 1, STREAM)
     assert torch.equal(masked, in_order(terms * kept, size, dtype, 16))
 

@@ -9,7 +9,6 @@ void correlate_forward(const ConvProblem&, const Images& input, const Images& ou
 void correlate_input_grad(const ConvProblem&, const Images& grad_output, const Images& grad_input, const Parallel&);
 void correlate_weight_grad(const ConvProblem&, const Images& grad_output, const Images& input, void* grad_weight,
                            void* grad_sigma, const Parallel&);
-void masked_weight(const ConvProblem&, void* out, const Parallel&);
 bool local_reparam(const ConvProblem& mean, const ConvProblem& variance, int64_t draws, int64_t examples,
                    const Images& input, const Images& output, const Images* std, const Parallel&);
 void local_reparam_input_grad(const ConvProblem& mean, const ConvProblem& variance, const Images& grad_mean,

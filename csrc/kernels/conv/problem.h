@@ -101,8 +101,6 @@ struct ConvKernels {
   // drawn, grad_sigma too, and grad_weight may be null.
   void (*weight_grad)(const ConvProblem&, const Images& grad_output, const Images& input, void* grad_weight,
                       void* grad_sigma, const Parallel&);
-  // weight * mask * scale for every sample (and example)
-  void (*masked_weight)(const ConvProblem&, void* out, const Parallel&);
   // output = mean + sqrt(variance) * eps, and std = sqrt(variance) unless null. The problems differ in weight and bias
   // alone, the noise is that of `mean`. Either `draws` samples of the output share the input, or (draws = 1) there is a
   // seed for every `examples` of the images, which are all samples' examples one after the other; so are those of a
