@@ -109,13 +109,6 @@ void Convolution::check_output(const Tensor& grad_output) const {
                   describe(sizes_of(grad_output)));
 }
 
-void check_parameter(const char* op, const char* name, const Tensor& t, const Tensor& images, const Sizes& sizes) {
-  check_same_device(op, images, name, t);
-  check_same_dtype(op, images, name, t);
-  STD_TORCH_CHECK(sizes_of(t) == sizes, op, ": ", name, " must have shape ", describe(sizes), ", not ",
-                  describe(sizes_of(t)));
-}
-
 DenseWeight::DenseWeight(const Tensor& weight, int64_t channel) : tensor(weight), channels_last(false) {
   channels_last = weight.dim() > channel + 1 && weight.size(channel) > 1 && is_dense(weight, channel, true) &&
                   !weight.is_contiguous();

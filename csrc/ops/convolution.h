@@ -23,9 +23,6 @@ struct Geometry {
   ConvArguments unmasked() const { return {0.0, 0, false, false, stream, stride, padding, dilation, groups}; }
 };
 
-// Checks that a parameter has the given shape, and the dtype and device of the images.
-void check_parameter(const char* op, const char* name, const Tensor& t, const Tensor& images, const Sizes& sizes);
-
 // A convolution with 0 (linear) to 3 spatial axes, seen as one with three.
 class Convolution {
  public:

@@ -15,10 +15,7 @@ GaussianWeightArguments::GaussianWeightArguments(const std::optional<Tensor>& gi
   check_stream(op, given_stream);
   check_same_device(op, given_sigma, "seed", seed);
   if (given_mu.has_value()) {
-    check_same_device(op, given_sigma, "mu", *given_mu);
-    STD_TORCH_CHECK(given_mu->scalar_type() == given_sigma.scalar_type(), op, ": mu must have the dtype of sigma");
-    STD_TORCH_CHECK(sizes_of(*given_mu) == sizes_of(given_sigma), op, ": mu must have the shape of sigma, ",
-                    describe(sizes_of(given_sigma)), ", not ", describe(sizes_of(*given_mu)));
+    check_parameter(op, "mu", *given_mu, given_sigma, sizes_of(given_sigma));
     mu = dense(*given_mu, 1, channels_last);
   }
   Sizes sizes = sizes_of(given_sigma);

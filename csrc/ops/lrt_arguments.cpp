@@ -41,15 +41,7 @@ LrtEpilogueArguments::LrtEpilogueArguments(const char* op, const Tensor& given_m
       bias_var(per_channel(op, "bias_var", given_bias_var, noise.channels, given_mean)),
       out(empty_dense(noise.output(), noise.output_channel(), channels_last, given_mean)),
       epilogue(op, given_epilogue, noise.sizes, noise.seeds.batched, out) {
-  if (spread_is_std) {
-    check_parameter(op, "std", given_spread, given_mean, sizes_of(given_mean));
-  } else {
-    check_same_device(op, given_mean, "variance", given_spread);
-    STD_TORCH_CHECK(given_spread.scalar_type() == given_mean.scalar_type(), op,
-                    ": variance must have the dtype of mean");
-    STD_TORCH_CHECK(sizes_of(given_spread) == sizes_of(given_mean), op, ": variance must have the shape of mean, ",
-                    describe(sizes_of(given_mean)), ", not ", describe(sizes_of(given_spread)));
-  }
+  check_parameter(op, is_std ? "std" : "variance", given_spread, given_mean, sizes_of(given_mean));
   spread = dense(given_spread, noise.statistic_channel(), channels_last);
 }
 
@@ -79,12 +71,7 @@ LrtVarianceGradArguments::LrtVarianceGradArguments(const Tensor& given_grad, con
                                                    const Tensor& seed, int64_t given_stream, int64_t spatial)
     : noise("lrt_variance_grad", "std", given_std, seed, given_stream, spatial),
       dtype(dtype_of("lrt_variance_grad", "std", given_std)) {
-  const char* op = "lrt_variance_grad";
-  check_same_device(op, given_std, "grad_output", given_grad);
-  STD_TORCH_CHECK(given_grad.scalar_type() == given_std.scalar_type(), op, ": grad_output must have the dtype of std");
-  const Sizes wanted = noise.output();
-  STD_TORCH_CHECK(sizes_of(given_grad) == wanted, op, ": grad_output must have shape ", describe(wanted), ", not ",
-                  describe(sizes_of(given_grad)));
+  check_parameter("lrt_variance_grad", "grad_output", given_grad, given_std, noise.output());
   grad_channels_last = is_channels_last(given_grad, noise.output_channel());
   std_channels_last = is_channels_last(given_std, noise.statistic_channel());
   grad_output = dense(given_grad, noise.output_channel(), grad_channels_last);

@@ -18,27 +18,20 @@ struct Moments {
   }
   void add_biases(const char* op, const Tensor& images, const std::optional<Tensor>& mu,
                   const std::optional<Tensor>& var) {
-    const Sizes sizes = {weight_mu.size(0)};
-    if (mu.has_value()) {
-      check_parameter(op, "bias_mu", *mu, images, sizes);
-      bias_mu = dense(*mu);
-    }
-    if (var.has_value()) {
-      check_parameter(op, "bias_var", *var, images, sizes);
-      bias_var = dense(*var);
-    }
+    bias_mu = per_channel(op, "bias_mu", mu, weight_mu.size(0), images);
+    bias_var = per_channel(op, "bias_var", var, weight_mu.size(0), images);
   }
   // The two problems that differ in these tensors.
   ConvProblem mean(const ConvProblem& problem) const {
     ConvProblem p = problem;
     p.weight = weight_mu.data_ptr();
-    p.bias = bias_mu.has_value() ? bias_mu->data_ptr() : nullptr;
+    p.bias = data_of(bias_mu);
     return p;
   }
   ConvProblem variance(const ConvProblem& problem) const {
     ConvProblem p = problem;
     p.weight = weight_var.data_ptr();
-    p.bias = bias_var.has_value() ? bias_var->data_ptr() : nullptr;
+    p.bias = data_of(bias_var);
     return p;
   }
 

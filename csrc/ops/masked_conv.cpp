@@ -14,21 +14,14 @@ Tensor forward(const char* op, const Tensor& input, const Tensor& weight, const 
   check_same_device(op, input, "weight", weight);
   check_same_dtype(op, input, "weight", weight);
   Convolution conv(op, sizes_of(weight), sizes_of(input), seed, mask, arguments);
-  std::optional<Tensor> b;
-  if (bias.has_value()) {
-    check_same_device(op, input, "bias", *bias);
-    check_same_dtype(op, input, "bias", *bias);
-    STD_TORCH_CHECK(bias->dim() == 1 && bias->size(0) == weight.size(0), op, ": bias must have shape [", weight.size(0),
-                    "], not ", describe(sizes_of(*bias)));
-    b = dense(*bias);
-  }
+  const std::optional<Tensor> b = per_channel(op, "bias", bias, weight.size(0), input);
   const DenseWeight w(weight);
   Tensor out = conv.allocate(conv.output(), conv.batched(), input, conv.sampled() ? 2 : 1);
   const DenseEpilogue e(op, epilogue, conv.output(), conv.batched(), out);
   if (out.numel() == 0) return out;
   conv.problem().dtype = dtype_of(op, "input", input);
   w.describe(conv.problem());
-  if (b.has_value()) conv.problem().bias = b->data_ptr();
+  conv.problem().bias = data_of(b);
   conv.problem().epilogue = e.describe();
   kernels().conv.forward(conv.problem(), images_of(input, conv.sampled(), conv.axes()),
                          images_of(out, conv.batched(), conv.axes()), pool());

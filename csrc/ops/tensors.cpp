@@ -30,12 +30,20 @@ DType dtype_of(const char* op, const char* name, const Tensor& t) {
 }
 
 void check_same_dtype(const char* op, const Tensor& expected, const char* name, const Tensor& t) {
-  STD_TORCH_CHECK(t.scalar_type() == expected.scalar_type(), op, ": ", name, " must have the dtype of the input");
+  STD_TORCH_CHECK(t.scalar_type() == expected.scalar_type(), op, ": ", name,
+                  " must have the dtype of the other tensors");
 }
 
 void check_same_device(const char* op, const Tensor& expected, const char* name, const Tensor& t) {
   STD_TORCH_CHECK(t.is_cpu() == expected.is_cpu() && t.get_device_index() == expected.get_device_index(), op, ": ",
                   name, " must be on the device of the other tensors");
+}
+
+void check_parameter(const char* op, const char* name, const Tensor& t, const Tensor& like, const Sizes& sizes) {
+  check_same_device(op, like, name, t);
+  check_same_dtype(op, like, name, t);
+  STD_TORCH_CHECK(sizes_of(t) == sizes, op, ": ", name, " must have shape ", describe(sizes), ", not ",
+                  describe(sizes_of(t)));
 }
 
 namespace {

@@ -24,6 +24,8 @@ std::string describe(const Sizes& sizes);
 DType dtype_of(const char* op, const char* name, const Tensor& t);
 void check_same_dtype(const char* op, const Tensor& expected, const char* name, const Tensor& t);
 void check_same_device(const char* op, const Tensor& expected, const char* name, const Tensor& t);
+// Both, and that the tensor has the given shape.
+void check_parameter(const char* op, const char* name, const Tensor& t, const Tensor& like, const Sizes& sizes);
 
 Tensor empty_strided(const Sizes& sizes, const Sizes& strides, ScalarType dtype, const Tensor& like);
 Tensor empty(const Sizes& sizes, ScalarType dtype, const Tensor& like);

@@ -256,7 +256,7 @@ BAD = {
     "dtype": ((X.int(), None, None, None, 1), "result must be float32"),
     "bias": ((X, X[:2, 0, 0, :, 0], None, None, 1), r"bias must have shape \[3, 6\], not \[2, 3\]"),
     "base": ((X, None, X[:2], None, 1), r"base must have shape \[3, 2, 2, 3, 4\], not \[2, 2, 2, 3, 4\]"),
-    "base's dtype": ((X, None, X.double(), None, 1), "base must have the dtype of the input"),
+    "base's dtype": ((X, None, X.double(), None, 1), "base must have the dtype of the other tensors"),
     "signs": ((X, None, None, X[0, 0, 0], 1), r"signs must have shape \[3, 2, 6\], not \[3, 4\]"),
 }
 

@@ -378,7 +378,7 @@ def test_residual_of_other_rows(family):
     ("changes", "message"),
     [
         ({"scale": torch.rand(7)}, r"scale must have shape \[8\], not \[7\]"),
-        ({"shift": torch.rand(8).double()}, "shift must have the dtype of the input"),
+        ({"shift": torch.rand(8).double()}, "shift must have the dtype of the other tensors"),
         ({"residual": torch.rand(2, 8, 9, 1)}, r"residual must have shape \[3, 2, 8, 9, 11\], not \[2, 8, 9, 1\]"),
     ],
 )

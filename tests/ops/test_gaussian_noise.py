@@ -106,16 +106,16 @@ BAD_WEIGHTS = {
     "stream": ((X, X, SEEDS, 2**32), r"stream must be in \[0, 2\^32\)"),
     "dtype": ((None, X.int(), SEEDS, 0), "sigma must be float32"),
     "float16": ((None, X.half(), SEEDS, 0), "sigma is float16, which runs on CUDA only"),
-    "dtypes": ((X.double(), X, SEEDS, 0), "mu must have the dtype of sigma"),
-    "shape": ((X[0], X, SEEDS, 0), r"mu must have the shape of sigma, \[2, 3, 4\], not \[3, 4\]"),
+    "dtypes": ((X.double(), X, SEEDS, 0), "mu must have the dtype of the other tensors"),
+    "shape": ((X[0], X, SEEDS, 0), r"mu must have shape \[2, 3, 4\], not \[3, 4\]"),
 }
 BAD_STATISTICS = {
     "seed": ((X, X, SEEDS.float(), 0, 1), "seed must be an int64 tensor"),
     "stream": ((X, X, SEEDS, -1, 1), r"stream must be in \[0, 2\^32\)"),
     "spatial": ((X, X, SEEDS, 0, 4), "spatial must be 0 to 3, not 4"),
     "dtype": ((X.int(), X, SEEDS, 0, 1), "mean must be float32"),
-    "dtypes": ((X, X.double(), SEEDS, 0, 1), "variance must have the dtype of mean"),
-    "shape": ((X, X[0], SEEDS, 0, 1), r"variance must have the shape of mean, \[2, 3, 4\], not \[3, 4\]"),
+    "dtypes": ((X, X.double(), SEEDS, 0, 1), "variance must have the dtype of the other tensors"),
+    "shape": ((X, X[0], SEEDS, 0, 1), r"variance must have shape \[2, 3, 4\], not \[3, 4\]"),
     "dims": ((X, X, SEEDS[0], 0, 0), r"mean must have 2 dimensions.*not shape \[2, 3, 4\]"),
     "samples": ((X, X, SEEDS, 0, 0), "mean has 2 samples and seed 3"),
 }

@@ -326,7 +326,7 @@ def test_float16_has_no_cpu_kernel():
     [
         ({0: torch.rand(8)}, r"mean must have 2 to 5 dimensions, not shape \[8\]"),
         ({1: torch.rand(2, 8)}, r"std must have shape \[2, 8, 9, 11\], not \[2, 8\]"),
-        ({1: GOOD["std"].double()}, "std must have the dtype of the input"),
+        ({1: GOOD["std"].double()}, "std must have the dtype of the other tensors"),
         ({2: SEEDS[None]}, r"seed must have shape \[\] or \[S\], not \[1, 3\]"),
         ({3: -1}, r"stream must be in \[0, 2\^32\), not -1"),
         ({4: torch.rand(7)}, r"scale must have shape \[8\], not \[7\]"),
