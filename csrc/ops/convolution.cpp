@@ -91,20 +91,14 @@ void Convolution::set_mask(const Sizes& weight, const std::optional<Tensor>& mas
   problem_.scale = a.rescale ? 1.0 / kept : 1.0;
 }
 
-Sizes Convolution::with_samples(const Sizes& sizes) const {
-  Sizes all = sizes;
-  all.insert(all.begin(), seeds_.count);
-  return all;
-}
-
 Tensor Convolution::allocate(const Sizes& sizes, bool samples, const Tensor& like, int64_t like_channel) const {
-  const Sizes all = samples ? with_samples(sizes) : sizes;
+  const Sizes all = samples ? lead(sizes) : sizes;
   const bool last = axes_ > 0 && is_channels_last(like, like_channel);
   return empty_strided(all, dense_strides(all, samples ? 2 : 1, last), like.scalar_type(), like);
 }
 
 void Convolution::check_output(const Tensor& grad_output) const {
-  const Sizes wanted = batched() ? with_samples(output_) : output_;
+  const Sizes wanted = lead(output_);
   STD_TORCH_CHECK(sizes_of(grad_output) == wanted, op_, ": grad_output must have shape ", describe(wanted), ", not ",
                   describe(sizes_of(grad_output)));
 }

@@ -40,9 +40,10 @@ class Convolution {
   bool batched() const { return seeds_.batched; }  // the output has one batch of images a sample
   const Sizes& output() const { return output_; }  // without samples
   const Sizes& input() const { return input_; }
-  Sizes with_samples(const Sizes& sizes) const;
+  // Sizes of one value for each sample of the output, given those of one.
+  Sizes lead(const Sizes& sizes) const { return seeds_.lead(sizes); }
 
-  // A result of the given sizes, channels last where `like` is.
+  // A result of the given sizes, with `samples` one for each of the output's, channels last where `like` is.
   Tensor allocate(const Sizes& sizes, bool samples, const Tensor& like, int64_t like_channel) const;
   void check_output(const Tensor& grad_output) const;
 

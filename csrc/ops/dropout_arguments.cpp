@@ -26,16 +26,13 @@ DropoutArguments::DropoutArguments(const Tensor& given, const Tensor& seed, cons
   problem.whole_channels = granularity == 1;
   problem.scale = 1.0 / (1.0 - p);
 
-  const Sizes base = problem.whole_channels ? Sizes{problem.examples, problem.channels}
-                                            : Sizes(sizes.begin() + (sampled ? 1 : 0), sizes.end());
+  const Sizes of_sample(sizes.begin() + (sampled ? 1 : 0), sizes.end());
+  const Sizes base = problem.whole_channels ? Sizes{problem.examples, problem.channels} : of_sample;
   mask = read_mask(op, given_mask, base, kGranularityWeight, p, seeds, stream, false, problem.examples);
   problem.mask = mask.source;
 
   input = dense(given, channel, problem.channels_last);
-  Sizes out_sizes = sizes;
-  if (seeds.batched && shared_input) out_sizes.insert(out_sizes.begin(), seeds.count);
-  const int64_t out_channel = channel + static_cast<int64_t>(out_sizes.size() - sizes.size());
-  out = empty_dense(out_sizes, out_channel, problem.channels_last, given);
+  out = empty_dense(seeds.lead(of_sample), seeds.batched ? 2 : 1, problem.channels_last, given);
 }
 
 }  // namespace bayesops::ops

@@ -18,9 +18,7 @@ GaussianWeightArguments::GaussianWeightArguments(const std::optional<Tensor>& gi
     check_parameter(op, "mu", *given_mu, given_sigma, sizes_of(given_sigma));
     mu = dense(*given_mu, 1, channels_last);
   }
-  Sizes sizes = sizes_of(given_sigma);
-  if (seeds.batched) sizes.insert(sizes.begin(), seeds.count);
-  out = empty_dense(sizes, seeds.batched ? 2 : 1, channels_last, given_sigma);
+  out = empty_dense(seeds.lead(sizes_of(given_sigma)), seeds.batched ? 2 : 1, channels_last, given_sigma);
 }
 
 }  // namespace bayesops::ops

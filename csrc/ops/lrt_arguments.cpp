@@ -21,12 +21,6 @@ OutputNoise::OutputNoise(const char* op, const char* name, const Tensor& statist
   for (size_t i = 2; i < sizes.size(); ++i) pixels *= sizes[i];
 }
 
-Sizes OutputNoise::output() const {
-  Sizes all = sizes;
-  if (seeds.batched) all.insert(all.begin(), samples);
-  return all;
-}
-
 LrtEpilogueArguments::LrtEpilogueArguments(const char* op, const Tensor& given_mean, const Tensor& given_spread,
                                            bool is_std, const std::optional<Tensor>& given_bias_mu,
                                            const std::optional<Tensor>& given_bias_var, const Tensor& seed,

@@ -13,7 +13,7 @@ struct OutputNoise {
               int64_t spatial);
 
   // The sizes of one value for each sample.
-  Sizes output() const;
+  Sizes output() const { return seeds.lead(sizes); }
   // Where channels are in the statistic and in what has one value for each sample.
   int64_t statistic_channel() const { return seeds.batched && !shared ? 2 : 1; }
   int64_t output_channel() const { return seeds.batched ? 2 : 1; }

@@ -12,14 +12,8 @@ MaskedWeightArguments::MaskedWeightArguments(const Tensor& given, const Tensor& 
       weight(dense(given, 1, channels_last)) {
   check_same_device("masked_weight", seed, "weight", given);
   Sizes sizes = sizes_of(given);
-  int64_t channel = 1;
-  const auto lead = [&](int64_t size) {
-    sizes.insert(sizes.begin(), size);
-    ++channel;
-  };
-  if (num_examples > 0) lead(num_examples);
-  if (conv.batched()) lead(conv.problem().samples);
-  out = empty_dense(sizes, channel, channels_last, given);
+  if (num_examples > 0) sizes.insert(sizes.begin(), num_examples);
+  out = empty_dense(conv.lead(sizes), conv.batched() + (num_examples > 0) + 1, channels_last, given);
   conv.problem().dtype = dtype;
   conv.problem().weight = weight.data_ptr();
 }

@@ -1,7 +1,7 @@
 // The streams as tensors: sample_seeds, random_bernoulli, random_normal, random_signs, random_words.
 #include "kernels/isa_table.h"
 #include "ops/pool.h"
-#include "ops/tensors.h"
+#include "ops/random_arguments.h"
 
 namespace bayesops::ops {
 
@@ -9,25 +9,17 @@ namespace {
 
 constexpr int64_t kPiece = 1 << 16;  // elements a job; a multiple of every alignment
 
-Sizes with_samples(const Seeds& seeds, const Sizes& shape) {
-  Sizes sizes;
-  if (seeds.batched) sizes.push_back(seeds.count);
-  sizes.insert(sizes.end(), shape.begin(), shape.end());
-  return sizes;
-}
-
 // Calls fill(to, first, count, stream) for pieces of every sample's tensor.
 template <class T, class Fill>
-void fill_pieces(const Seeds& seeds, const Sizes& shape, int64_t stream, T* out, const Fill& fill) {
-  int64_t elements = 1;
-  for (const int64_t size : shape) elements *= size;
-  const int64_t pieces = (elements + kPiece - 1) / kPiece;
-  parallel_for(pool(), seeds.count * pieces, 1, [&](int64_t begin, int64_t end) {
+void fill_pieces(const RandomArguments& a, const Fill& fill) {
+  const int64_t elements = a.elements, pieces = (elements + kPiece - 1) / kPiece;
+  T* out = static_cast<T*>(a.out.data_ptr());
+  parallel_for(pool(), a.seeds.count * pieces, 1, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       const int64_t sample = i / pieces, first = i % pieces * kPiece;
       const int64_t count = elements - first < kPiece ? elements - first : kPiece;
       fill(out + sample * elements + first, first, count,
-           Stream{static_cast<uint64_t>(seeds.data[sample]), static_cast<uint32_t>(stream)});
+           Stream{static_cast<uint64_t>(a.seeds.data[sample]), a.stream});
     }
   });
 }
@@ -42,52 +34,39 @@ auto whole_blocks(const Fill& fill) {
 
 Tensor random_bernoulli(const Tensor& seed, const Sizes shape, double p, int64_t stream) {
   check_probability("random_bernoulli", p);
-  check_stream("random_bernoulli", stream);
-  const Seeds seeds = read_seeds("random_bernoulli", seed);
-  Tensor out = empty(with_samples(seeds, shape), ScalarType::Bool, seed);
+  const RandomArguments a("random_bernoulli", seed, shape, stream, ScalarType::Bool);
   const BernoulliLaw law = bernoulli_law(p);
-  fill_pieces(seeds, shape, stream, static_cast<uint8_t*>(out.data_ptr()),
-              [&](uint8_t* to, int64_t first, int64_t count, Stream s) {
-                kernels().fill.bernoulli_bytes(to, first, count, s, law);
-              });
-  return out;
+  fill_pieces<uint8_t>(a, [&](uint8_t* to, int64_t first, int64_t count, Stream s) {
+    kernels().fill.bernoulli_bytes(to, first, count, s, law);
+  });
+  return a.out;
 }
 
 Tensor random_normal(const Tensor& seed, const Sizes shape, int64_t stream) {
-  check_stream("random_normal", stream);
-  const Seeds seeds = read_seeds("random_normal", seed);
-  Tensor out = empty(with_samples(seeds, shape), ScalarType::Float, seed);
-  fill_pieces(seeds, shape, stream, static_cast<float*>(out.data_ptr()), whole_blocks<float>(kernels().fill.normals));
-  return out;
+  const RandomArguments a("random_normal", seed, shape, stream, ScalarType::Float);
+  fill_pieces<float>(a, whole_blocks<float>(kernels().fill.normals));
+  return a.out;
 }
 
 Tensor random_signs(const Tensor& seed, const Sizes shape, int64_t stream) {
-  check_stream("random_signs", stream);
-  const Seeds seeds = read_seeds("random_signs", seed);
-  Tensor out = empty(with_samples(seeds, shape), ScalarType::Float, seed);
-  fill_pieces(seeds, shape, stream, static_cast<float*>(out.data_ptr()), kernels().fill.signs);
-  return out;
+  const RandomArguments a("random_signs", seed, shape, stream, ScalarType::Float);
+  fill_pieces<float>(a, kernels().fill.signs);
+  return a.out;
 }
 
 Tensor random_words(const Tensor& seed, const Sizes shape, int64_t stream) {
-  check_stream("random_words", stream);
-  const Seeds seeds = read_seeds("random_words", seed);
-  Tensor out = empty(with_samples(seeds, shape), ScalarType::Int, seed);
-  fill_pieces(seeds, shape, stream, static_cast<uint32_t*>(out.data_ptr()),
-              whole_blocks<uint32_t>([](uint32_t* to, int64_t first, int64_t count, Stream s) {
-                kernels().fill.words(to, first, count, s, kDomainWord);
-              }));
-  return out;
+  const RandomArguments a("random_words", seed, shape, stream, ScalarType::Int);
+  fill_pieces<uint32_t>(a, whole_blocks<uint32_t>([](uint32_t* to, int64_t first, int64_t count, Stream s) {
+                          kernels().fill.words(to, first, count, s, kDomainWord);
+                        }));
+  return a.out;
 }
 
 Tensor sample_seeds(const Tensor& seed, int64_t num_samples) {
-  const Seeds seeds = read_seeds("sample_seeds", seed);
-  STD_TORCH_CHECK(!seeds.batched, "sample_seeds: seed must have shape [], not ", describe(sizes_of(seed)));
-  STD_TORCH_CHECK(num_samples >= 0, "sample_seeds: num_samples must not be negative, not ", num_samples);
-  Tensor out = empty({num_samples}, ScalarType::Long, seed);
-  auto* to = static_cast<int64_t*>(out.data_ptr());
-  for (int64_t i = 0; i < num_samples; ++i) to[i] = sample_seed(static_cast<uint64_t>(*seeds.data), i);
-  return out;
+  const SampleSeedsArguments a(seed, num_samples);
+  auto* to = static_cast<int64_t*>(a.out.data_ptr());
+  for (int64_t i = 0; i < num_samples; ++i) to[i] = sample_seed(static_cast<uint64_t>(*a.seeds.data), i);
+  return a.out;
 }
 
 }  // namespace

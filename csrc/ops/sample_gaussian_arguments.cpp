@@ -93,14 +93,7 @@ SampleGaussianArguments::SampleGaussianArguments(const char* name, const Tensor&
   problem.prior = read_prior(op, prior, prior_parameters);
 }
 
-Sizes SampleGaussianArguments::sizes(bool of_weights) const {
-  Sizes all = seeds.batched ? Sizes{seeds.count} : Sizes{};
-  if (of_weights) {
-    const Sizes shape = sizes_of(mu);
-    all.insert(all.end(), shape.begin(), shape.end());
-  }
-  return all;
-}
+Sizes SampleGaussianArguments::sizes(bool of_weights) const { return seeds.lead(of_weights ? sizes_of(mu) : Sizes{}); }
 
 Tensor SampleGaussianArguments::empty_weights() const { return empty(sizes(true), mu.scalar_type(), mu); }
 Tensor SampleGaussianArguments::empty_logs() const { return empty(sizes(false), ScalarType::Double, mu); }

@@ -148,6 +148,11 @@ Images images_of(const Tensor& t, bool has_samples, int64_t axes) {
   return images;
 }
 
+Sizes Seeds::lead(Sizes sizes) const {
+  if (batched) sizes.insert(sizes.begin(), count);
+  return sizes;
+}
+
 Seeds read_seeds(const char* op, const Tensor& seed) {
   STD_TORCH_CHECK(seed.scalar_type() == ScalarType::Long, op, ": seed must be an int64 tensor");
   STD_TORCH_CHECK(seed.dim() <= 1, op, ": seed must have shape [] or [S], not ", describe(sizes_of(seed)));
@@ -182,14 +187,9 @@ Mask read_mask(const char* op, const std::optional<Tensor>& mask, const Sizes& b
   STD_TORCH_CHECK(mask->scalar_type() == ScalarType::Bool, op, ": mask must be a bool tensor");
   check_same_device(op, seeds.tensor, "mask", *mask);
   const Sizes sizes = sizes_of(*mask);
-  Sizes lead = seeds.batched ? Sizes{seeds.count} : Sizes{};
-  if (per_example) lead.push_back(examples);
-  const auto join = [&](const Sizes& front) {
-    Sizes all = front;
-    all.insert(all.end(), base.begin(), base.end());
-    return all;
-  };
-  const Sizes full = join(lead), shared = join(per_example ? Sizes{examples} : Sizes{});
+  Sizes shared = base;
+  if (per_example) shared.insert(shared.begin(), examples);
+  const Sizes full = seeds.lead(shared);
   STD_TORCH_CHECK(sizes == full || sizes == shared, op, ": mask must have shape ", describe(shared), " or ",
                   describe(full), ", not ", describe(sizes));
   result.given = dense(*mask);

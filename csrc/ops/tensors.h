@@ -49,6 +49,9 @@ bool is_channels_last(const Tensor& t, int64_t channel);
 Images images_of(const Tensor& t, bool has_samples, int64_t axes);
 
 struct Seeds {
+  // Sizes of one value for each sample, given those of one: [(S,) sizes...].
+  Sizes lead(Sizes sizes) const;
+
   Tensor tensor;  // contiguous; owns what `data` points to, on the device of the operator
   const int64_t* data;
   int64_t count;

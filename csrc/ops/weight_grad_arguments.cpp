@@ -13,11 +13,7 @@ Sizes weight_of(const char* op, const Tensor& gradients, const Sizes& lead) {
 }
 
 Sizes lead_of(const char* op, const Tensor& seed, int64_t num_examples) {
-  const Seeds seeds = read_seeds(op, seed);
-  Sizes lead;
-  if (seeds.batched) lead.push_back(seeds.count);
-  if (num_examples > 0) lead.push_back(num_examples);
-  return lead;
+  return read_seeds(op, seed).lead(num_examples > 0 ? Sizes{num_examples} : Sizes{});
 }
 
 // Of `sums` sums in pieces; nothing where there is one piece.
