@@ -22,8 +22,7 @@ Tensor gaussian_kl(const Tensor mu, const Tensor rho, double prior_mu, double pr
     partial = empty({total}, ScalarType::Double, mu);
     launch(F{a.problem, std::log(prior_sigma) - 0.5, static_cast<double*>(partial.data_ptr())}, total, mu);
   });
-  const int64_t dim = 0;
-  return torch::stable::sum(partial, torch::headeronly::IntHeaderOnlyArrayRef(&dim, 1));
+  return sum_over(partial, 0);
 }
 
 std::tuple<Tensor, Tensor> gaussian_kl_grad(const Tensor grad, const Tensor mu, const Tensor rho, double prior_mu,

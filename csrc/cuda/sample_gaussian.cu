@@ -28,9 +28,8 @@ std::tuple<Tensor, Tensor, Tensor> sample_gaussian(const Tensor mu, const Tensor
     launch(F{problem, static_cast<decltype(type)*>(weights.data_ptr()), static_cast<double*>(partial.data_ptr())},
            F::total(problem), mu);
     const int64_t last = static_cast<int64_t>(shares.size()) - 2;  // of one of the two
-    const torch::headeronly::IntHeaderOnlyArrayRef dims(&last, 1);
-    log_q = torch::stable::sum(torch::stable::select(partial, 0, 0), dims);
-    log_prior = torch::stable::sum(torch::stable::select(partial, 0, 1), dims);
+    log_q = sum_over(torch::stable::select(partial, 0, 0), last);
+    log_prior = sum_over(torch::stable::select(partial, 0, 1), last);
   });
   return {weights, log_q, log_prior};
 }

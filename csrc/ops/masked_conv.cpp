@@ -68,9 +68,7 @@ Tensor masked_conv_input_grad(const Tensor grad_output, const Tensor weight, con
                                 images_of(grad, conv.batched(), conv.axes()), pool());
     }
   }
-  if (!conv.batched() || conv.sampled()) return grad;
-  const int64_t samples[1] = {0};
-  return torch::stable::sum(grad, torch::headeronly::IntHeaderOnlyArrayRef(samples, 1));
+  return conv.batched() && !conv.sampled() ? sum_over(grad, 0) : grad;
 }
 
 Tensor masked_conv_weight_grad(const Tensor grad_output, const Tensor input, const Tensor seed,

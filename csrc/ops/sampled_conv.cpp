@@ -106,9 +106,7 @@ Tensor input_grad(const char* op, Family family, const Tensor& grad_output, cons
       kernels().conv.input_grad(draws, outputs, inputs, pool());
     }
   }
-  if (!conv.batched() || conv.sampled()) return grad;
-  const int64_t samples[1] = {0};
-  return torch::stable::sum(grad, torch::headeronly::IntHeaderOnlyArrayRef(samples, 1));
+  return conv.batched() && !conv.sampled() ? sum_over(grad, 0) : grad;
 }
 
 std::tuple<Tensor, Tensor> weight_grad(const char* op, Family family, const Tensor& grad_output, const Tensor& input,

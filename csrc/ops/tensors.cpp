@@ -128,6 +128,10 @@ Tensor dense(const Tensor& t, int64_t channel, bool channels_last) {
   return copy;
 }
 
+Tensor sum_over(const Tensor& t, int64_t dim) {
+  return torch::stable::sum(t, torch::headeronly::IntHeaderOnlyArrayRef(&dim, 1));
+}
+
 bool is_channels_last(const Tensor& t, int64_t channel) {
   int64_t pixels = 1;
   for (int64_t i = channel + 1; i < t.dim(); ++i) pixels *= t.size(i);

@@ -41,6 +41,8 @@ Tensor dense(const Tensor& t, int64_t channel, bool channels_last);
 // The same in the order of its elements.
 inline Tensor dense(const Tensor& t) { return t.is_contiguous() ? t : dense(t, 0, false); }
 
+Tensor sum_over(const Tensor& t, int64_t dim);
+
 // True when a result should be channels last because its input is: several channels, several pixels, and neighbouring
 // channels next to each other in memory.
 bool is_channels_last(const Tensor& t, int64_t channel);
