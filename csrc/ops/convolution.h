@@ -4,7 +4,7 @@
 
 namespace bayesops::ops {
 
-// The arguments that the three convolutions share.
+// The arguments that a masked convolution and its gradients share.
 struct ConvArguments {
   double p;
   int64_t granularity;
@@ -15,12 +15,12 @@ struct ConvArguments {
 };
 
 // Those of a convolution that masks nothing.
-struct Geometry {
+struct UnmaskedArguments {
   int64_t stream;
   Sizes stride, padding, dilation;
   int64_t groups;
 
-  ConvArguments unmasked() const { return {0.0, 0, false, false, stream, stride, padding, dilation, groups}; }
+  ConvArguments conv_arguments() const { return {0.0, 0, false, false, stream, stride, padding, dilation, groups}; }
 };
 
 // A convolution with 0 (linear) to 3 spatial axes, seen as one with three.

@@ -29,12 +29,12 @@ std::tuple<Tensor, Tensor> gaussian_kl_grad(const Tensor grad, const Tensor mu, 
 
 }  // namespace
 
-#define BAYESOPS_POSTERIOR "Tensor mu, Tensor rho, float prior_mu, float prior_sigma) -> "
+#define BAYESOPS_GAUSSIAN_KL_ARGUMENTS "Tensor mu, Tensor rho, float prior_mu, float prior_sigma"
 
 STABLE_TORCH_LIBRARY_FRAGMENT(bayesops, m) {
   // The sum over all elements of KL(N(mu, softplus(rho)²) || N(prior_mu, prior_sigma²)), float64 [].
-  m.def("gaussian_kl(" BAYESOPS_POSTERIOR "Tensor");
-  m.def("gaussian_kl_grad(Tensor grad, " BAYESOPS_POSTERIOR "(Tensor, Tensor)");
+  m.def("gaussian_kl(" BAYESOPS_GAUSSIAN_KL_ARGUMENTS ") -> Tensor");
+  m.def("gaussian_kl_grad(Tensor grad, " BAYESOPS_GAUSSIAN_KL_ARGUMENTS ") -> (Tensor, Tensor)");
 }
 
 STABLE_TORCH_LIBRARY_IMPL(bayesops, CPU, m) {

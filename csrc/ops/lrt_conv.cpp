@@ -85,10 +85,10 @@ struct Output {
 
 Output forward(const char* op, const Tensor& input, const Tensor& mu, const Tensor& var,
                const std::optional<Tensor>& bias_mu, const std::optional<Tensor>& bias_var, const Tensor& seed,
-               const Geometry& geometry, bool with_std, const EpilogueTensors& epilogue) {
+               const UnmaskedArguments& arguments, bool with_std, const EpilogueTensors& epilogue) {
   Moments moments(op, input, mu, var);
   moments.add_biases(op, input, bias_mu, bias_var);
-  Convolution conv(op, sizes_of(mu), sizes_of(input), seed, std::nullopt, geometry.unmasked());
+  Convolution conv(op, sizes_of(mu), sizes_of(input), seed, std::nullopt, arguments.conv_arguments());
   const bool sampled = conv.sampled();
   const int64_t channel = sampled ? 2 : 1;
   conv.problem().dtype = dtype_of(op, "input", input);
@@ -123,7 +123,7 @@ Tensor lrt_conv(const Tensor input, const Tensor weight_mu, const Tensor weight_
                 const std::optional<Tensor> bias_mu, const std::optional<Tensor> bias_var, const Tensor seed,
                 int64_t stream, const Sizes stride, const Sizes padding, const Sizes dilation, int64_t groups) {
   return forward("lrt_conv", input, weight_mu, weight_var, bias_mu, bias_var, seed,
-                 Geometry{stream, stride, padding, dilation, groups}, false, {})
+                 UnmaskedArguments{stream, stride, padding, dilation, groups}, false, {})
       .out;
 }
 
@@ -133,7 +133,7 @@ Tensor lrt_conv_fused(const Tensor input, const Tensor weight_mu, const Tensor w
                       const std::optional<Tensor> scale, const std::optional<Tensor> shift,
                       const std::optional<Tensor> residual, bool relu) {
   return forward("lrt_conv_fused", input, weight_mu, weight_var, bias_mu, bias_var, seed,
-                 Geometry{stream, stride, padding, dilation, groups}, false,
+                 UnmaskedArguments{stream, stride, padding, dilation, groups}, false,
                  EpilogueTensors{scale, shift, residual, relu})
       .out;
 }
@@ -143,16 +143,16 @@ std::tuple<Tensor, Tensor> lrt_conv_std(const Tensor input, const Tensor weight_
                                         const Tensor seed, int64_t stream, const Sizes stride, const Sizes padding,
                                         const Sizes dilation, int64_t groups) {
   const Output result = forward("lrt_conv", input, weight_mu, weight_var, bias_mu, bias_var, seed,
-                                Geometry{stream, stride, padding, dilation, groups}, true, {});
+                                UnmaskedArguments{stream, stride, padding, dilation, groups}, true, {});
   return {result.out, *result.std};
 }
 
 // The convolution that gradients belong to; they have one sample for each of the input's.
 Convolution convolution_of_gradients(const char* op, const Sizes& weight, const Sizes& input, const Tensor& grad_mean,
-                                     const Tensor& grad_variance, const Geometry& geometry) {
+                                     const Tensor& grad_variance, const UnmaskedArguments& arguments) {
   const bool sampled = input.size() == weight.size() + 1;
   const Seeds samples{grad_mean, nullptr, sampled ? input[0] : 1, sampled};
-  Convolution conv(op, weight, input, samples, std::nullopt, geometry.unmasked());
+  Convolution conv(op, weight, input, samples, std::nullopt, arguments.conv_arguments());
   conv.check_output(grad_mean);
   check_parameter(op, "grad_variance", grad_variance, grad_mean, sizes_of(grad_mean));
   conv.problem().dtype = dtype_of(op, "grad_mean", grad_mean);
@@ -179,7 +179,7 @@ Tensor lrt_conv_input_grad(const Tensor grad_mean, const Tensor grad_variance, c
   const char* op = "lrt_conv_input_grad";
   const Moments moments(op, grad_mean, weight_mu, weight_var);
   Convolution conv = convolution_of_gradients(op, sizes_of(weight_mu), sizes_of(input), grad_mean, grad_variance,
-                                              Geometry{0, stride, padding, dilation, groups});
+                                              UnmaskedArguments{0, stride, padding, dilation, groups});
   Tensor grad = conv.allocate(conv.input(), conv.sampled(), grad_mean, conv.sampled() ? 2 : 1);
   if (grad.numel() == 0) return grad;
   if (grad_mean.numel() == 0) {
@@ -202,7 +202,7 @@ std::tuple<Tensor, Tensor> lrt_conv_weight_grad(const Tensor grad_mean, const Te
   const char* op = "lrt_conv_weight_grad";
   check_parameter(op, "input", input, grad_mean, sizes_of(input));
   Convolution conv = convolution_of_gradients(op, weight_size, sizes_of(input), grad_mean, grad_variance,
-                                              Geometry{0, stride, padding, dilation, groups});
+                                              UnmaskedArguments{0, stride, padding, dilation, groups});
   const DType dtype = conv.problem().dtype;
   const ScalarType computed = dtype == kFloat64 ? ScalarType::Double : ScalarType::Float;
   Tensor of_mu = empty(weight_size, computed, input), of_var = empty(weight_size, computed, input);

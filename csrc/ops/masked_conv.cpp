@@ -96,12 +96,12 @@ Tensor masked_conv_weight_grad(const Tensor grad_output, const Tensor input, con
 #define BAYESOPS_CONV_ARGUMENTS                                                                               \
   "float p, int granularity, bool rescale, bool per_example, int stream, int[] stride, int[] padding, int[] " \
   "dilation, int groups"
-#define BAYESOPS_FORWARD_ARGUMENTS \
+#define BAYESOPS_MASKED_CONV_ARGUMENTS \
   "Tensor input, Tensor weight, Tensor? bias, Tensor seed, Tensor? mask, " BAYESOPS_CONV_ARGUMENTS
 
 STABLE_TORCH_LIBRARY_FRAGMENT(bayesops, m) {
-  m.def("masked_conv(" BAYESOPS_FORWARD_ARGUMENTS ") -> Tensor");
-  m.def("masked_conv_fused(" BAYESOPS_FORWARD_ARGUMENTS ", " BAYESOPS_EPILOGUE_ARGUMENTS ") -> Tensor");
+  m.def("masked_conv(" BAYESOPS_MASKED_CONV_ARGUMENTS ") -> Tensor");
+  m.def("masked_conv_fused(" BAYESOPS_MASKED_CONV_ARGUMENTS ", " BAYESOPS_EPILOGUE_ARGUMENTS ") -> Tensor");
   m.def(
       "masked_conv_input_grad(Tensor grad_output, Tensor weight, Tensor seed, Tensor? mask, SymInt[] "
       "input_size, " BAYESOPS_CONV_ARGUMENTS ") -> Tensor");

@@ -40,17 +40,18 @@ std::tuple<Tensor, Tensor> sample_gaussian_grad(const std::optional<Tensor> grad
 
 }  // namespace
 
-#define BAYESOPS_POSTERIOR \
-  "Tensor mu, Tensor spread, Tensor seed, int stream, bool alpha, int prior, float[] prior_parameters) -> "
+#define BAYESOPS_SAMPLE_GAUSSIAN_ARGUMENTS \
+  "Tensor mu, Tensor spread, Tensor seed, int stream, bool alpha, int prior, float[] prior_parameters"
 
 STABLE_TORCH_LIBRARY_FRAGMENT(bayesops, m) {
   // `spread` is rho (sigma = softplus(rho)) or, with alpha, log alpha (sigma = exp(log_alpha / 2) |mu|). `prior` and
   // its parameters: 0 none; 1 Gaussian: mu, sigma; 2 Laplace: mu, scale; 3 scale mixture: pi, sigma1, sigma2. Returns
   // weights, log q and log prior.
-  m.def("sample_gaussian(" BAYESOPS_POSTERIOR "(Tensor, Tensor, Tensor)");
+  m.def("sample_gaussian(" BAYESOPS_SAMPLE_GAUSSIAN_ARGUMENTS ") -> (Tensor, Tensor, Tensor)");
   // Gradients of mu and spread; a cotangent that is not given counts as zeros.
-  m.def("sample_gaussian_grad(Tensor? grad_weights, Tensor? grad_log_q, Tensor? grad_log_prior, " BAYESOPS_POSTERIOR
-        "(Tensor, Tensor)");
+  m.def(
+      "sample_gaussian_grad(Tensor? grad_weights, Tensor? grad_log_q, Tensor? "
+      "grad_log_prior, " BAYESOPS_SAMPLE_GAUSSIAN_ARGUMENTS ") -> (Tensor, Tensor)");
 }
 
 STABLE_TORCH_LIBRARY_IMPL(bayesops, CPU, m) {

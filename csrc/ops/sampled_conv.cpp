@@ -41,10 +41,10 @@ void add_to(ConvProblem& problem, const Images& base) {
 }
 
 Tensor forward(const char* op, Family family, const Tensor& input, const Tensor& mu, const Tensor& sigma,
-               const std::optional<Tensor>& bias, const Tensor& seed, const Geometry& geometry,
+               const std::optional<Tensor>& bias, const Tensor& seed, const UnmaskedArguments& arguments,
                const EpilogueTensors& epilogue) {
   const GaussianWeight weight(op, input, mu, sigma);
-  Convolution conv(op, sizes_of(mu), sizes_of(input), seed, std::nullopt, geometry.unmasked());
+  Convolution conv(op, sizes_of(mu), sizes_of(input), seed, std::nullopt, arguments.conv_arguments());
   std::optional<Tensor> b;
   if (bias.has_value()) {
     const bool each = conv.batched() && bias->dim() == 2;
@@ -85,9 +85,9 @@ Tensor forward(const char* op, Family family, const Tensor& input, const Tensor&
 }
 
 Tensor input_grad(const char* op, Family family, const Tensor& grad_output, const Tensor& mu, const Tensor& sigma,
-                  const Tensor& seed, const Sizes& input_size, const Geometry& geometry) {
+                  const Tensor& seed, const Sizes& input_size, const UnmaskedArguments& arguments) {
   const GaussianWeight weight(op, grad_output, mu, sigma);
-  Convolution conv(op, sizes_of(mu), input_size, seed, std::nullopt, geometry.unmasked());
+  Convolution conv(op, sizes_of(mu), input_size, seed, std::nullopt, arguments.conv_arguments());
   conv.check_output(grad_output);
   // One gradient a sample; where the samples share the input, their sum.
   Tensor grad = conv.allocate(conv.input(), conv.batched(), grad_output, conv.batched() ? 2 : 1);
@@ -110,10 +110,11 @@ Tensor input_grad(const char* op, Family family, const Tensor& grad_output, cons
 }
 
 std::tuple<Tensor, Tensor> weight_grad(const char* op, Family family, const Tensor& grad_output, const Tensor& input,
-                                       const Tensor& seed, const Sizes& weight_size, const Geometry& geometry) {
+                                       const Tensor& seed, const Sizes& weight_size,
+                                       const UnmaskedArguments& arguments) {
   check_same_device(op, grad_output, "input", input);
   check_same_dtype(op, grad_output, "input", input);
-  Convolution conv(op, weight_size, sizes_of(input), seed, std::nullopt, geometry.unmasked());
+  Convolution conv(op, weight_size, sizes_of(input), seed, std::nullopt, arguments.conv_arguments());
   conv.check_output(grad_output);
   const DType dtype = dtype_of(op, "input", input);
   const ScalarType computed = dtype == kFloat64 ? ScalarType::Double : ScalarType::Float;
@@ -139,74 +140,77 @@ Tensor sampled_conv(const Tensor input, const Tensor weight_mu, const Tensor wei
                     const std::optional<Tensor> bias, const Tensor seed, int64_t stream, const Sizes stride,
                     const Sizes padding, const Sizes dilation, int64_t groups) {
   return forward("sampled_conv", kSampled, input, weight_mu, weight_sigma, bias, seed,
-                 Geometry{stream, stride, padding, dilation, groups}, {});
+                 UnmaskedArguments{stream, stride, padding, dilation, groups}, {});
 }
 Tensor flipout_conv(const Tensor input, const Tensor weight_mu, const Tensor weight_sigma,
                     const std::optional<Tensor> bias, const Tensor seed, int64_t stream, const Sizes stride,
                     const Sizes padding, const Sizes dilation, int64_t groups) {
   return forward("flipout_conv", kFlipout, input, weight_mu, weight_sigma, bias, seed,
-                 Geometry{stream, stride, padding, dilation, groups}, {});
+                 UnmaskedArguments{stream, stride, padding, dilation, groups}, {});
 }
 Tensor sampled_conv_fused(const Tensor input, const Tensor weight_mu, const Tensor weight_sigma,
                           const std::optional<Tensor> bias, const Tensor seed, int64_t stream, const Sizes stride,
                           const Sizes padding, const Sizes dilation, int64_t groups, const std::optional<Tensor> scale,
                           const std::optional<Tensor> shift, const std::optional<Tensor> residual, bool relu) {
   return forward("sampled_conv_fused", kSampled, input, weight_mu, weight_sigma, bias, seed,
-                 Geometry{stream, stride, padding, dilation, groups}, EpilogueTensors{scale, shift, residual, relu});
+                 UnmaskedArguments{stream, stride, padding, dilation, groups},
+                 EpilogueTensors{scale, shift, residual, relu});
 }
 Tensor flipout_conv_fused(const Tensor input, const Tensor weight_mu, const Tensor weight_sigma,
                           const std::optional<Tensor> bias, const Tensor seed, int64_t stream, const Sizes stride,
                           const Sizes padding, const Sizes dilation, int64_t groups, const std::optional<Tensor> scale,
                           const std::optional<Tensor> shift, const std::optional<Tensor> residual, bool relu) {
   return forward("flipout_conv_fused", kFlipout, input, weight_mu, weight_sigma, bias, seed,
-                 Geometry{stream, stride, padding, dilation, groups}, EpilogueTensors{scale, shift, residual, relu});
+                 UnmaskedArguments{stream, stride, padding, dilation, groups},
+                 EpilogueTensors{scale, shift, residual, relu});
 }
 Tensor sampled_conv_input_grad(const Tensor grad_output, const Tensor weight_mu, const Tensor weight_sigma,
                                const Tensor seed, const Sizes input_size, int64_t stream, const Sizes stride,
                                const Sizes padding, const Sizes dilation, int64_t groups) {
   return input_grad("sampled_conv_input_grad", kSampled, grad_output, weight_mu, weight_sigma, seed, input_size,
-                    Geometry{stream, stride, padding, dilation, groups});
+                    UnmaskedArguments{stream, stride, padding, dilation, groups});
 }
 Tensor flipout_conv_input_grad(const Tensor grad_output, const Tensor weight_mu, const Tensor weight_sigma,
                                const Tensor seed, const Sizes input_size, int64_t stream, const Sizes stride,
                                const Sizes padding, const Sizes dilation, int64_t groups) {
   return input_grad("flipout_conv_input_grad", kFlipout, grad_output, weight_mu, weight_sigma, seed, input_size,
-                    Geometry{stream, stride, padding, dilation, groups});
+                    UnmaskedArguments{stream, stride, padding, dilation, groups});
 }
 std::tuple<Tensor, Tensor> sampled_conv_weight_grad(const Tensor grad_output, const Tensor input, const Tensor seed,
                                                     const Sizes weight_size, int64_t stream, const Sizes stride,
                                                     const Sizes padding, const Sizes dilation, int64_t groups) {
   return weight_grad("sampled_conv_weight_grad", kSampled, grad_output, input, seed, weight_size,
-                     Geometry{stream, stride, padding, dilation, groups});
+                     UnmaskedArguments{stream, stride, padding, dilation, groups});
 }
 std::tuple<Tensor, Tensor> flipout_conv_weight_grad(const Tensor grad_output, const Tensor input, const Tensor seed,
                                                     const Sizes weight_size, int64_t stream, const Sizes stride,
                                                     const Sizes padding, const Sizes dilation, int64_t groups) {
   return weight_grad("flipout_conv_weight_grad", kFlipout, grad_output, input, seed, weight_size,
-                     Geometry{stream, stride, padding, dilation, groups});
+                     UnmaskedArguments{stream, stride, padding, dilation, groups});
 }
 
 }  // namespace
 
-#define BAYESOPS_GEOMETRY "int stream, int[] stride, int[] padding, int[] dilation, int groups"
+#define BAYESOPS_UNMASKED_ARGUMENTS "int stream, int[] stride, int[] padding, int[] dilation, int groups"
 #define BAYESOPS_WEIGHT "Tensor weight_mu, Tensor weight_sigma, "
-#define BAYESOPS_FORWARD_ARGUMENTS "Tensor input, " BAYESOPS_WEIGHT "Tensor? bias, Tensor seed, " BAYESOPS_GEOMETRY
+#define BAYESOPS_GAUSSIAN_CONV_ARGUMENTS \
+  "Tensor input, " BAYESOPS_WEIGHT "Tensor? bias, Tensor seed, " BAYESOPS_UNMASKED_ARGUMENTS
 
 STABLE_TORCH_LIBRARY_FRAGMENT(bayesops, m) {
-  m.def("sampled_conv(" BAYESOPS_FORWARD_ARGUMENTS ") -> Tensor");
-  m.def("flipout_conv(" BAYESOPS_FORWARD_ARGUMENTS ") -> Tensor");
-  m.def("sampled_conv_fused(" BAYESOPS_FORWARD_ARGUMENTS ", " BAYESOPS_EPILOGUE_ARGUMENTS ") -> Tensor");
-  m.def("flipout_conv_fused(" BAYESOPS_FORWARD_ARGUMENTS ", " BAYESOPS_EPILOGUE_ARGUMENTS ") -> Tensor");
+  m.def("sampled_conv(" BAYESOPS_GAUSSIAN_CONV_ARGUMENTS ") -> Tensor");
+  m.def("flipout_conv(" BAYESOPS_GAUSSIAN_CONV_ARGUMENTS ") -> Tensor");
+  m.def("sampled_conv_fused(" BAYESOPS_GAUSSIAN_CONV_ARGUMENTS ", " BAYESOPS_EPILOGUE_ARGUMENTS ") -> Tensor");
+  m.def("flipout_conv_fused(" BAYESOPS_GAUSSIAN_CONV_ARGUMENTS ", " BAYESOPS_EPILOGUE_ARGUMENTS ") -> Tensor");
   m.def("sampled_conv_input_grad(Tensor grad_output, " BAYESOPS_WEIGHT
-        "Tensor seed, SymInt[] input_size, " BAYESOPS_GEOMETRY ") -> Tensor");
+        "Tensor seed, SymInt[] input_size, " BAYESOPS_UNMASKED_ARGUMENTS ") -> Tensor");
   m.def("flipout_conv_input_grad(Tensor grad_output, " BAYESOPS_WEIGHT
-        "Tensor seed, SymInt[] input_size, " BAYESOPS_GEOMETRY ") -> Tensor");
+        "Tensor seed, SymInt[] input_size, " BAYESOPS_UNMASKED_ARGUMENTS ") -> Tensor");
   m.def(
       "sampled_conv_weight_grad(Tensor grad_output, Tensor input, Tensor seed, SymInt[] "
-      "weight_size, " BAYESOPS_GEOMETRY ") -> (Tensor, Tensor)");
+      "weight_size, " BAYESOPS_UNMASKED_ARGUMENTS ") -> (Tensor, Tensor)");
   m.def(
       "flipout_conv_weight_grad(Tensor grad_output, Tensor input, Tensor seed, SymInt[] "
-      "weight_size, " BAYESOPS_GEOMETRY ") -> (Tensor, Tensor)");
+      "weight_size, " BAYESOPS_UNMASKED_ARGUMENTS ") -> (Tensor, Tensor)");
 }
 
 STABLE_TORCH_LIBRARY_IMPL(bayesops, CPU, m) {
