@@ -22,12 +22,8 @@ struct FillKernels {
   void (*words)(uint32_t* out, int64_t first, int64_t count, Stream s, Domain domain);
 };
 
-// Elements from `first` to `first + count` need this many in an aligned buffer, and start at `first % 64` in it.
 constexpr int64_t kFillAlign = 64;
 static inline int64_t fill_start(int64_t first) { return first & ~(kFillAlign - 1); }
-static inline int64_t fill_room(int64_t first, int64_t count) {
-  return (first - fill_start(first) + count + kFillAlign - 1) & ~(kFillAlign - 1);
-}
 
 // Calls fill(to, first, count) for the whole blocks of 64 elements, and for the rest with a buffer that has room for
 // one more. `first` is a multiple of 64.

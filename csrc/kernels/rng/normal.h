@@ -118,12 +118,4 @@ struct ScalarMath {
 #endif
 };
 
-BAYESOPS_HD float random_normal(Stream s, uint64_t element) {
-  const PhiloxBlock b = philox_block(s, kDomainNormal, element >> 2);
-  const int pair = element & 2;
-  float z0, z1;
-  box_muller<ScalarMath>(b.word[pair], b.word[pair + 1], z0, z1);
-  return element & 1 ? z1 : z0;
-}
-
 }  // namespace bayesops

@@ -24,7 +24,7 @@ enum Domain : uint32_t {
   kDomainBernoulli = 0,     // one byte an element
   kDomainBernoulliTie = 1,  // one word an element, looked at only when the byte ties
   kDomainNormal = 2,        // one word an element
-  kDomainSign = 3,          // one bit an element
+  kDomainSign = 3,          // one bit an element: bit e % 128 of block e / 128; a set bit means -1
   kDomainSeed = 4,          // one block a seed
   kDomainWord = 5,          // one word an element, raw
 };
@@ -84,11 +84,6 @@ BAYESOPS_HD uint32_t philox_word(Stream s, Domain domain, uint64_t element) {
 BAYESOPS_HD int64_t sample_seed(uint64_t master, uint64_t sample) {
   const PhiloxBlock b = philox_block(Stream{master, 0}, kDomainSeed, sample);
   return (int64_t)((uint64_t)b.word[0] | (uint64_t)b.word[1] << 32);
-}
-
-// +1 or -1: bit e % 128 of block e / 128, set means -1.
-BAYESOPS_HD float random_sign(Stream s, uint64_t element) {
-  return (philox_word(s, kDomainSign, element >> 5) >> (element & 31)) & 1 ? -1.0f : 1.0f;
 }
 
 }  // namespace bayesops
