@@ -22,7 +22,7 @@ from torch import Tensor
 
 from bayesops.ops._composite_epilogue import convolve_and_finish
 from bayesops.ops._epilogue import Epilogue
-from bayesops.ops._layout import is_channels_last, with_layout
+from bayesops.ops._layout import input_gradient_with_layout, is_channels_last, with_layout
 from bayesops.ops._sample_convolution import Geometry, convolve, convolve_in_groups, input_gradient, weight_gradients
 
 # --- weight sampling --------------------------------------------------------------------------------------------------
@@ -45,7 +45,7 @@ def sampled_conv_input_grad(
     """Take and return what the operator ``bayesops::sampled_conv_input_grad`` does."""
     weights = _drawn(weight_mu, weight_sigma, seed, stream, grad_output)
     gradient = input_gradient(grad_output, weights, input_size, Geometry(*geometry))
-    return _laid_out_as(gradient, grad_output, weight_mu.dim() - 2)
+    return input_gradient_with_layout(gradient, grad_output, weight_mu.dim() - 2)
 
 
 def sampled_conv_weight_grad(
@@ -86,7 +86,7 @@ def flipout_conv_input_grad(
     of_flipped = input_gradient(grad_output * flip_output, deviation, flipped_size, Geometry(*geometry))
     of_mean = input_gradient(_as_shared(grad_output, input_size), weight_mu, input_size, Geometry(*geometry))
     gradient = of_mean + (of_flipped * flip_input).sum_to_size(input_size)
-    return _laid_out_as(gradient, grad_output, spatial)
+    return input_gradient_with_layout(gradient, grad_output, spatial)
 
 
 def flipout_conv_weight_grad(
@@ -138,7 +138,8 @@ def lrt_conv_input_grad(
         return lrt_conv_input_grad(*_wide(grad_mean, grad_variance, input, weight_mu, weight_var, *geometry)).half()
     of_mean = input_gradient(grad_mean, weight_mu, input.shape, Geometry(*geometry))
     of_squares = input_gradient(grad_variance, weight_var, input.shape, Geometry(*geometry))
-    return _laid_out_as(torch.addcmul(of_mean, input, of_squares, value=2), grad_mean, weight_mu.dim() - 2)
+    gradient = torch.addcmul(of_mean, input, of_squares, value=2)
+    return input_gradient_with_layout(gradient, grad_mean, weight_mu.dim() - 2)
 
 
 def lrt_conv_weight_grad(
@@ -178,12 +179,6 @@ def _moments(input: Tensor, weight_mu: Tensor, weight_var: Tensor, geometry: Geo
     mean, variance = convolve(input, weight_mu, geometry), convolve(input.square(), weight_var, geometry)
     # What is drawn from them lies in memory as the mean does.
     return with_layout(mean, spatial, is_channels_last(input, spatial)), variance
-
-
-def _laid_out_as(gradient: Tensor, grad_output: Tensor, spatial: int) -> Tensor:
-    """Give an input's gradient the memory format of the incoming one, unless it is a sum over samples."""
-    summed = gradient.dim() < grad_output.dim()
-    return with_layout(gradient, spatial, not summed and is_channels_last(grad_output, spatial))
 
 
 def _as_shared(grad_output: Tensor, input_size: Sequence[int]) -> Tensor:

@@ -18,7 +18,7 @@ from torch import Tensor
 from bayesops._sums import sum_keeping
 from bayesops.ops import _masked_conv_rules
 from bayesops.ops._dispatch import batch_first, batched, call, register_autocast, register_autograd, vmap_by_loop
-from bayesops.ops._layout import empty_images, is_channels_last, output_size
+from bayesops.ops._layout import empty_images, empty_input_gradient, empty_output, is_channels_last
 
 F = torch.ops.bayesops.lrt_conv.default
 F_STD = torch.ops.bayesops.lrt_conv_std.default
@@ -40,21 +40,16 @@ def _fake_forward_std(
     input: Tensor, mu: Tensor, var: Tensor, bias_mu: Tensor | None, bias_var: Tensor | None, seed: Tensor, stream: int,
     stride: Sequence[int], padding: Sequence[int], dilation: Sequence[int], groups: int,
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
-    spatial = mu.dim() - 2
-    channels_last = is_channels_last(input, spatial)
-    size = output_size(input.shape[input.dim() - spatial :], mu.shape[2:], stride, padding, dilation)
-    image = [input.shape[-spatial - 2], mu.shape[0], *size]
-    samples = input.shape[: input.dim() - spatial - 2]
+    samples = input.shape[: input.dim() - mu.dim()]  # of the standard deviation: none where they share the input
     return (
-        empty_images(input, [*seed.shape, *image], spatial, channels_last),
-        empty_images(input, [*samples, *image], spatial, channels_last),
+        empty_output(input, mu, seed.shape, stride, padding, dilation),
+        empty_output(input, mu, samples, stride, padding, dilation),
     )
 
 
 @torch.library.register_fake("bayesops::lrt_conv_input_grad")
 def _fake_input_grad(grad_mean: Tensor, grad_variance: Tensor, input: Tensor, mu: Tensor, *_: Any) -> Tensor:
-    spatial = mu.dim() - 2
-    return empty_images(grad_mean, input.shape, spatial, is_channels_last(grad_mean, spatial))
+    return empty_input_gradient(grad_mean, input.shape, mu.dim() - 2)
 
 
 @torch.library.register_fake("bayesops::lrt_conv_weight_grad")

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from bayesops.ops._composite_epilogue import convolve_and_finish
-from bayesops.ops._layout import is_channels_last, with_layout
+from bayesops.ops._layout import input_gradient_with_layout, is_channels_last
 from bayesops.ops._sample_convolution import Geometry, input_gradient, weight_gradients
 
 
@@ -66,11 +66,9 @@ def masked_conv_input_grad(
 ) -> Tensor:
     """Take and return what the operator ``bayesops::masked_conv_input_grad`` does."""
     o = Options(*options)
-    spatial = weight.dim() - 2
     weights = o.weights(weight, seed, mask, input_size, grad_output)
     gradient = input_gradient(grad_output, weights, input_size, o.geometry, per_example=o.per_example)
-    summed = gradient.dim() < grad_output.dim()
-    return with_layout(gradient, spatial, not summed and is_channels_last(grad_output, spatial))
+    return input_gradient_with_layout(gradient, grad_output, weight.dim() - 2)
 
 
 def masked_conv_weight_grad(

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from bayesops._sums import sum_keeping
 from bayesops.ops import _masked_conv_composite
-from bayesops.ops._dispatch import batch_first, call, register_autocast, register_autograd, vmap_by_loop
-from bayesops.ops._layout import empty_images, is_channels_last, output_size
+from bayesops.ops._dispatch import batch_first, batched, call, register_autocast, register_autograd, vmap_by_loop
+from bayesops.ops._layout import empty_input_gradient, empty_output
 
 F = torch.ops.bayesops.masked_conv.default
 I = torch.ops.bayesops.masked_conv_input_grad.default  # noqa: E741  the names of the formulas
@@ -30,20 +30,14 @@ def _fake_forward(
     rescale: bool, per_example: bool, stream: int, stride: Sequence[int], padding: Sequence[int],
     dilation: Sequence[int], groups: int,
 ) -> Tensor:  # fmt: skip
-    spatial = weight.dim() - 2
-    size = output_size(input.shape[input.dim() - spatial :], weight.shape[2:], stride, padding, dilation)
-    shape = [*seed.shape, input.shape[-spatial - 2], weight.shape[0], *size]
-    return empty_images(input, shape, spatial, is_channels_last(input, spatial))
+    return empty_output(input, weight, seed.shape, stride, padding, dilation)
 
 
 @torch.library.register_fake("bayesops::masked_conv_input_grad")
 def _fake_input_grad(
     grad_output: Tensor, weight: Tensor, seed: Tensor, mask: Tensor | None, input_size: Sequence[int], *_: Any
 ) -> Tensor:
-    spatial = weight.dim() - 2
-    summed = len(input_size) < grad_output.dim()  # over the samples of a shared input: contiguous
-    channels_last = not summed and is_channels_last(grad_output, spatial)
-    return empty_images(grad_output, input_size, spatial, channels_last)
+    return empty_input_gradient(grad_output, input_size, weight.dim() - 2)
 
 
 @torch.library.register_fake("bayesops::masked_conv_weight_grad")
@@ -139,9 +133,7 @@ def _vmap_input_grad(
     batch, per_example = info.batch_size, options[3]
     if weight_dim is not None or seed.dim() != (seed_dim is not None):
         return vmap_by_loop(I, batch, in_dims, (grad_output, weight, seed, mask, input_size, *options))
-    if grad_dim is None:
-        grad_output = grad_output.expand(batch, *grad_output.shape)
-    grad_output = batch_first(grad_output, grad_dim)
+    grad_output = batched(grad_output, grad_dim, batch)
     if seed_dim is None and mask_dim is None and not per_example:
         examples, *image = input_size
         gradient = I(grad_output.flatten(0, 1), weight, seed, mask, [batch * examples, *image], *options)

@@ -39,6 +39,7 @@ def _fake_gradient(
 
 
 def _save(ctx: Any, inputs: tuple, outputs: tuple) -> None:
+    """Save for either operator: both take tensors, then the same options."""
     *tensors, ctx.stream, ctx.alpha, ctx.prior, ctx.parameters = inputs
     ctx.save_for_backward(*tensors)
     ctx.set_materialize_grads(False)
@@ -47,12 +48,6 @@ def _save(ctx: Any, inputs: tuple, outputs: tuple) -> None:
 def _backward(ctx: Any, *cotangents: Tensor | None) -> tuple:
     options = ctx.stream, ctx.alpha, ctx.prior, ctx.parameters
     return *call(_gradient, *cotangents, *ctx.saved_tensors, *options), None, *[None] * len(options)
-
-
-def _save_gradient(ctx: Any, inputs: tuple, outputs: tuple) -> None:
-    *tensors, ctx.stream, ctx.alpha, ctx.prior, ctx.parameters = inputs
-    ctx.save_for_backward(*tensors)
-    ctx.set_materialize_grads(False)
 
 
 def _backward_gradient(ctx: Any, *cotangents: Tensor | None) -> tuple:
@@ -124,7 +119,7 @@ _SCORES: dict[int, Callable[..., Tensor]] = {1: _gaussian_score, 2: _laplace_sco
 
 
 register_autograd(_operator, _save, _backward)
-register_autograd(_gradient, _save_gradient, _backward_gradient)
+register_autograd(_gradient, _save, _backward_gradient)
 
 # --- vmap -------------------------------------------------------------------------------------------------------------
 

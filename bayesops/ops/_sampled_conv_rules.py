@@ -14,7 +14,7 @@ from torch import Tensor
 
 from bayesops._sums import sum_keeping
 from bayesops.ops._dispatch import batch_first, batched, call, register_autocast, register_autograd, vmap_by_loop
-from bayesops.ops._layout import empty_images, is_channels_last, output_size
+from bayesops.ops._layout import empty_input_gradient, empty_output
 
 
 def _register(family: str, noise_by_example: bool) -> None:
@@ -138,18 +138,13 @@ def _fake_forward(
     input: Tensor, mu: Tensor, sigma: Tensor, bias: Tensor | None, seed: Tensor, stream: int, stride: Sequence[int],
     padding: Sequence[int], dilation: Sequence[int], groups: int,
 ) -> Tensor:  # fmt: skip
-    spatial = mu.dim() - 2
-    size = output_size(input.shape[input.dim() - spatial :], mu.shape[2:], stride, padding, dilation)
-    shape = [*seed.shape, input.shape[-spatial - 2], mu.shape[0], *size]
-    return empty_images(input, shape, spatial, is_channels_last(input, spatial))
+    return empty_output(input, mu, seed.shape, stride, padding, dilation)
 
 
 def _fake_input_grad(
     grad_output: Tensor, mu: Tensor, sigma: Tensor, seed: Tensor, input_size: Sequence[int], *_: Any
 ) -> Tensor:
-    spatial = mu.dim() - 2
-    summed = len(input_size) < grad_output.dim()  # over the samples of a shared input: contiguous
-    return empty_images(grad_output, input_size, spatial, not summed and is_channels_last(grad_output, spatial))
+    return empty_input_gradient(grad_output, input_size, mu.dim() - 2)
 
 
 def _fake_weight_grad(
