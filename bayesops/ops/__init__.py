@@ -4,7 +4,7 @@ Every one takes its randomness as a `seed`, and works under autograd (any order)
 `torch.func.vmap` and autocast.
 """
 
-from bayesops.ops import _gaussian_composite  # noqa: F401  registers the Gaussian convolutions for CUDA
+from bayesops.ops import _cuda_composites  # noqa: F401  registers what CUDA runs
 from bayesops.ops.dropout import dropout
 from bayesops.ops.flipout_conv import flipout_conv1d, flipout_conv2d, flipout_conv3d, flipout_linear
 from bayesops.ops.gaussian_kl import gaussian_kl

@@ -195,11 +195,3 @@ def _signs(
     signs = torch.ops.bayesops.random_signs(seed, [examples, inputs + weight_size[0]], stream)
     signs = signs.to(like.dtype).reshape(*signs.shape, *[1] * spatial)
     return signs.narrow(seed.dim() + 1, 0, inputs), signs.narrow(seed.dim() + 1, inputs, weight_size[0])
-
-
-for _composite in (
-    sampled_conv, sampled_conv_input_grad, sampled_conv_weight_grad,
-    flipout_conv, flipout_conv_input_grad, flipout_conv_weight_grad,
-    lrt_conv, lrt_conv_std, lrt_conv_input_grad, lrt_conv_weight_grad,
-):  # fmt: skip
-    torch.library.impl(f"bayesops::{_composite.__name__}", "cuda", _composite)

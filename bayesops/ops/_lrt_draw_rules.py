@@ -30,8 +30,6 @@ def lrt_draw(mean: Tensor, std: Tensor, seed: Tensor, stream: int, *epilogue: An
     )  # fmt: skip
 
 
-torch.library.impl("bayesops::lrt_draw", "cuda", lrt_draw)
-
 # --- vmap -------------------------------------------------------------------------------------------------------------
 #
 # A batch over seeds is a batch of samples, whose residuals may be batched with them.

@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from bayesops._sums import sum_keeping
-from bayesops.ops import _masked_conv_composite
 from bayesops.ops._dispatch import batch_first, batched, call, register_autocast, register_autograd, vmap_by_loop
 from bayesops.ops._layout import empty_input_gradient, empty_output
 
@@ -158,11 +157,7 @@ def _samples(
     return seeds.contiguous(), mask
 
 
-# --- autocast and CUDA ------------------------------------------------------------------------------------------------
+# --- autocast ---------------------------------------------------------------------------------------------------------
 
 for _op in (F, I, W):
     register_autocast(_op)
-
-torch.library.impl("bayesops::masked_conv", "cuda", _masked_conv_composite.masked_conv)
-torch.library.impl("bayesops::masked_conv_input_grad", "cuda", _masked_conv_composite.masked_conv_input_grad)
-torch.library.impl("bayesops::masked_conv_weight_grad", "cuda", _masked_conv_composite.masked_conv_weight_grad)

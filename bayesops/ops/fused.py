@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from bayesops._arguments import Seed, check_floating, check_stream, seed_tensor, wrong_value
-from bayesops.ops import _fused_conv_rules, _lrt_draw_rules  # noqa: F401  register fake, autocast, CUDA
+from bayesops.ops import _fused_conv_rules, _lrt_draw_rules  # noqa: F401  register fake, autocast, vmap
 from bayesops.ops._conv_arguments import IntPerDim, Padding, check_shape
 from bayesops.ops._dispatch import call
 from bayesops.ops._epilogue import Epilogue, check_per_channel, check_residual

@@ -7,8 +7,8 @@ index after another, with the arguments that CUDA's threads have. A GPU runs the
 import pytest
 import torch
 
-from bayesops.ops import _gaussian_composite, _sample_convolution
-from bayesops.ops._fused_conv_rules import fused_composite
+from bayesops.ops import _sample_convolution
+from bayesops.ops._cuda_composites import COMPOSITES
 from bayesops.ops._layout import is_channels_last
 
 native = torch.ops.bayesops
@@ -178,17 +178,14 @@ def test_composites(assert_same, image, dtype, case, sharing, channels_last, mon
         "flipout_conv": (weight, weight / 4, None, seed, STREAM),  # the CPU adds a bias now to this part, now to that
         "lrt_conv": (weight, weight / 4, bias, bias, seed, STREAM),
     }
-    plain = getattr(native, family).default
-    composite, arguments = fused_composite(plain), (input, *arguments[case], *geometry(groups, spatial))
+    arguments = (input, *arguments[case], *geometry(groups, spatial))
     epilogue = all_parts(channels, (*seed.shape, EXAMPLES, channels, *space), dtype)
-    for operator, last in ((plain, ()), (getattr(native, f"{family}_fused"), epilogue)):
-        output, expected = composite(*arguments, *last), operator(*arguments, *last)
+    for name, last in ((family, ()), (f"{family}_fused", epilogue)):
+        output, expected = COMPOSITES[name](*arguments, *last), getattr(native, name)(*arguments, *last)
         assert_same(output, expected)
         assert is_channels_last(output, spatial) == is_channels_last(expected, spatial)
     if family == "lrt_conv":
-        for ours, expected in zip(
-            _gaussian_composite.lrt_conv_std(*arguments), native.lrt_conv_std(*arguments), strict=True
-        ):
+        for ours, expected in zip(COMPOSITES["lrt_conv_std"](*arguments), native.lrt_conv_std(*arguments), strict=True):
             assert_same(ours, expected)
 
 

@@ -6,7 +6,7 @@ from torch import Tensor
 
 import bayesops as bo
 from bayesops.ops import fused
-from bayesops.ops._fused_conv_rules import fused_composite
+from bayesops.ops._cuda_composites import COMPOSITES
 from bayesops.ops.fused import Epilogue
 from bayesops.reference import fused as reference
 from bayesops.reference.masked_conv import mask_shape
@@ -290,8 +290,7 @@ def test_composite(family, problem, sharing, layout):
     case = Case(family, problem, sharing, torch.float64)
     case.input = layout(case.input, problem.spatial)
     operator, arguments = native(case, case.epilogue("shared"))
-    composite = fused_composite(getattr(torch.ops.bayesops, f"{family}_conv").default)
-    output, expected = composite(*arguments), operator(*arguments)
+    output, expected = COMPOSITES[f"{family}_conv_fused"](*arguments), operator(*arguments)
     torch.testing.assert_close(output, expected)
     assert output.stride() == expected.stride()
 
