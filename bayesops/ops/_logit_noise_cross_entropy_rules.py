@@ -17,7 +17,8 @@ from bayesops.ops._layout import empty_images, is_channels_last
 _operator = torch.ops.bayesops.logit_noise_cross_entropy.default
 _gradients = torch.ops.bayesops.logit_noise_cross_entropy_gradients.default
 
-_NONE, _MEAN, _SUM = range(3)
+# How the compiled operators name a reduction.
+REDUCTIONS = {"none": 0, "mean": 1, "sum": 2}
 
 # --- fake tensors -----------------------------------------------------------------------------------------------------
 
@@ -27,7 +28,7 @@ def _fake(
     logits: Tensor, log_var: Tensor, target: Tensor, seed: Tensor, stream: int, weight: Tensor | None,
     ignore_index: int, mean_of_losses: bool, reduction: int,
 ) -> Tensor:  # fmt: skip
-    return logits.new_empty(target.shape if reduction == _NONE else (), dtype=_computing(logits))
+    return logits.new_empty(target.shape if reduction == REDUCTIONS["none"] else (), dtype=_computing(logits))
 
 
 @torch.library.register_fake("bayesops::logit_noise_cross_entropy_gradients")
@@ -59,7 +60,7 @@ def _backward(ctx: Any, grad: Tensor | None, *second: Tensor | None) -> tuple:
     ignore_index, mean_of_losses, reduction = ctx.options
     results: list[Tensor | None] = [None, None]
     if grad is not None:
-        factor = grad.unsqueeze(1) if reduction == _NONE else grad
+        factor = grad.unsqueeze(1) if reduction == REDUCTIONS["none"] else grad
         results = [gradient * factor for gradient in gradients]
     if any(cotangent is not None for cotangent in second):
         scale = _weights(target, weight, ignore_index, reduction, _computing(logits))
@@ -79,7 +80,7 @@ def _weights(target: Tensor, weight: Tensor | None, ignore_index: int, reduction
     """Return the factors of the places' losses, ``[N, *]``."""
     counts = target != ignore_index
     weights = counts.to(dtype) if weight is None else weight.to(dtype)[target.where(counts, 0)].where(counts, 0)
-    return weights / total(weights) if reduction == _MEAN else weights
+    return weights / total(weights) if reduction == REDUCTIONS["mean"] else weights
 
 
 def _noise(logits: Tensor, seed: Tensor, stream: int) -> Tensor:

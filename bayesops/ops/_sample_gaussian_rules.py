@@ -17,6 +17,9 @@ from bayesops.ops._softplus_rules import sigmoid, softplus
 _operator = torch.ops.bayesops.sample_gaussian.default
 _gradient = torch.ops.bayesops.sample_gaussian_grad.default
 
+# How the compiled operators name a prior.
+NO_PRIOR, GAUSSIAN, LAPLACE, MIXTURE = range(4)
+
 # --- fake tensors -----------------------------------------------------------------------------------------------------
 
 
@@ -81,7 +84,7 @@ def _composite_gradient(
     root = torch.exp(spread / 2) if alpha else None
     sigma = softplus(spread) if root is None else root * mu.abs()
     of_weights = torch.zeros_like(eps) if grad_weights is None else grad_weights
-    if grad_log_prior is not None and prior:
+    if grad_log_prior is not None and prior != NO_PRIOR:
         factor = grad_log_prior.to(mu.dtype).reshape(*grad_log_prior.shape, *[1] * mu.dim())
         of_weights = of_weights + factor * _SCORES[prior](mu + sigma * eps, *parameters)
     of_mu, of_sigma = of_weights, of_weights * eps
@@ -115,7 +118,11 @@ def _mixture_score(w: Tensor, pi: float, sigma1: float, sigma2: float) -> Tensor
     return -w * (precisions[0] * first + precisions[1] * (1 - first))
 
 
-_SCORES: dict[int, Callable[..., Tensor]] = {1: _gaussian_score, 2: _laplace_score, 3: _mixture_score}
+_SCORES: dict[int, Callable[..., Tensor]] = {
+    GAUSSIAN: _gaussian_score,
+    LAPLACE: _laplace_score,
+    MIXTURE: _mixture_score,
+}
 
 
 register_autograd(_operator, _save, _backward)

@@ -9,15 +9,14 @@ import torch
 from torch import Tensor
 
 from bayesops._arguments import Seed, check_choice, check_floating, check_stream, seed_tensor, wrong_type, wrong_value
-from bayesops.ops import _logit_noise_cross_entropy_rules  # noqa: F401  registers fake, autograd, vmap and autocast
 from bayesops.ops._arguments import check_like_input
 from bayesops.ops._dispatch import call
+from bayesops.ops._logit_noise_cross_entropy_rules import REDUCTIONS
 from bayesops.random import sample_seeds
 
 _operator = torch.ops.bayesops.logit_noise_cross_entropy.default
 
 _NAME = "logit_noise_cross_entropy"
-REDUCTIONS = {"none": 0, "mean": 1, "sum": 2}
 AVERAGES = {"probabilities": False, "losses": True}
 
 

@@ -12,14 +12,11 @@ from torch import Tensor
 from bayesops import priors
 from bayesops._arguments import Seed, check_floating, check_stream, seed_tensor, wrong_type, wrong_value
 from bayesops._sums import expand, sum_keeping
-from bayesops.ops import _sample_gaussian_rules  # noqa: F401  registers fake, autograd and vmap
 from bayesops.ops._arguments import check_like_input
 from bayesops.ops._dispatch import call
+from bayesops.ops._sample_gaussian_rules import GAUSSIAN, LAPLACE, MIXTURE, NO_PRIOR
 
 _operator = torch.ops.bayesops.sample_gaussian.default
-
-# How the compiled operator names a prior.
-_NONE, _GAUSSIAN, _LAPLACE, _MIXTURE = range(4)
 
 
 class GaussianSample(NamedTuple):
@@ -102,7 +99,7 @@ def sample_gaussian(
     law = None if prior is None else _check_prior(operator, prior)
     kind, parameters = _fused(law)
     weights, log_q, log_prior = call(_operator, mu, spread, seed, stream, rho is None, kind, parameters)
-    if law is not None and kind == _NONE:
+    if law is not None and kind == NO_PRIOR:
         log_prior = _sum(law, weights, seed.dim())
     return GaussianSample(weights, log_q, log_prior)
 
@@ -133,17 +130,17 @@ def _check_prior(operator: str, prior: Any) -> priors.Prior:
 
 def _fused(prior: priors.Prior | None) -> tuple[int, list[float]]:
     """Return the kind and the parameters of a prior that the compiled operator knows; of others, those of none."""
-    kind = _NONE
+    kind = NO_PRIOR
     parameters: tuple[float | Tensor, ...] = ()
     # A subclass may mean something else.
     if type(prior) is priors.Gaussian:
-        kind, parameters = _GAUSSIAN, (prior.mu, prior.sigma)
+        kind, parameters = GAUSSIAN, (prior.mu, prior.sigma)
     elif type(prior) is priors.Laplace:
-        kind, parameters = _LAPLACE, (prior.mu, prior.scale)
+        kind, parameters = LAPLACE, (prior.mu, prior.scale)
     elif type(prior) is priors.ScaleMixture:
-        kind, parameters = _MIXTURE, (prior.pi, prior.sigma1, prior.sigma2)
+        kind, parameters = MIXTURE, (prior.pi, prior.sigma1, prior.sigma2)
     numbers = [parameter for parameter in parameters if not isinstance(parameter, Tensor)]
-    return (kind, numbers) if len(numbers) == len(parameters) else (_NONE, [])
+    return (kind, numbers) if len(numbers) == len(parameters) else (NO_PRIOR, [])
 
 
 def _sum(prior: priors.Prior, weights: Tensor, samples: int) -> Tensor:
