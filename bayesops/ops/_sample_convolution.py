@@ -48,7 +48,8 @@ def runs_alone(
         return False
     size = _image_size(input_size, weights_size, geometry)
     work = input_size[1] * math.prod(size) * math.prod(weights_size[1:])
-    return input_size[0] > 0 and work >= max(ALONE_FROM, 1)
+    # Of nothing there is no loop, whatever ALONE_FROM: other ways return zeros for it.
+    return input_size[0] > 0 and work > 0 and work >= ALONE_FROM
 
 
 def is_product(input: Tensor, weights_size: Sequence[int], geometry: Geometry, *, per_example: bool = False) -> bool:
