@@ -7,9 +7,8 @@ from torch import Tensor
 
 from bayesops import ops, random
 from benchmarks import groups
-from benchmarks.gaussian_convolutions import compiled
 from benchmarks.places import Place
-from benchmarks.side_by_side import Rival
+from benchmarks.side_by_side import Rival, compiled
 from benchmarks.suite import Case, Limit, SideBySide, Target
 
 SHAPES = [(1, 64, 28, 28), (32, 64, 32, 32), (32, 128, 56, 56)]

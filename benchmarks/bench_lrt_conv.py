@@ -9,9 +9,9 @@ from bayesops import nn as bnn
 from bayesops import ops, random
 from benchmarks import groups
 from benchmarks.convolutions import BF16, TF32, Form, Shape, on_cpu, on_device
-from benchmarks.gaussian_convolutions import compiled, local_reparam, local_reparam_draws, local_reparam_in_place
+from benchmarks.gaussian_convolutions import local_reparam, local_reparam_draws, local_reparam_in_place
 from benchmarks.places import Place
-from benchmarks.side_by_side import Rival
+from benchmarks.side_by_side import Rival, compiled
 from benchmarks.suite import Case, Limit, SideBySide, Target
 
 FIRST_LAYERS = [Shape(1, 3, 64, 32), Shape(32, 3, 64, 32), Shape(32, 1, 6, 28, kernel=5), Shape(8, 3, 32, 32, kernel=5)]

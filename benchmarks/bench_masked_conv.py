@@ -14,8 +14,6 @@ from benchmarks.convolutions import (
     TF32,
     Form,
     Shape,
-    compiled,
-    compiled_loop,
     grouped,
     looped,
     on_cpu,
@@ -23,7 +21,7 @@ from benchmarks.convolutions import (
     vmapped,
 )
 from benchmarks.places import Place
-from benchmarks.side_by_side import Rival
+from benchmarks.side_by_side import Rival, compiled
 from benchmarks.suite import Case, Limit, SideBySide, Target, flop_limit
 
 PLAIN = [
@@ -112,8 +110,8 @@ def test_samples(
                 Rival("looped", lambda: looped(*rival)),
                 Rival("grouped", lambda: grouped(*rival)),
                 Rival("vmapped", lambda: vmapped(*rival)),
-                compiled_loop(*rival),
-                compiled(grouped, *rival),
+                batched.compiled_loop(inputs, w, p, shape.padding),
+                compiled("grouped", grouped, *rival),
             ],
             limit=flop_limit(place, samples * shape.operations),
             target=Target({"T plain": 1 / of_plain}, achieved=of_peak),
@@ -163,7 +161,7 @@ def test_samples_of_batches(
                 Rival("grouped", lambda: batched.grouped(*rival)),
                 Rival("vmapped", lambda: batched.vmapped(*rival)),
                 batched.compiled_loop(*rival),
-                compiled(batched.grouped, *rival),
+                compiled("grouped", batched.grouped, *rival),
             ],
             limit=flop_limit(place, samples * shape.operations, form.dtype),
             on_device=Target({"T plain": 1.0}),
@@ -189,7 +187,7 @@ def test_mask_per_example(
         return torch.autograd.grad(output, (x, w), gradient)
 
     rival = x, w, p, shape.padding
-    by_groups = compiled(grouped, *rival)
+    by_groups = compiled("grouped", grouped, *rival)
     of_device = [] if threads else [replace(by_groups, call=lambda: backward(by_groups.call()))]
     side_by_side(
         Case(

@@ -6,9 +6,8 @@ from torch import Tensor
 
 from bayesops import ops
 from benchmarks import groups
-from benchmarks.gaussian_convolutions import compiled
 from benchmarks.places import Place
-from benchmarks.side_by_side import Rival
+from benchmarks.side_by_side import Rival, compiled
 from benchmarks.suite import Case, Limit, SideBySide, Target
 
 # A LeNet-5's, of one image and of 32; of many classes; dense, in both memory formats.

@@ -7,9 +7,8 @@ import torch
 from bayesops import random
 from bayesops.profiling.machine import bernoulli_kind
 from benchmarks import groups, machine
-from benchmarks.gaussian_convolutions import compiled
 from benchmarks.places import Place
-from benchmarks.side_by_side import Rival
+from benchmarks.side_by_side import Rival, compiled
 from benchmarks.suite import Case, Limit, SideBySide, Target
 
 SIZES = [2**14, 2**20]

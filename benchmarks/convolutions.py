@@ -3,7 +3,7 @@
 Masks come from ``torch.rand(...) >= p``: four times as fast as `bernoulli_`, where that is serial.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,8 +11,6 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-
-from benchmarks.side_by_side import Rival
 
 
 @dataclass(frozen=True)
@@ -120,19 +118,3 @@ def vmapped(images: Tensor, weight: Tensor, p: float, padding: int) -> Tensor:
         return F.conv2d(image[None], masked(weight, p), padding=padding)[0]
 
     return torch.vmap(one, randomness="different")(images)
-
-
-def compiled(function: Callable[..., Any], *args: Any) -> Rival:
-    """Compile a rival as a whole; it is missing where the compiler fails."""
-    call = torch.compile(function, dynamic=False)
-    return Rival(f"{function.__name__}, compiled", lambda: call(*args), optional=True)
-
-
-def compiled_loop(images: Tensor, weight: Tensor, p: float, padding: int) -> Rival:
-    """Compile the loop's body: as a whole it took half a minute to compile and came out slower."""
-
-    @torch.compile(dynamic=False)
-    def body(image: Tensor, weight: Tensor) -> Tensor:
-        return F.conv2d(image, masked(weight, p), padding=padding)
-
-    return Rival("looped, body compiled", lambda: [body(image, weight) for image in images.split(1)], optional=True)

@@ -47,12 +47,6 @@ def flipout(x: Tensor, mu: Tensor, rho: Tensor, padding: int) -> Tensor:
     return F.conv2d(x, mu, padding=padding) + F.conv2d(x * inputs, noise, padding=padding) * outputs
 
 
-def compiled(name: str, function: Callable[..., Any], *args: Any) -> Rival:
-    """Compile a rival; it is missing where the compiler fails."""
-    call = torch.compile(function, dynamic=False)
-    return Rival(f"{name}, compiled", lambda: call(*args), optional=True)
-
-
 def peer(package: str, module: str, layer: str, shape: Shape, run: Callable[[Callable[..., Any]], Any]) -> Rival:
     """Wrap a peer's layer of that shape; `run` makes the calls that are timed."""
     made: list[Callable[..., Any]] = []

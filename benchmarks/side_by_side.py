@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import psutil
+import torch
 
 MINIMUM_PAIRS = 15
 LONG_ENOUGH = 0.4  # seconds of one rival's pairs: short calls repeat until then
@@ -27,6 +28,12 @@ class Rival:
     name: str
     call: Callable[[], Any]
     optional: bool = False
+
+
+def compiled(name: str, function: Callable[..., Any], *args: Any) -> Rival:
+    """Compile a rival as a whole; it is missing where the compiler fails."""
+    call = torch.compile(function, dynamic=False)
+    return Rival(f"{name}, compiled", lambda: call(*args), optional=True)
 
 
 @dataclass(frozen=True)

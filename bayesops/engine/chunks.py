@@ -1,6 +1,8 @@
 """How many draws are made at once."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor, nn
@@ -32,6 +34,30 @@ def assumed_activation_bytes(model: Callable[..., Any], arguments: tuple[Any, ..
     """Return what the largest activation of one draw may take, before any has been made."""
     largest = max(a.numel() * a.element_size() for a in arguments if isinstance(a, Tensor))
     return growth(model) * largest
+
+
+@dataclass
+class LargestActivation:
+    """Bytes of the largest output of a module so far; under `torch.vmap` of a single draw."""
+
+    num_bytes: int = 0
+
+
+@contextmanager
+def largest_activation(model: nn.Module) -> Iterator[LargestActivation]:
+    """Watch the outputs of all modules of `model` that are tensors."""
+    largest = LargestActivation()
+
+    def measure(module: nn.Module, arguments: Any, output: Any) -> None:
+        if isinstance(output, Tensor):
+            largest.num_bytes = max(largest.num_bytes, output.numel() * output.element_size())
+
+    hooks = [module.register_forward_hook(measure) for module in model.modules()]
+    try:
+        yield largest
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 def drawn_weight_bytes(model: Callable[..., Any], arguments: tuple[Any, ...]) -> int:

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from bayesops._dtypes import at_least_float32
 from bayesops.ops.predictive_moments import add_predictive_moments
 
 
@@ -33,7 +34,7 @@ class Moments:
         """Take the draws ``[S, ...]``."""
         softmax = self.link == "softmax"
         if self.link == "sigmoid":
-            samples = samples.to(torch.promote_types(samples.dtype, torch.float32)).sigmoid()
+            samples = at_least_float32(samples).sigmoid()
         if self.count == 0:
             dtype = torch.promote_types(samples.dtype, torch.float32)
             self.mean = torch.empty_like(samples[0], dtype=dtype)

@@ -13,7 +13,7 @@ from torch.nn.parameter import UninitializedParameter
 from torch.utils import _pytree as pytree
 
 from bayesops._messages import first_line, warn_user
-from bayesops.engine.chunks import assumed_activation_bytes, drawn_weight_bytes, draws_at_once
+from bayesops.engine.chunks import assumed_activation_bytes, drawn_weight_bytes, draws_at_once, largest_activation
 from bayesops.engine.generators import TorchGenerators
 from bayesops.engine.mapping import map_draws
 from bayesops.engine.output import Output, joined, selected, selected_of_draws
@@ -239,20 +239,9 @@ class Draws:
         return samples if is_record else selected_of_draws(samples, self._output)
 
     def _mapped_and_measured(self, model: nn.Module, seeds: Tensor) -> Value:
-        largest = 0
-
-        def measure(module: nn.Module, args: Any, output: Any) -> None:
-            nonlocal largest
-            if isinstance(output, Tensor):  # under vmap the shape of one draw
-                largest = max(largest, output.numel() * output.element_size())
-
-        hooks = [m.register_forward_hook(measure) for m in model.modules()]
-        try:
+        with largest_activation(model) as largest:
             samples = self._mapped(seeds)
-        finally:
-            for hook in hooks:
-                hook.remove()
-        self._activation, self._measured = largest, True
+        self._activation, self._measured = largest.num_bytes, True
         return samples
 
 

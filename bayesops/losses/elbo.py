@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from bayesops._arguments import check_count, check_number, seed_tensor, wrong_value
+from bayesops._dtypes import at_least_float32
 from bayesops._messages import first_line
 from bayesops.kl import closed_form_kl, gaussian_layers, monte_carlo_kl
 from bayesops.random import sample_seeds
@@ -162,7 +163,7 @@ class ELBO(nn.Module):
                 if not isinstance(nll, Tensor) or nll.dim() != 0:
                     got = f"shape {tuple(nll.shape)}" if isinstance(nll, Tensor) else type(nll).__name__
                     wrong_value("ELBO", "nll", "a function that returns a scalar, the mean over the batch", got)
-                nll = nll.to(torch.promote_types(nll.dtype, torch.float32))
+                nll = at_least_float32(nll)
                 estimate = monte_carlo_kl(layers)
             return (nll,) if estimate is None else (nll, estimate)
 

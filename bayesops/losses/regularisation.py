@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from bayesops._arguments import check_count, check_number, wrong_type, wrong_value
+from bayesops._dtypes import at_least_float32
 from bayesops._sums import total
 from bayesops.nn.bernoulli import BernoulliLayer
 
@@ -132,4 +133,4 @@ def _counted(model: nn.Module, plain: dict[nn.Module, float]) -> Iterator[tuple[
 
 
 def _squares(parameter: Tensor) -> Tensor:
-    return total(parameter.to(torch.promote_types(parameter.dtype, torch.float32)).square())
+    return total(at_least_float32(parameter).square())

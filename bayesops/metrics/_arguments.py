@@ -7,16 +7,12 @@ import torch
 from torch import Tensor
 
 from bayesops._arguments import check_choice, check_floating, wrong_type, wrong_value
+from bayesops._dtypes import at_least_float32
 from bayesops.engine.prediction import Prediction
 
 REDUCTIONS = ("mean", "sum", "none")
 # How far rounding, of bfloat16 above all, may take a value out of its range; in parts of the range.
 _SLACK = 0.01
-
-
-def at_least_float32(tensor: Tensor) -> Tensor:
-    """Return `tensor` in float32, or float64 if it is that."""
-    return tensor.to(torch.promote_types(tensor.dtype, torch.float32))
 
 
 def probabilities_of(function: str, value: Tensor | Prediction, name: str = "probabilities") -> Tensor:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from bayesops._arguments import check_floating, wrong_value
-from bayesops.metrics._arguments import at_least_float32
+from bayesops._dtypes import at_least_float32
 
 _ELEMENTS_AT_ONCE = 2**22
 

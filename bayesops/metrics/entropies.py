@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 
 from bayesops._arguments import check_floating, wrong_type, wrong_value
+from bayesops._dtypes import at_least_float32
 from bayesops.engine.prediction import Prediction
-from bayesops.metrics._arguments import at_least_float32, probabilities_of
+from bayesops.metrics._arguments import probabilities_of
 from bayesops.metrics._draws import check_draws, class_dim, mean_over_draws
 
 

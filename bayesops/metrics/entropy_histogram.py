@@ -6,8 +6,9 @@ import torch
 from torch import Tensor
 
 from bayesops._arguments import check_count, check_floating, wrong_type
+from bayesops._dtypes import at_least_float32
 from bayesops.engine.prediction import Prediction
-from bayesops.metrics._arguments import at_least_float32, check_device, check_range, check_shape
+from bayesops.metrics._arguments import check_device, check_range, check_shape
 from bayesops.metrics._bins import bin_of, counts_of, equal_edges
 from bayesops.metrics._measure import Measure, Part, Sum
 from bayesops.metrics.entropies import log_base, predictive_entropy

@@ -5,8 +5,9 @@ from numbers import Real
 from torch import Tensor
 
 from bayesops._arguments import check_floating, wrong_type, wrong_value
+from bayesops._dtypes import at_least_float32
 from bayesops.engine.prediction import Prediction
-from bayesops.metrics._arguments import at_least_float32, check_device, check_shape, probabilities_of
+from bayesops.metrics._arguments import check_device, check_shape, probabilities_of
 from bayesops.metrics._draws import check_draws, mean_over_draws
 from bayesops.metrics.results import Variances
 

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from bayesops._dtypes import at_least_float32
 from bayesops._sums import total
 from bayesops.ops._dispatch import call, register_autograd, vmap_by_loop
 from bayesops.ops._softplus_rules import sigmoid, softplus
@@ -68,17 +69,13 @@ def gaussian_kl_grad(
 ) -> tuple[Tensor, Tensor]:
     """Take and return what the operator ``bayesops::gaussian_kl_grad`` does; differentiable, for second derivatives."""
     dtype = mu.dtype
-    mu, rho = _at_least_float32(mu, rho)
+    mu, rho = at_least_float32(mu), at_least_float32(rho)
     grad = grad.to(mu.dtype)
     near = rho.clamp_min(_LOW)
     log_slope = sigmoid(near) / softplus(near)
     pull = softplus(rho) * sigmoid(rho) / prior_sigma**2
     grad_mu = (mu - prior_mu) * (grad / prior_sigma**2)
     return grad_mu.to(dtype).contiguous(), ((pull - log_slope) * grad).to(dtype).contiguous()
-
-
-def _at_least_float32(*tensors: Tensor) -> tuple[Tensor, ...]:
-    return tuple(tensor.to(torch.promote_types(tensor.dtype, torch.float32)) for tensor in tensors)
 
 
 # --- vmap -------------------------------------------------------------------------------------------------------------

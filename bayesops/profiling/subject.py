@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
 from bayesops.engine import Prediction, predict
+from bayesops.engine.chunks import largest_activation
 from bayesops.engine.output import Output, joined, selected
 from bayesops.engine.plan import Watch
 from bayesops.engine.predict import Request, predict_batch
@@ -74,20 +75,9 @@ class Subject:
 
     def largest_activation(self, batch: Batch) -> int:
         """Bytes of the largest output of a module in one pass."""
-        largest = 0
-
-        def measure(module: nn.Module, arguments: Any, output: Any) -> None:
-            nonlocal largest
-            if isinstance(output, Tensor):
-                largest = max(largest, output.numel() * output.element_size())
-
-        handles = [module.register_forward_hook(measure) for module in self.plain.modules()]
-        try:
+        with largest_activation(self.plain) as largest:
             self.plain(*batch)
-        finally:
-            for handle in handles:
-                handle.remove()
-        return largest
+        return largest.num_bytes
 
     def _moments(self, outputs: Any) -> None:
         """Take mean and population variance of ``[T, ...]``, of probabilities where the link makes them."""
