@@ -71,13 +71,14 @@ def recognise(module: nn.Module) -> Found:
         return None
     if name != names[0]:
         return f"{names[0]} is a subclass of PyTorch-BayesianCNN's {name}, and may compute something else"
-    missing = _missing(module, *_NAMES[name])
+    spatial, operator_name = _NAMES[name]
+    missing = _missing(module, spatial)
     if missing is not None:
         return f"{name} is not as in PyTorch-BayesianCNN: {missing}"
     variant: type[BBBLayer] = LocalReparameterization
-    operator = f"lrt_{_NAMES[name][1]} (local reparameterisation)"
+    operator = f"lrt_{operator_name} (local reparameterisation)"
     if _draws_weights(type(module).__module__):
-        variant, operator = WeightSampling, f"sampled_{_NAMES[name][1]} (weight sampling)"
+        variant, operator = WeightSampling, f"sampled_{operator_name} (weight sampling)"
     what = f"PyTorch-BayesianCNN {name} -> bayesops.ops.{operator}"
     return Takeover(variant, what, forgets=("W_sigma", "bias_sigma"))
 
@@ -88,7 +89,7 @@ def _draws_weights(path: str) -> bool:
     return "BBB" in parts and "BBB_LRT" not in parts
 
 
-def _missing(module: Any, spatial: int, operator: str) -> str | None:
+def _missing(module: Any, spatial: int) -> str | None:
     """Say what the layer lacks of what its replacement reads."""
     for parameter in ("W_mu", "W_rho", "bias_mu", "bias_rho"):
         if parameter not in module._parameters:

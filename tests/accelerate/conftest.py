@@ -136,10 +136,6 @@ PEERS = {
 }  # fmt: skip
 
 
-def softplus_inverse(sigma):
-    return (sigma + torch.log(-torch.expm1(-sigma))).float()
-
-
 class Peer:
     """One kind of peer's layers: makes them, and knows what their parameters mean."""
 

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from bayesops.profiling.report import tables
 from bayesops.profiling.report.notes import ACCURACY_NOTES, LAYER_NOTES, NOTES
-from bayesops.profiling.report.tables import Bar, Column, Table
+from bayesops.profiling.report.tables import Bar, Table
 from bayesops.profiling.result import Profile
 
 _BAR_WIDTH = 14
@@ -103,13 +103,11 @@ def _rich(table: Table) -> RichTable:
     for column in table.columns:
         made.add_column(column.title, justify="left" if column.text else "right", no_wrap=True, overflow="ellipsis")
     for index, row in enumerate(table.rows):
-        stressed = index in table.stressed
-        made.add_row(*(_cell(cell, column) for cell, column in zip(row, table.columns, strict=True)),
-                     style="bold cyan" if stressed else "")  # fmt: skip
+        made.add_row(*map(_cell, row), style="bold cyan" if index in table.stressed else "")
     return made
 
 
-def _cell(cell: str | Bar, column: Column) -> str:
+def _cell(cell: str | Bar) -> str:
     if not isinstance(cell, Bar):
         return cell.replace("[", r"\[")
     eighths = max(1, round(8 * _BAR_WIDTH * min(1.0, cell.length))) if cell.length > 0 else 0
