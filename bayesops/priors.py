@@ -224,7 +224,7 @@ class LogUniform(Prior):
     -----
     `kl` is the approximation of Molchanov, Ashukha and Vetrov, "Variational dropout sparsifies deep neural networks",
     ICML 2017, eq. 14, with the sign of a divergence: k1 − k1 sigmoid(k2 + k3 log alpha) + log(1 + 1/alpha) / 2, whose
-    constant is such that it tends to 0 as alpha goes to infinity. It is off by less than 0.01 nats a weight for every
+    constant is such that it tends to 0 as alpha goes to infinity. It is off by less than 0.01 nats per weight for every
     alpha (tests/test_priors.py integrates).
 
     The constant of an improper density is free: `log_prob` has the one with which E[log q − log prior] is `kl`, the

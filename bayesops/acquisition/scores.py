@@ -53,8 +53,8 @@ def bald(
     Returns
     -------
     Tensor
-        ``[N]``, at least float32, in the pool's order. Dense outputs ``[N, C, *]`` have a score a pixel, of which this
-        is the mean over the image. Beside the scores memory is that of one batch.
+        ``[N]``, at least float32, in the pool's order. Dense outputs ``[N, C, *]`` have one score per pixel, of which
+        this is the mean over the image. Beside the scores memory is that of one batch.
 
     Raises
     ------

@@ -154,7 +154,7 @@ def network(image_size: int, p: float) -> "nn.Sequential":
 
 
 def train(model: "nn.Sequential", images: "LabelledImages", epochs: int, quiet: bool = False) -> None:
-    """Train, and leave the model ready to predict, with one mask a draw for the whole batch."""
+    """Train, and leave the model ready to predict, with one mask per draw for the whole batch."""
     import torch
     from torch.nn import functional
 

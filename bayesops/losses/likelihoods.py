@@ -137,7 +137,7 @@ def _aligned(name: str, log_var: Tensor, shape: Sequence[int]) -> Tensor:
     if log_var.dim() == 1 and len(shape) > 1 and len(log_var) == shape[1]:
         return log_var.reshape(-1, *[1] * (len(shape) - 2))
     if not _broadcasts(log_var.shape, shape):
-        per_output = f", ({shape[1]},) for one an output" if len(shape) > 1 else ""
+        per_output = f", ({shape[1]},) for one per output" if len(shape) > 1 else ""
         wanted = f"of the mean's shape {tuple(shape)}, any dimension 1{per_output}, or () for one"
         wrong_value(name, "log_var", wanted, f"shape {tuple(log_var.shape)}")
     return log_var

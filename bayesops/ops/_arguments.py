@@ -36,12 +36,12 @@ def check_mask(operator: str, mask: Tensor, device: torch.device, base: Sequence
     elif seed.dim() == 1:
         wanted = f"of shape {base} or {(seed.shape[0], *base)}"
     else:
-        wanted = f"of shape {base} (for a mask a sample give a seed of shape [S], or None)"
+        wanted = f"of shape {base} (for one mask per sample give a seed of shape [S], or None)"
     wrong_value(operator, "mask", wanted, f"shape {shape}")
 
 
 def per_dim(operator: str, argument: str, value: int | Sequence[int], dims: int, minimum: int) -> list[int]:
-    """Make an int, or one int a spatial dimension, a list of `dims` ints."""
+    """Make an int, or one int per spatial dimension, a list of `dims` ints."""
     if isinstance(value, (int, Integral)):
         values = [int(value)] * dims
     else:

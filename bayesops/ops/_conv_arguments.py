@@ -63,7 +63,7 @@ def check_input_shape(operator: str, dims: int, input: Tensor, seed: Tensor, cha
     """Check that `input` is ``[N, I, *]``, or ``[S, N, I, *]`` where `seed` is ``[S]``, of `channels` channels."""
     per_sample = input.dim() == dims + 3
     if per_sample and seed.dim() == 0:
-        wanted = f"of {dims + 2} dimensions where seed is one draw (for an input a sample, seed must be [S])"
+        wanted = f"of {dims + 2} dimensions where seed is one draw (for one input per sample, seed must be [S])"
         wrong_value(operator, "input", wanted, f"shape {tuple(input.shape)}")
     if not per_sample and input.dim() != dims + 2:
         space = "".join(f", {'DHW'[3 - dims + d] if dims > 1 else 'L'}" for d in range(dims))

@@ -52,7 +52,7 @@ def dropout(
         What one random bit switches.
     mask : bool Tensor, optional
         True where kept, in place of a draw: ``[N, C, *]`` for elements, ``[N, C]`` for channels; before it ``[S]`` for
-        a mask a draw.
+        one mask per draw.
     stream : int
         Which layer: draws of different streams are independent. In [0, 2**32).
     shared_input : bool

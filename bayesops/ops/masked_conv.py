@@ -79,7 +79,7 @@ def masked_conv2d(
     mask : bool Tensor, optional
         True where kept. The user's own mask in place of a draw, of the granularity's shape: ``[O, I / groups, kH,
         kW]``, ``[O, I / groups]``, ``[I]``, ``[O]`` or (input channels first) ``[I + O]``; before it ``[N]`` if
-        `per_example`, and before that ``[S]`` for a mask a draw.
+        `per_example`, and before that ``[S]`` for one mask per draw.
     granularity : {"weight", "kernel", "in_channel", "out_channel", "channel"}
         What one random bit switches: one weight, the window of one input-output pair, an input channel, an output
         channel, or (``"channel"``) channels on both sides. A channel that is switched off is not computed.

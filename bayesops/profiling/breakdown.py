@@ -68,7 +68,7 @@ class StepCost:
     activation_bytes : int or None
         Of what it returns for one draw.
     flops : float
-        Operations a draw (a multiply-add is two), as if nothing were masked and no draw shared anything with another:
+        Operations per draw (a multiply-add is two), as if nothing were masked and no draw shared anything with another:
         one convolution, two under local reparameterisation and Flipout. 0 where nothing is drawn.
     of_peak : float or None
         `flops` a second, to the machine's measured peak.

@@ -27,14 +27,14 @@ def event_seconds(call: Callable[[], object], calls: int = 1) -> float:
 
 
 def copy_bandwidth(size: int = 2**28) -> float:
-    """Bytes a second, read and written, of copying a tensor of `size` bytes; the best of ten times three."""
+    """Bytes per second, read and written, of copying a tensor of `size` bytes; the best of ten times three."""
     source = torch.rand(size // 4, device="cuda")
     target = torch.empty_like(source)
     return 2 * size / min(event_seconds(lambda: target.copy_(source), 3) for _ in range(10))
 
 
 def product_rate(dtype: torch.dtype, size: int = 4096) -> float:
-    """Operations a second of a large matrix product, float32 in TF32 where convolutions are; the best of five."""
+    """Operations per second of a large matrix product, float32 in TF32 where convolutions are; the best of five."""
     a, b = (torch.randn(size, size, device="cuda").to(dtype) for _ in range(2))
     product = torch.empty_like(a)
     with _tf32_as_in_convolutions():

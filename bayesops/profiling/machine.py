@@ -28,10 +28,10 @@ class Machine:
     bernoulli : str
         Which of its two generators `torch.bernoulli` runs here, for the naive loop: "serial", or "MKL" on Intel.
     peak_flops : float or None
-        Fused multiply-adds in registers on all threads, operations a second (a multiply-add is two); on a CUDA device
+        Fused multiply-adds in registers on all threads, operations per second (a multiply-add is two); on a CUDA device
         those of a large matrix product in the dtype of the inputs, of float32 in TF32 where convolutions are.
     copy_bytes : float or None
-        Bytes a second, read and written, of copying a large tensor, on the device where there is one.
+        Bytes per second, read and written, of copying a large tensor, on the device where there is one.
     device : str or None
         The CUDA device that it was measured on.
     """
@@ -102,12 +102,12 @@ def bernoulli_kind() -> str:
 
 
 def multiply_add_peak(seconds: float = 0.05) -> float:
-    """Operations a second of fused multiply-adds in registers, on torch's threads; the best of three."""
+    """Operations per second of fused multiply-adds in registers, on torch's threads; the best of three."""
     return max(torch.ops.bayesops.measure_multiply_add_peak(seconds / 3) for _ in range(3))
 
 
 def copy_bandwidth(seconds: float = 0.1, size: int = 2**26) -> float:
-    """Bytes a second, read and written, of copying a tensor of `size` bytes on torch's threads; the best."""
+    """Bytes per second, read and written, of copying a tensor of `size` bytes on torch's threads; the best."""
     source = torch.ones(size // 4, device="cpu")
     target = torch.empty_like(source)
     target.copy_(source)

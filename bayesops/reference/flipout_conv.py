@@ -1,4 +1,4 @@
-"""Flipout in plain PyTorch: one weight draw a sample, of which each example flips the deviation's signs."""
+"""Flipout in plain PyTorch: one weight draw per sample, of which each example flips the deviation's signs."""
 
 from collections.abc import Sequence
 

@@ -50,7 +50,7 @@ def _words(seed: int, domain: int, stream: int, first_block: int, num_blocks: in
 
 
 def words(seed: int, shape: Sequence[int], stream: int = 0, *, domain: int = WORD) -> npt.NDArray[np.uint32]:
-    """Draw raw 32-bit words, one an element: word ``e % 4`` of block ``e // 4``."""
+    """Draw raw 32-bit words, one per element: word ``e % 4`` of block ``e // 4``."""
     count = math.prod(shape)
     return _words(seed, domain, stream, 0, -(-count // 4))[:count].reshape(shape)
 

@@ -69,7 +69,7 @@ BAD = {
         r"'mask' must be of shape .* or \(3, 6, 2, 3, 3\), got shape \(2, 6, 2, 3, 3\)",
     ),
     "mask for one": (
-        {"mask": torch.ones(3, *W.shape, dtype=torch.bool)}, ValueError, r"'mask' must be .*for a mask a sample give"
+        {"mask": torch.ones(3, *W.shape, dtype=torch.bool)}, ValueError, r"'mask' must be .*for one mask per sample"
     ),
     "mask per example": (
         {"mask": torch.ones(W.shape, dtype=torch.bool), "per_example": True},

@@ -259,5 +259,5 @@ def _steps(figure: Any, breakdown: Breakdown) -> None:
     axis.set_yticks(rows, [_short(f"{step.name}  {step.kind}") for step in steps])
     axis.set_ylim(len(steps) - 0.5, -0.5)
     axis.grid(axis="x", **GRID)
-    axis.set_xlabel(f"µs a draw, T = {breakdown.num_samples}")
+    axis.set_xlabel(f"µs per draw, T = {breakdown.num_samples}")
     axis.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)

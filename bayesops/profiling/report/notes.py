@@ -3,7 +3,7 @@
 NOTES = """\
 T plain passes: those of the network that draws nothing, the unit. Loop in PyTorch: T passes that draw masks or noise
 with torch. Faster: time of the best rival to that of bo.predict. Ratios are medians [and quartiles] of pairs taken in
-turn. Of peak: operations of the Bayesian layers a second, as if each draw did all of them, to the measured peak of
+turn. Of peak: operations of the Bayesian layers per second, as if each draw did all of them, to the measured peak of
 fused multiply-adds (on CUDA: of a matrix product). Memory: growth of resident memory (on CUDA: of torch's allocator) to
 its peak during the run.""".replace("\n", " ")
 ACCURACY_NOTES = """\

@@ -210,7 +210,7 @@ def needed(result: Accuracy) -> list[Table]:
 def steps(result: Breakdown) -> Table:
     """One row for each step that draws or takes time."""
     columns = [
-        Column("step", text=True), Column("what runs", text=True, shrinks=True), Column("µs a draw"), Column("share"),
+        Column("step", text=True), Column("what runs", text=True, shrinks=True), Column("µs per draw"), Column("share"),
         Column("", text=True, detail=True), Column("plain µs"), Column("ratio"), Column("of peak"),
         Column("activation", detail=True),
     ]  # fmt: skip
