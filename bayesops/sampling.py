@@ -17,7 +17,7 @@ class Streams:
     """Which stream each layer draws from: numbers in order of first use, unless the layer has one of its own."""
 
     def __init__(self, *, remembers: bool = True) -> None:
-        """Layers are remembered as called in a block, unless nothing of it is for a backward pass."""
+        """Layers are recorded as called in a block; `remembers` is False where there will be no backward pass."""
         self._remembers = remembers
         # By the layer's id, which torch.compile guards, as it does not a module that is a key: layers that are compiled
         # one by one share their code. The layer is there to stay alive.

@@ -47,10 +47,10 @@ def accelerate(model: nn.Module, *, dropout: bool = True) -> Accelerated:
     """Let the Bayesian layers of other libraries in `model`, and its dropout, run on operators of bayesops.
 
     Taken over are convolutions and linear layers of bayesian-torch (reparameterisation and Flipout), torchbnn and
-    BLiTZ, layers in the manner of PyTorch-BayesianCNN (``BBBConv2d``, ``BBBLinear``), and dropout of torch. The new
-    layers are called as the old ones, return what these return, and are instances of their classes, so that the
-    libraries' losses find them; their state dicts are the same. They take their draws from `bayesops.sampling`, and
-    `bayesops.predict` can make many in one pass.
+    BLiTZ, layers in the manner of PyTorch-BayesianCNN (``BBBConv1d``, ``BBBConv2d``, ``BBBConv3d``, ``BBBLinear``), and
+    dropout of torch. The new layers are called as the old ones, return what these return, and are instances of their
+    classes, so that the libraries' losses find them; their state dicts are the same. They take their draws from
+    `bayesops.sampling`, and `bayesops.predict` can make many in one pass.
 
     Parameters
     ----------

@@ -1,7 +1,8 @@
 """Layers in the manner of PyTorch-BayesianCNN (Shridhar, Laumann and Liwicki, 2019), a repository to copy from.
 
-They go by their names, ``BBBConv2d`` and ``BBBLinear``, and by the parameters `W_mu`, `W_rho`, `bias_mu` and
-`bias_rho`. There are two variants of the same names: ``layers.BBB`` draws weights, ``layers.BBB_LRT`` outputs.
+They go by their names, ``BBBConv1d``, ``BBBConv2d``, ``BBBConv3d`` and ``BBBLinear``, and by the parameters `W_mu`,
+`W_rho`, `bias_mu` and `bias_rho`. There are two variants of the same names: ``layers.BBB`` draws weights,
+``layers.BBB_LRT`` outputs.
 """
 
 from typing import Any

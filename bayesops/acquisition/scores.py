@@ -107,7 +107,8 @@ def variation_ratio(
 ) -> Tensor:
     """Share of the draws that do not vote for the class that most vote for.
 
-    Parameters, result and errors are those of `bald`. Votes are counted as they come: the draws are not kept.
+    Parameters (but for `link`), result and errors are those of `bald`. Votes are counted as they come: the draws are
+    not kept.
 
     Notes
     -----
@@ -130,6 +131,13 @@ def variation_ratio(
 
 def random(num_points: int, *, seed: int | Tensor = 0) -> Tensor:
     """Draw scores that say nothing, the control of an experiment: uniform in [0, 1), float64 ``[num_points]``.
+
+    Parameters
+    ----------
+    num_points : int
+        How many points the pool has.
+    seed : int or int64 Tensor
+        The scores are a function of it.
 
     Raises
     ------

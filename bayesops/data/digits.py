@@ -14,6 +14,11 @@ from bayesops.data.labelled import LabelledImages
 def digits(seed: int = 0) -> LabelledImages:
     """Return the 1797 digits of 8 x 8 pixels that come with scikit-learn: 1400 to train, 397 to test.
 
+    Parameters
+    ----------
+    seed : int
+        Shuffles the digits before they are split: another seed, other digits to test.
+
     Raises
     ------
     ModuleNotFoundError
@@ -32,6 +37,12 @@ def digits(seed: int = 0) -> LabelledImages:
 
 def mnist(folder: str | Path) -> LabelledImages:
     """Read MNIST, or any set in its form, from the four idx files in `folder`, gzipped or not.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Where ``train-images-idx3-ubyte``, ``train-labels-idx1-ubyte``, ``t10k-images-idx3-ubyte`` and
+        ``t10k-labels-idx1-ubyte`` lie, or the same with ``.gz``. Its name is that of the set.
 
     Raises
     ------

@@ -14,8 +14,20 @@ _IDX_TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0
 def read_idx(path: str | Path) -> np.ndarray:
     """Read one array from an idx file, gzipped if its name ends in ``.gz``, in the machine's byte order.
 
+    Parameters
+    ----------
+    path : str or Path
+        The file.
+
+    Returns
+    -------
+    ndarray
+        Of the file's dtype and shape.
+
     Raises
     ------
+    FileNotFoundError
+        A file that is missing.
     ValueError
         A file that is not idx, or whose length does not fit its header.
 

@@ -28,7 +28,18 @@ class LabelledImages:
     test_labels: Tensor
 
     def subset(self, num_train: int, num_test: int) -> "LabelledImages":
-        """Return the first images of each part (all of them where there are fewer); a negative number is an error."""
+        """Return the first images of each part.
+
+        Parameters
+        ----------
+        num_train, num_test : int
+            How many; all of them where there are fewer.
+
+        Raises
+        ------
+        ValueError, TypeError
+            A number that is negative or no int.
+        """
         for argument, value in (("num_train", num_train), ("num_test", num_test)):
             check_count("subset", argument, value, 0)
         return LabelledImages(

@@ -157,7 +157,7 @@ def _flattens_all_but_batch(node: fx.Node) -> bool:
 
 
 def is_convolution2d(node: fx.Node, modules: dict[str, nn.Module]) -> bool:
-    """Whether `node` is a layer that convolves images: they are then kept channels-last."""
+    """Whether `node` is a layer that convolves images: on the CPU they are then kept channels-last."""
     module = module_of(node, modules)
     if type(module) is Fused:
         module = module.layer

@@ -135,7 +135,8 @@ def predict(
         The master seed, on any device; draw ``i`` uses ``bayesops.random.sample_seeds(seed, T)[i]``, whatever
         `num_samples` and `chunk_size`.
     chunk_size : int or "auto"
-        Draws made at once. ``"auto"`` keeps activations in the cache.
+        Draws made at once. ``"auto"`` keeps activations in the cache on the CPU; on CUDA it keeps activations and
+        drawn weights within about 1 GiB.
     link : {"softmax", "sigmoid", "identity", "gaussian"}
         What is applied to the model's output before moments are taken: softmax over dimension 1 (the mean is then the
         arithmetic mean of probabilities); the sigmoid of each element (two classes, several labels, masks); or nothing

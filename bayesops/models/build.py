@@ -76,6 +76,15 @@ def example_input(name: str, batch_size: int = 1, *, seed: int = 0) -> Tensor:
 
     They are on torch's default device, and the same on each.
 
+    Parameters
+    ----------
+    name : str
+        A key of `MODELS`, as for `build`.
+    batch_size : int
+        N.
+    seed : int
+        Of the generator that they are drawn from, with a standard normal distribution.
+
     Raises
     ------
     ValueError

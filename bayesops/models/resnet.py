@@ -23,7 +23,23 @@ class _BasicBlock(nn.Module):
 
 
 class ResNet18(nn.Sequential):
-    """ResNet-18 (He et al., 2016) in its form for 32 x 32 images: a 3 x 3 stem without pooling; ``[N, C, 32, 32]``."""
+    """ResNet-18 (He et al., 2016) in its form for small images: ``[N, C, 32, 32]`` to ``[N, classes]``.
+
+    The stem is a 3 x 3 convolution without pooling. Images of other sizes are taken, too.
+
+    Parameters
+    ----------
+    in_channels : int
+        C of the images.
+    num_classes : int
+        Length of the output.
+    width : int
+        Channels of the stem and of the first of four stages; each of the others has twice those of the one before.
+
+    Notes
+    -----
+    Source: He, Zhang, Ren and Sun, "Deep residual learning for image recognition", CVPR 2016.
+    """
 
     def __init__(self, in_channels: int = 3, num_classes: int = 10, width: int = 64) -> None:
         layers: list[nn.Module] = [

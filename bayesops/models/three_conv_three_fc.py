@@ -6,7 +6,22 @@ from torch import nn
 
 
 class ThreeConvThreeFC(nn.Sequential):
-    """The network "3conv3fc" of PyTorch-BayesianCNN (Shridhar et al., 2019): ``[N, C, 32, 32]`` to ``[N, classes]``."""
+    """The network "3conv3fc" of PyTorch-BayesianCNN (Shridhar et al., 2019): ``[N, C, 32, 32]`` to ``[N, classes]``.
+
+    Parameters
+    ----------
+    in_channels : int
+        C of the images.
+    num_classes : int
+        Length of the output.
+    activation : callable
+        Makes the activation; `torch.nn.Softplus` is the source's.
+
+    Notes
+    -----
+    Source: Shridhar, Laumann and Liwicki, "A comprehensive guide to Bayesian convolutional neural network with
+    variational inference", 2019.
+    """
 
     def __init__(
         self, in_channels: int = 3, num_classes: int = 10, activation: Callable[[], nn.Module] = nn.Softplus

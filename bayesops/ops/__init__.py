@@ -1,7 +1,8 @@
 """The operators: compiled kernels behind plain functions. Use them in your own layers and training loops.
 
-Every one takes its randomness as a `seed`, and works under autograd (any order), `torch.compile`, `torch.export`,
-`torch.func.vmap` and autocast.
+Those that draw take their randomness as a `seed`. All work under `torch.compile`, `torch.export` and autocast; all but
+`max_pool2d` and `add_predictive_moments`, which are made for prediction, under autograd (any order); all but
+`add_predictive_moments` under `torch.func.vmap`.
 """
 
 from bayesops.ops import _cuda_composites  # noqa: F401  registers what CUDA runs

@@ -1,8 +1,9 @@
 """Convolutions and linear layers whose weights are switched off at random: the Bernoulli operators.
 
 A draw of the layer is a plain convolution with the weight ``weight * mask``, divided by ``1 - p`` if `rescale`. The
-mask is a function of the seed, so it is never stored: the compiled operators draw it while they pack the weights, once
-more in the backward pass, and anyone can draw it again with `bayesops.random.bernoulli_mask`.
+mask is a function of the seed, so neither it nor the masked weight is kept for the backward pass: both are made again
+(on the CPU while the weights are packed; on CUDA a kernel writes the masked weights). Anyone can draw the mask again
+with `bayesops.random.bernoulli_mask`.
 
 Source: Gal and Ghahramani, "Bayesian convolutional neural networks with Bernoulli approximate variational inference",
 2016, section 3, equation 5 (``W = M diag(z)``, ``z ~ Bernoulli``); the mask may also switch single weights, whole

@@ -1,9 +1,9 @@
 """Convolutions and linear layers whose weights are Gaussian draws: weight sampling, Bayes by Backprop.
 
 A draw of the layer is a plain convolution with the weight ``mu + softplus(rho) * eps``, and a bias drawn likewise, one
-for all examples and pixels. The noise is a function of the seed, so neither it nor the weight is ever stored: the
-compiled operators draw it while they pack the weights, once more in the backward pass, and anyone can draw it again
-with `bayesops.random.normal`.
+for all examples and pixels. The noise is a function of the seed, so neither it nor the weight is kept for the backward
+pass: both are drawn again (on the CPU while the weights are packed; on CUDA a kernel writes them). Anyone can draw the
+noise again with `bayesops.random.normal`.
 
 Source: Blundell, Cornebise, Kavukcuoglu and Wierstra, "Weight uncertainty in neural networks", ICML 2015, section 3.2.
 The variance ``alpha * mu**2``: Kingma, Salimans and Welling, "Variational dropout and the local reparameterization
