@@ -223,6 +223,19 @@ def test_as_prior():
         priors.as_prior("gaussian", "layer", "bias_prior")
 
 
+@pytest.mark.parametrize("name", ["Gaussian", "Laplace", "LogUniform"])
+def test_divergences_are_computed_in_double_precision(name):
+    prior = getattr(priors, name)(*[torch.tensor(value) for value in (0.1, 0.3) if name != "LogUniform"])
+    mu, sigma = torch.randn(50), torch.rand(50) + 0.1
+    divergence = prior.kl(mu, sigma)
+    assert divergence.dtype == torch.float64
+    assert torch.equal(divergence, prior.double().kl(mu.double(), sigma.double()))
+
+
+def test_a_weight_that_hardly_varies_has_a_finite_divergence():
+    assert priors.LogUniform().kl(*torch.tensor([1.0, 1e-150], dtype=torch.float64)).isfinite()
+
+
 def test_repr():
     assert repr(bo.priors.Gaussian()) == "Gaussian(mu=0.0, sigma=1.0)"
     assert repr(priors.Gaussian(torch.zeros(2, 3), 1)) == "Gaussian(mu=tensor(2, 3), sigma=1.0)"
@@ -241,6 +254,7 @@ def test_repr():
         (lambda: priors.Gaussian("0"), TypeError, "Gaussian: argument 'mu' must be a number or a floating tensor"),
         (lambda: priors.Gaussian(torch.zeros(2).int()), TypeError, "Gaussian: argument 'mu' must be a number"),
         (lambda: priors.Gaussian(0.0, torch.zeros(2)), ValueError, "'sigma' must be greater than 0 everywhere"),
+        (lambda: priors.Gaussian(0.0, torch.tensor([1.0, -1.0])), ValueError, "'sigma' must be greater than 0 every"),
         (lambda: priors.Laplace(0.0, -0.5), ValueError, "Laplace: argument 'scale' must be greater than 0"),
         (lambda: priors.ScaleMixture(1.5, 1.0, 1.0), ValueError, r"'pi' must be in \[0, 1\].*got 1.5"),
         (lambda: priors.ScaleMixture(0.5, 0.0, 1.0), ValueError, "ScaleMixture: argument 'sigma1' must be greater"),

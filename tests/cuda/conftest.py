@@ -21,7 +21,10 @@ from bayesops.reference.masked_conv import expand_mask
 HERE = Path(__file__).parent
 CSRC = HERE.parents[1] / "csrc"
 # The flags of cmake/Flags.cmake that decide about bits.
-FLAGS = ["-std=c++17", "-O2", "-fPIC", "-shared", "-Wall", "-Wextra", "-fno-math-errno", "-ffp-contract=off"]
+FLAGS = [
+    "-std=c++17", "-O2", "-fPIC", "-shared", "-Wall", "-Wextra", "-fno-math-errno", "-ffp-contract=off",
+    "-DBAYESOPS_CHECK_ALIGNMENT",
+]  # fmt: skip
 
 
 def compiler():

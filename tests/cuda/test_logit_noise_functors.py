@@ -124,11 +124,12 @@ def test_the_mean_of_nothing_is_nan(functors, most):
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
 @pytest.mark.parametrize("weighted", [False, True])
 def test_targets_count_by_their_weight(functors, weighted, dtype):
-    target = torch.tensor([[0, 2, IGNORED], [1, 1, 5]])
+    target = torch.tensor([[0, 2, IGNORED], [-1, 1, 5]])
     weight = torch.tensor([0.25, 3, 0], dtype=dtype) if weighted else None
     problem, found = Problem(1, 2, 3, 3, STREAM, IGNORED, 0), torch.zeros(2, 3, dtype=torch.float64)
     data = (c_void_p * 9)(None, None, target.data_ptr(), None, None if weight is None else weight.data_ptr())
     call = functors.target_weights_float32 if dtype == torch.float32 else functors.target_weights_float64
     call(ctypes.byref(problem), data, found.data_ptr())
-    expected = [[0.25, 0, 0], [3, 3, math.nan]] if weighted else [[1, 1, 0], [1, 1, math.nan]]
+    nan = math.nan
+    expected = [[0.25, 0, 0], [nan, 3, nan]] if weighted else [[1, 1, 0], [nan, 1, nan]]
     assert torch.equal(found.nan_to_num(-1), torch.tensor(expected, dtype=torch.float64).nan_to_num(-1))

@@ -9,6 +9,7 @@ import bayesops as bo
 from bayesops.engine.plan import plan_of
 from bayesops.engine.steps import Mapped
 from bayesops.engine.tracer import NoPlan
+from bayesops.sampling import Streams
 
 SAMPLES = 7
 
@@ -458,3 +459,31 @@ def test_plan_follows_parameters_and_statistics():
         model[1].weight.data.mul_(3)
     model[0].load_state_dict(conv().state_dict())
     assert_planned(model, IMAGES)
+
+
+def test_what_is_used_twice_is_not_folded_into_one_of_its_users():
+    drawn = bo.nn.BernoulliConv2d(4, 4, 3, padding=1), nn.BatchNorm2d(4)
+    assert_planned(Forward(lambda conv, norm, x: (lambda y: norm(y) + y)(conv(x)), *drawn), IMAGES)
+    plain = bo.nn.BernoulliConv2d(4, 4, 3, padding=1), nn.Conv2d(4, 4, 1), nn.BatchNorm2d(4)
+    assert_planned(Forward(lambda drop, conv, norm, x: (lambda y: norm(y) * y)(conv(drop(x))), *plain), IMAGES)
+
+
+def test_what_is_returned_outlives_the_steps_that_use_it():
+    parts = bo.nn.BernoulliLinear(4, 5), bo.nn.BernoulliLinear(5, 3)
+    model = Forward(lambda a, b, x: (lambda y: (y, b(y)))(a(x)), *parts).eval()
+    ours, expected = (
+        bo.predict(model, ROWS, SAMPLES, 3, link="identity", output=0, path=path, return_samples=True).samples
+        for path in ("plan", "loop")
+    )
+    torch.testing.assert_close(ours, expected)
+
+
+@torch.no_grad()
+def test_the_largest_activation_is_that_of_one_draw():
+    """Chunks are chosen by it."""
+    model = nn.Sequential(bo.nn.BernoulliLinear(4, 50), nn.ReLU(), bo.nn.BernoulliLinear(50, 3)).eval()
+    plan, modules = plan_of(model), dict(model.named_modules())
+    for draws in (1, 6):
+        seeds = bo.random.sample_seeds(1, draws, device=ROWS.device)
+        _, largest = plan.draw(plan.begin((ROWS,), modules), seeds, Streams(), modules)
+        assert largest == len(ROWS) * 50 * 4

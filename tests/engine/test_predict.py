@@ -9,7 +9,10 @@ from torch import nn
 
 import bayesops as bo
 from bayesops.engine.chunks import drawn_weight_bytes, draws_at_once, growth
+from bayesops.engine.fusion import folded
+from bayesops.engine.paths import agree
 from bayesops.engine.plan import Plan
+from bayesops.engine.tally import Tally
 
 
 def classifier():
@@ -143,6 +146,11 @@ def test_drawn_weights_count_on_cuda():
     assert draws_at_once(2**20, 2**40, "cpu") == 8
 
 
+def test_a_few_draws_share_the_cost_of_a_call():
+    sizes = [draws_at_once(n * 2**20, 0, "cpu") for n in (1, 2, 4, 8, 16, 32, 64)]
+    assert sizes == [8, 4, 4, 4, 2, 1, 1]
+
+
 @pytest.mark.parametrize("chunk_size", [7, "auto"])
 @pytest.mark.parametrize(
     "error",
@@ -162,6 +170,54 @@ def test_chunks_are_halved_where_memory_does_not_suffice(monkeypatch, chunk_size
     prediction = bo.predict(model, X, num_samples=9, return_samples=True, chunk_size=chunk_size)
     torch.testing.assert_close(prediction.samples, expected)
     assert prediction.path == "plan"
+
+
+class Hungry(nn.Module):
+    """Too large for any memory, even for one draw."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = bo.nn.BernoulliLinear(4, 4)
+
+    def forward(self, x):
+        raise torch.OutOfMemoryError("it is too much")
+
+
+@pytest.mark.parametrize("path", ["auto", "vmap", "loop"])
+def test_one_draw_that_does_not_fit_is_an_error(path):
+    with pytest.raises(torch.OutOfMemoryError, match="it is too much"):
+        bo.predict(Hungry(), torch.randn(2, 4), 4, path=path)
+
+
+def test_a_batch_of_nothing():
+    assert bo.predict(nn.Sequential(bo.nn.BernoulliLinear(4, 3)), torch.randn(0, 4), 7, 3).mean.shape == (0, 3)
+
+
+def test_draws_suffice_by_their_standard_error():
+    tally = Tally("identity", (), False)
+    tally.begin_round()
+    tally.add(torch.tensor([[0.0]]))
+    assert not tally.is_settled(1e9)  # nobody knows yet
+    tally.add(torch.tensor([[2.0]]))  # mean 1, standard error 1
+    assert tally.is_settled(1.01)
+    assert not tally.is_settled(0.99)
+
+
+def test_draws_of_other_shapes_do_not_agree():
+    assert not agree(torch.ones(2, 1), torch.ones(2, 4), 1e-2)
+    assert agree(torch.ones(2, 4), torch.full((2, 4), 1.001), 1e-2)
+
+
+def test_batch_normalisation_in_16_bits_is_folded_in_32():
+    norm = nn.BatchNorm2d(64)
+    with torch.no_grad():
+        for tensor in (norm.running_mean, norm.weight, norm.bias):
+            tensor.normal_()
+        norm.running_var.uniform_(0.01, 3)
+    norm.bfloat16()
+    narrow = folded(norm)
+    for ours, wide in zip(narrow, folded(norm.float()), strict=True):
+        assert torch.equal(ours, wide.bfloat16())
 
 
 def test_first_draws_do_not_depend_on_how_many():

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch.nn.functional import conv2d
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from bayesops.ops import _masked_conv_composite as composite
@@ -77,6 +78,15 @@ def test_copies(sharing, channels_last, monkeypatch):
     assert copied(composite.masked_conv_input_grad, *arguments) == of_input + summed + of_output
     arguments = gradient, input, seed, None, list(weight.shape)
     assert copied(composite.masked_conv_weight_grad, *arguments) == of_input + of_output
+
+
+def test_padded_windows_of_one_pixel():
+    """Which no product of matrices makes."""
+    input, weights = torch.randn(3, 2, 5, 7, 8).movedim(-1, 2), torch.randn(3, 6, 8, 1, 1)
+    geometry = _sample_convolution.Geometry([1, 1], [1, 1, 0, 0], [1, 1], 1)
+    ours = _sample_convolution.convolve_in_groups(input, weights, geometry).flatten(2, 3)
+    expected = [conv2d(images, weight, padding=(1, 0)) for images, weight in zip(input, weights, strict=True)]
+    torch.testing.assert_close(ours, torch.stack(expected))
 
 
 @pytest.mark.parametrize("channels_last", [False, True])

@@ -1,6 +1,7 @@
 // Runs of neighbours that one index reads and writes: at once where they are all there, next to each other and aligned,
 // which is what a GPU's memory is fast at; one after another otherwise.
 #pragma once
+#include <stdlib.h>
 #include <string.h>
 
 #include "kernels/rng/philox.h"
@@ -61,7 +62,21 @@ __device__ __forceinline__ void store_words(const Pack& pack, void* to) {
 #endif
 
 template <class Pack>
+BAYESOPS_HD bool is_aligned(const void* p) {
+  return (uintptr_t)p % alignof(Pack) == 0;
+}
+
+// In tests the host minds what only a device does.
+template <class Pack>
+BAYESOPS_HD void check_aligned([[maybe_unused]] const void* p) {
+#if defined(BAYESOPS_CHECK_ALIGNMENT)
+  if (!is_aligned<Pack>(p)) abort();
+#endif
+}
+
+template <class Pack>
 BAYESOPS_HD void store_pack(const Pack& pack, void* to) {
+  check_aligned<Pack>(to);
 #if defined(__CUDA_ARCH__)
   if constexpr (sizeof(Pack) % 16 == 0) {
     store_words<uint4>(pack, to);
@@ -77,6 +92,7 @@ BAYESOPS_HD void store_pack(const Pack& pack, void* to) {
 
 template <class Pack>
 BAYESOPS_HD Pack load_pack(const void* from) {
+  check_aligned<Pack>(from);
 #if defined(__CUDA_ARCH__)
   return *static_cast<const Pack*>(from);
 #else
@@ -84,11 +100,6 @@ BAYESOPS_HD Pack load_pack(const void* from) {
   memcpy(&pack, from, sizeof pack);
   return pack;
 #endif
-}
-
-template <class Pack>
-BAYESOPS_HD bool is_aligned(const void* p) {
-  return (uintptr_t)p % alignof(Pack) == 0;
 }
 
 // The first `count` of kCount values, `step` elements apart; 0: all are the same one.
