@@ -44,28 +44,24 @@ def find_fusions(order: Sequence[fx.Node], modules: dict[str, nn.Module]) -> dic
     """
     position = {node: place for place, node in enumerate(order)}
     found: dict[fx.Node, Fusion] = {}
-    absorbed: set[fx.Node] = set()
-    for node in reversed(order):  # of two layers that are added, the later one takes the sum
+    for node in order:
         if nodes.kind(node, modules).way is not Way.DRAW:
             continue
-        fusion = _follow(node, modules, position, absorbed)
+        fusion = _follow(node, modules, position)
         if fusion.absorbed:
             found[node] = fusion
-            absorbed.update(fusion.absorbed)
     return found
 
 
-def _follow(
-    node: fx.Node, modules: dict[str, nn.Module], position: dict[fx.Node, int], absorbed: set[fx.Node]
-) -> Fusion:
+def _follow(node: fx.Node, modules: dict[str, nn.Module], position: dict[fx.Node, int]) -> Fusion:
     spatial = nodes.kind(node, modules).dims[0]
     fusion = Fusion(node)
-    while (user := _only_user(fusion.last)) is not None and user not in absorbed:
+    while (user := _only_user(fusion.last)) is not None:
         module = nodes.module_of(user, modules)
         if fusion.batch_norm is None and fusion.residual is None and type(module) is _BATCH_NORM[spatial]:
             fusion = fusion._replace(batch_norm=user)
         elif fusion.residual is None and (other := _other_summand(user, fusion.last)) is not None:
-            if position[other] > position[node]:
+            if position[other] > position[node]:  # of two layers that are added, the later one takes the sum
                 break
             fusion = fusion._replace(residual=other)
         elif nodes.activation(user, modules) == "relu" and not nodes.waits_for_pooling(user, modules):

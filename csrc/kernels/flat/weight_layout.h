@@ -15,9 +15,8 @@ struct FlatWeightLayout {
     return {out_channels, in_channels, taps, channels_last && in_channels > 1 && taps > 1};
   }
   BAYESOPS_HD_MEMBER int64_t elements(const FlatWeightLayout& w) { return w.out_channels * w.in_channels * w.taps; }
-  // Where an element is, by its number.
+  // Where an element is, by its number, if channels are last.
   BAYESOPS_HD_MEMBER int64_t offset(const FlatWeightLayout& w, int64_t number) {
-    if (!w.channels_last) return number;
     const auto [kernel, tap] = divide(number, w.taps);
     const auto [out_channel, in_channel] = divide(kernel, w.in_channels);
     return offset(w, out_channel, tap) + in_channel;
