@@ -60,7 +60,9 @@ def last(tensor, dim):
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
 @pytest.mark.parametrize("channels_last", [False, True])
 @pytest.mark.parametrize("softmax", [False, True])
-@pytest.mark.parametrize("shape", [(7,), (3, 5), (2, 11, 4, 6), (2, 12, 3), (2, 1, 3), (2, 64), (1, 75, 2), (1, 5000)], ids=str)
+@pytest.mark.parametrize(
+    "shape", [(7,), (3, 5), (2, 11, 4, 6), (2, 12, 3), (2, 1, 3), (2, 64), (1, 75, 2), (1, 5000)], ids=str
+)
 def test_is_the_reference(functors, shape, softmax, channels_last, dtype):
     """Chunks of fewer draws than a thread takes together, of as many, and of more."""
     last_classes = (lambda t, dim: last(t, dim)) if channels_last and len(shape) > 2 else (lambda t, dim: t)
