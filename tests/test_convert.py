@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 import bayesops as bo
+from bayesops.profiling.twins import deterministic
 
 
 def network():
@@ -33,6 +34,48 @@ def test_trap_3_everything_is_kept():
     for before, after in zip(model, converted, strict=True):
         for name in ("stride", "padding", "dilation", "groups", "padding_mode", "kernel_size", "in_channels"):
             assert getattr(before, name, None) == getattr(after, name, None)
+
+
+class Heads(nn.Module):
+    """Layers that forward reaches by a plain list, as graph attention networks do."""
+
+    def __init__(self):
+        super().__init__()
+        self.heads = [nn.Linear(3, 4) for _ in range(2)]
+        for i, head in enumerate(self.heads):
+            self.add_module(f"head{i}", head)
+
+    def forward(self, x):
+        return sum(head(x) for head in self.heads)
+
+
+class CopiesItself(nn.Module):
+    """Without a look at the memo."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(3, 4)
+
+    def __deepcopy__(self, memo):
+        made = CopiesItself()
+        made.layer = copy.deepcopy(self.layer)
+        return made
+
+    def forward(self, x):
+        return self.layer(x)
+
+
+@pytest.mark.parametrize("posterior", ["bernoulli", "gaussian"])
+@pytest.mark.parametrize("make", [Heads, CopiesItself, lambda: torch.compile(nn.Linear(3, 4), backend="eager")])
+def test_every_way_to_a_layer_leads_to_the_new_one(make, posterior):
+    model, x = make(), torch.randn(2, 3)
+    model(x)
+    converted = bo.convert(model, posterior)
+    assert not torch.equal(converted(x), converted(x))
+    if isinstance(converted, Heads):
+        assert converted.heads == [converted.head0, converted.head1]
+    plain = deterministic(converted)
+    torch.testing.assert_close(plain(x), model(x))
 
 
 def test_trap_3_draws_differ():

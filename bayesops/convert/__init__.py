@@ -1,6 +1,5 @@
 """A trained deterministic network becomes a Bayesian one."""
 
-import copy
 from dataclasses import fields
 from typing import Any
 
@@ -9,6 +8,7 @@ from torch import nn
 from bayesops._arguments import check_choice, wrong_type, wrong_value
 from bayesops._messages import warn_user
 from bayesops.convert._bernoulli import BernoulliPosterior
+from bayesops.convert._copying import copied_with
 from bayesops.convert._gaussian import GaussianPosterior
 from bayesops.convert._selection import CONVERTIBLE, Where, held_back, selection
 from bayesops.nn._stochastic import Stochastic
@@ -117,18 +117,11 @@ def convert(model: nn.Module, posterior: str = "bernoulli", *, where: Where = No
     left = held_back(model) if where is None and chosen else []
     if left:
         warn_user(f"convert: left as they are, because of their hooks or parametrisations: {', '.join(left)}")
-    model = copy.deepcopy(model)
-    replacements: dict[nn.Module, nn.Module] = {}
-    for name, module in model.named_modules(remove_duplicate=False):
-        if name in chosen and module not in replacements:
-            replacements[module] = make.layer(module).train(module.training)
-    for parent in list(model.modules()):
-        for name, child in parent._modules.items():
-            if child in replacements:
-                parent._modules[name] = replacements[child]
-    for module in model.modules():
+    layers = (module for name, module in model.named_modules(remove_duplicate=False) if name in chosen)
+    converted = copied_with(model, make.layer, layers)
+    for module in converted.modules():
         _keep_to_python(module)
-    return replacements.get(model, model)
+    return converted
 
 
 def _keep_to_python(module: nn.Module) -> None:

@@ -1,6 +1,5 @@
 """A trained network is given optical convolutions."""
 
-import copy
 from collections.abc import Callable
 from itertools import chain
 from typing import Any
@@ -9,6 +8,7 @@ import torch
 from torch import nn
 
 from bayesops._arguments import wrong_type, wrong_value
+from bayesops.convert._copying import copied_with
 from bayesops.convert._selection import Where, constructor_arguments, selection
 from bayesops.nn import BernoulliConv2d
 from bayesops.nn._stochastic import Stochastic
@@ -77,24 +77,20 @@ def convert(
         "input_bits": input_bits, "kernel_bits": kernel_bits, "detection": detection, "sign": sign,
         "readout_noise": readout_noise, "readout_bits": readout_bits,
     }  # fmt: skip
-    shared = {id(tensor): tensor for tensor in chain(model.parameters(), model.buffers())}
-    model = copy.deepcopy(model, shared)
     taken = {layer.stream for layer in model.modules() if isinstance(layer, Stochastic)}
     free = (stream for stream in range(_LAST_STREAM, -1, -1) if stream not in taken)
-    optical: dict[nn.Module, FourierConv2d] = {}
-    for name, module in model.named_modules(remove_duplicate=False):
-        if name in chosen and module not in optical:
-            optical[module] = _optical(module, options)
-            if type(module) is nn.Conv2d:
-                optical[module].stream = next(free)
-    if not optical and where != []:
+    convolutions = [module for name, module in model.named_modules(remove_duplicate=False) if name in chosen]
+    if not convolutions and where != []:
         wanted = "one with Conv2d or BernoulliConv2d, without hooks, that 'where' does not leave out"
         wrong_value("optical.convert", "model", wanted, type(model).__name__)
-    for parent in list(model.modules()):
-        for name, child in parent._modules.items():
-            if child in optical:
-                parent._modules[name] = optical[child]
-    return optical.get(model, model)
+
+    def make(convolution: Any) -> FourierConv2d:
+        layer = _optical(convolution, options)
+        if type(convolution) is nn.Conv2d:
+            layer.stream = next(free)
+        return layer
+
+    return copied_with(model, make, convolutions, kept=chain(model.parameters(), model.buffers()))
 
 
 def _optical(convolution: Any, options: dict[str, Any]) -> FourierConv2d:

@@ -1,11 +1,11 @@
 """What a Bayesian model is measured against: a network that draws nothing, and one that draws in plain PyTorch."""
 
-import copy
 from collections.abc import Callable
 from typing import Any
 
 from torch import nn
 
+from bayesops.convert._copying import copied_with
 from bayesops.profiling.twins import bernoulli, gaussian
 
 _FAMILIES = (bernoulli, gaussian)
@@ -43,10 +43,4 @@ def _family(layer: nn.Module) -> Any:
 
 def replaced(model: nn.Module, make: Callable[[Any], nn.Module]) -> nn.Module:
     """Copy `model` with another layer in place of each that draws."""
-    model = copy.deepcopy(model)
-    made = {layer: make(layer).train(layer.training) for layer in bayesian_layers(model).values()}
-    for parent in list(model.modules()):
-        for name, child in parent._modules.items():
-            if child in made:
-                parent._modules[name] = made[child]
-    return made.get(model, model)
+    return copied_with(model, make, bayesian_layers(model).values())
