@@ -97,10 +97,19 @@ def is_captured(device: torch.device) -> bool:
     return device.type == "cuda" and not torch.compiler.is_compiling() and torch.cuda.is_current_stream_capturing()
 
 
-class _Current(threading.local):
-    """The innermost block of a thread; not a ContextVar, since `torch.compile` cannot read one."""
+class _Entry:
+    """That a block has been entered, within another entry."""
 
-    block: Block | None = None
+    def __init__(self, block: Block | None, outer: "_Entry | None") -> None:
+        self.block = block
+        self.outer = outer
+        self.is_open = True
+
+
+class _Current(threading.local):
+    """The innermost entry of a thread; not a ContextVar, since `torch.compile` cannot read one."""
+
+    entry: _Entry | None = None
 
 
 _current = _Current()
@@ -117,7 +126,8 @@ def sampling(seed: int | Tensor) -> Iterator[None]:
     all time steps, and two calls of a model make the same draw. For a fresh mask at each call, open a block for each
     call, or use none: outside a block a layer draws a new seed from torch's generator of its device at each call.
 
-    Blocks may be nested (the inner one counts) and belong to their thread. Where activations are checkpointed, the
+    Blocks may be nested (the inner one counts) and belong to their thread: no ``await`` or ``yield`` may stand in one,
+    since others would draw from it meanwhile. Where activations are checkpointed, the
     backward pass needs `checkpoint_contexts` to find its block again.
 
     Parameters
@@ -131,6 +141,8 @@ def sampling(seed: int | Tensor) -> Iterator[None]:
     ------
     TypeError, ValueError
         A seed that is not an int or an int64 scalar.
+    RuntimeError
+        At the end of a block that ends before one that was opened in it.
 
     Examples
     --------
@@ -158,17 +170,24 @@ def sampling_many(seed: int | Tensor, streams: Streams) -> Iterator[None]:
 
 @contextmanager
 def _within(block: Block | None) -> Iterator[None]:
-    outer = _current.block
-    _current.block = block
+    entry = _current.entry = _Entry(block, _current.entry)
     try:
         yield
     finally:
-        _current.block = outer
+        is_innermost = _current.entry is entry
+        entry.is_open = False
+        while _current.entry is not None and not _current.entry.is_open:
+            _current.entry = _current.entry.outer
+        if not is_innermost:  # its layers may have drawn from the other
+            raise RuntimeError(
+                "sampling: a block ends before one that was opened in it in the same thread; no `await` may stand in a "
+                "block, and no `yield`, since others would draw from it meanwhile"
+            )
 
 
 def current_block() -> Block | None:
     """Return the innermost block of this thread."""
-    return _current.block
+    return None if _current.entry is None else _current.entry.block
 
 
 def checkpoint_contexts() -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
@@ -198,7 +217,7 @@ def checkpoint_contexts() -> tuple[AbstractContextManager[None], AbstractContext
             "checkpoint_contexts: torch checkpoints no activations within torch.vmap or torch.func.grad, whose tensors "
             "are gone when the backward pass computes them again"
         )
-    return nullcontext(), _within(_current.block)
+    return nullcontext(), _within(current_block())
 
 
 def layer_seed(layer: nn.Module, stream: int | None, device: torch.device) -> tuple[Tensor, int]:
@@ -209,7 +228,7 @@ def layer_seed(layer: nn.Module, stream: int | None, device: torch.device) -> tu
     RuntimeError
         If a backward pass computes again what was drawn in a block, and has lost the block.
     """
-    block = _current.block
+    block = current_block()
     if block is None:
         if not torch.compiler.is_compiling() and layer in _called_in_block:
             _leave_block(layer)

@@ -1,5 +1,6 @@
 """Where layers take seed and stream from."""
 
+import asyncio
 import threading
 
 import pytest
@@ -8,6 +9,7 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 import bayesops as bo
+from bayesops.sampling import current_block
 
 
 def model():
@@ -120,6 +122,26 @@ def test_an_error_ends_the_block():
     layer = bo.nn.BernoulliLinear(6, 6)
     with pytest.raises(ZeroDivisionError), bo.sampling(seed=1):
         1 / 0  # noqa: B018
+    assert not torch.equal(layer(X), layer(X))
+
+
+def test_blocks_that_overlap_are_an_error_and_leave_none_open():
+    """As those of two coroutines do that await within theirs."""
+    layer = model()[0]
+
+    async def request(seed, seconds):
+        with bo.sampling(seed):
+            layer(X)
+            await asyncio.sleep(seconds)
+
+    async def both():
+        return await asyncio.gather(request(0, 0.01), request(1, 0.03), return_exceptions=True)
+
+    first, second = asyncio.run(both())
+    assert isinstance(first, RuntimeError)
+    assert "no `await` may stand in a block" in str(first)
+    assert second is None
+    assert current_block() is None
     assert not torch.equal(layer(X), layer(X))
 
 

@@ -6,6 +6,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from bayesops.nn._samples import check_tensor, over_examples
+from bayesops.ops._layout import is_channels_last, with_layout
 
 
 def pad_input(layer: Any, input: Tensor) -> tuple[Tensor, str | int | tuple[int, ...]]:
@@ -13,5 +14,8 @@ def pad_input(layer: Any, input: Tensor) -> tuple[Tensor, str | int | tuple[int,
     check_tensor(layer, input)
     if layer.padding_mode == "zeros":
         return input, layer.padding
-    pads = layer._reversed_padding_repeated_twice
-    return over_examples(functional.pad, len(layer.stride), input, pads, mode=layer.padding_mode), 0
+    spatial, pads = len(layer.stride), layer._reversed_padding_repeated_twice
+    padded = over_examples(functional.pad, spatial, input, pads, mode=layer.padding_mode)
+    if is_channels_last(input, spatial):  # which torch's circular padding forgets
+        padded = with_layout(padded, spatial, True)
+    return padded, 0

@@ -9,7 +9,7 @@ Convolution::Convolution(const char* op, const Sizes& weight, const Sizes& input
   sampled_ = input.size() == weight.size() + 1;
   STD_TORCH_CHECK(input.size() == weight.size() || (sampled_ && seeds_.batched), op, ": input must have ",
                   weight.size(), " dimensions, or with seeds [S] ", weight.size() + 1,
-                  " (one input a sample), not shape ", describe(input));
+                  " (one input per sample), not shape ", describe(input));
   STD_TORCH_CHECK(a.groups > 0 && weight[0] % a.groups == 0, op, ": groups = ", a.groups,
                   " must divide the output channels, ", weight[0]);
   input_ = Sizes(input.begin() + (sampled_ ? 1 : 0), input.end());

@@ -36,8 +36,8 @@ class Convolution {
   ConvProblem& problem() { return problem_; }
   const ConvProblem& problem() const { return problem_; }
   int64_t axes() const { return axes_; }
-  bool sampled() const { return sampled_; }        // the input has one batch of images a sample
-  bool batched() const { return seeds_.batched; }  // the output has one batch of images a sample
+  bool sampled() const { return sampled_; }        // the input has one batch of images per sample
+  bool batched() const { return seeds_.batched; }  // the output has one batch of images per sample
   const Sizes& output() const { return output_; }  // without samples
   const Sizes& input() const { return input_; }
   // Sizes of one value for each sample of the output, given those of one.

@@ -18,7 +18,7 @@ struct LogitNoiseArguments {
   ScalarType computing;                             // float32, or float64
   std::optional<Tensor> grad_logits, grad_log_var;  // if asked for
 
-  Tensor empty_losses() const;  // one a place
+  Tensor empty_losses() const;  // one per place
   Tensor empty_scalar(ScalarType dtype) const;
 
  private:

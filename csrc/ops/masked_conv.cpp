@@ -56,7 +56,7 @@ Tensor masked_conv_input_grad(const Tensor grad_output, const Tensor weight, con
                    ConvArguments{p, granularity, rescale, per_example, stream, stride, padding, dilation, groups});
   conv.check_output(grad_output);
   const DenseWeight w(weight);
-  // One gradient a sample; where the samples share the input, their sum.
+  // One gradient per sample; where the samples share the input, their sum.
   Tensor grad = conv.allocate(conv.input(), conv.batched(), grad_output, conv.batched() ? 2 : 1);
   if (grad.numel() > 0) {
     if (grad_output.numel() == 0) {
@@ -76,6 +76,7 @@ Tensor masked_conv_weight_grad(const Tensor grad_output, const Tensor input, con
                                bool rescale, bool per_example, int64_t stream, const Sizes stride, const Sizes padding,
                                const Sizes dilation, int64_t groups) {
   const char* op = "masked_conv_weight_grad";
+  check_same_device(op, grad_output, "input", input);
   check_same_dtype(op, grad_output, "input", input);
   Convolution conv(op, weight_size, sizes_of(input), seed, mask,
                    ConvArguments{p, granularity, rescale, per_example, stream, stride, padding, dilation, groups});

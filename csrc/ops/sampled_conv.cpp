@@ -89,7 +89,7 @@ Tensor input_grad(const char* op, Family family, const Tensor& grad_output, cons
   const GaussianWeight weight(op, grad_output, mu, sigma);
   Convolution conv(op, sizes_of(mu), input_size, seed, std::nullopt, arguments.conv_arguments());
   conv.check_output(grad_output);
-  // One gradient a sample; where the samples share the input, their sum.
+  // One gradient per sample; where the samples share the input, their sum.
   Tensor grad = conv.allocate(conv.input(), conv.batched(), grad_output, conv.batched() ? 2 : 1);
   if (grad.numel() > 0) {
     if (grad_output.numel() == 0) {

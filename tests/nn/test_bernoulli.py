@@ -135,8 +135,9 @@ def test_is_no_deterministic_layer():
     assert not isinstance(bo.nn.BernoulliLinear(1, 1), nn.Linear)
 
 
-def test_channels_last_goes_through():
-    layer = bo.nn.BernoulliConv2d(3, 8, 3).to(memory_format=torch.channels_last)
+@pytest.mark.parametrize("mode", ["zeros", "reflect", "replicate", "circular"])
+def test_channels_last_goes_through(mode):
+    layer = bo.nn.BernoulliConv2d(3, 8, 3, padding=1, padding_mode=mode).to(memory_format=torch.channels_last)
     input = torch.randn(2, 3, 7, 7).to(memory_format=torch.channels_last)
     assert layer(input).is_contiguous(memory_format=torch.channels_last)
 
