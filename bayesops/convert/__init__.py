@@ -117,8 +117,8 @@ def convert(model: nn.Module, posterior: str = "bernoulli", *, where: Where = No
     left = held_back(model) if where is None and chosen else []
     if left:
         warn_user(f"convert: left as they are, because of their hooks or parametrisations: {', '.join(left)}")
-    layers = (module for name, module in model.named_modules(remove_duplicate=False) if name in chosen)
-    converted = copied_with(model, make.layer, layers)
+    found = (module for name, module in model.named_modules(remove_duplicate=False) if name in chosen)
+    converted = copied_with(model, make.layer, found)
     for module in converted.modules():
         _keep_to_python(module)
     return converted
