@@ -176,8 +176,7 @@ def _within(block: Block | None) -> Iterator[None]:
     finally:
         is_innermost = _current.entry is entry
         entry.is_open = False
-        while _current.entry is not None and not _current.entry.is_open:
-            _current.entry = _current.entry.outer
+        _leave_ended()
         if not is_innermost:  # its layers may have drawn from the other
             raise RuntimeError(
                 "sampling: a block ends before one that was opened in it in the same thread; no `await` may stand in a "
@@ -185,8 +184,15 @@ def _within(block: Block | None) -> Iterator[None]:
             )
 
 
+def _leave_ended() -> None:
+    """Go on to the innermost entry that is open: others may have ended out of turn, or in another thread."""
+    while _current.entry is not None and not _current.entry.is_open:
+        _current.entry = _current.entry.outer
+
+
 def current_block() -> Block | None:
     """Return the innermost block of this thread."""
+    _leave_ended()
     return None if _current.entry is None else _current.entry.block
 
 

@@ -145,6 +145,30 @@ def test_blocks_that_overlap_are_an_error_and_leave_none_open():
     assert not torch.equal(layer(X), layer(X))
 
 
+def test_a_block_that_another_thread_ends_is_left():
+    """As that of a generator which is closed there."""
+
+    def draws():
+        with bo.sampling(0):
+            yield
+
+    layer, generator, errors = model()[0], draws(), []
+
+    def close():
+        try:
+            generator.close()
+        except RuntimeError as error:
+            errors.append(str(error))
+
+    next(generator)
+    assert torch.equal(layer(X), layer(X))
+    thread = threading.Thread(target=close)
+    thread.start()
+    thread.join()
+    assert len(errors) == 1
+    assert not torch.equal(layer(X), layer(X))
+
+
 def test_blocks_belong_to_their_thread():
     layer, results = bo.nn.BernoulliLinear(6, 6), {}
     inside, done = threading.Event(), threading.Event()
