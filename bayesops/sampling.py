@@ -142,7 +142,7 @@ def sampling(seed: int | Tensor) -> Iterator[None]:
     TypeError, ValueError
         A seed that is not an int or an int64 scalar.
     RuntimeError
-        At the end of a block that ends before one that was opened in it.
+        At the end of a block that ends before one that was opened in it, or in another thread.
 
     Examples
     --------
@@ -179,8 +179,8 @@ def _within(block: Block | None) -> Iterator[None]:
         _leave_ended()
         if not is_innermost:  # its layers may have drawn from the other
             raise RuntimeError(
-                "sampling: a block ends before one that was opened in it in the same thread; no `await` may stand in a "
-                "block, and no `yield`, since others would draw from it meanwhile"
+                "sampling: a block ends before one that was opened in it, or in another thread than it began in; no "
+                "`await` may stand in a block, and no `yield`, since others would draw from it meanwhile"
             )
 
 

@@ -166,6 +166,7 @@ def test_a_block_that_another_thread_ends_is_left():
     thread.start()
     thread.join()
     assert len(errors) == 1
+    assert "in another thread than it began in" in errors[0]
     assert not torch.equal(layer(X), layer(X))
 
 

@@ -34,6 +34,19 @@ def assert_near(ours, expected):
             assert torch.equal(a, b)
 
 
+def assert_replays(step, input, seed):
+    """What is captured of `step` reads both as they are at each replay."""
+    graph, results = captured(step)
+    replayed = []
+    for value in (5, 6):
+        seed.fill_(value)
+        input.normal_()
+        graph.replay()
+        replayed.append([result.clone() for result in results])
+        assert_near(replayed[-1], step())
+    assert not torch.equal(replayed[0][0], replayed[1][0])
+
+
 def test_replay_draws_from_the_seeds_of_the_moment(seeded_operation):
     tensors = seeded_operation.on(DEVICE)
     graph, results = captured(lambda: seeded_operation.run(tensors))
@@ -57,15 +70,7 @@ def test_replay_of_a_layer():
             loss = output.square().mean() + layer.kl_loss(reduction="mean")
         return output.detach(), *torch.autograd.grad(loss, list(layer.parameters()))
 
-    graph, results = captured(step)
-    replayed = []
-    for value in (5, 6):
-        seed.fill_(value)
-        input.normal_()
-        graph.replay()
-        replayed.append([result.clone() for result in results])
-        assert_near(replayed[-1], step())
-    assert not torch.equal(replayed[0][1], replayed[1][1])
+    assert_replays(step, input, seed)
 
 
 def test_a_layer_without_a_block_draws_afresh_at_each_replay():
@@ -91,15 +96,7 @@ def test_replay_of_a_prediction():
         prediction = bo.predict(model, images, 20, seed=seed, path="plan", chunk_size=8, quantiles=(0.1, 0.9))
         return prediction.mean, prediction.variance, prediction.entropy, prediction.quantiles
 
-    graph, results = captured(predict)
-    replayed = []
-    for value in (5, 6):
-        seed.fill_(value)
-        images.normal_()
-        graph.replay()
-        replayed.append([result.clone() for result in results])
-        assert_near(replayed[-1], predict())
-    assert not torch.equal(replayed[0][0], replayed[1][0])
+    assert_replays(predict, images, seed)
 
 
 def test_work_is_done_on_the_current_stream(operation):

@@ -106,6 +106,17 @@ def test_where_may_be_what_it_may_be_for_the_other_conversion(where, names):
     assert {name for name, layer in optical.named_children() if isinstance(layer, bo.optical.FourierConv2d)} == names
 
 
+def test_every_way_to_a_layer_leads_to_the_optical_one():
+    """A plain list, too, by which forward may reach it."""
+    model = nn.Module()
+    model.heads = [nn.Conv2d(1, 1, 3)]
+    model.add_module("head", model.heads[0])
+    optical = bo.optical.convert(model)
+    assert isinstance(optical.head, bo.optical.FourierConv2d)
+    assert optical.heads[0] is optical.head
+    assert optical.head.weight is model.head.weight
+
+
 def test_a_layer_in_two_places_stays_one():
     layer = nn.Conv2d(1, 1, 3, padding=1)
     optical = bo.optical.convert(nn.Sequential(layer, nn.ReLU(), layer))
