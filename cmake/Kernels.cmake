@@ -12,6 +12,17 @@ set(BAYESOPS_FLAGS_baseline "")
 set(BAYESOPS_FLAGS_avx2 -mavx2 -mfma -mf16c -mbmi2)
 set(BAYESOPS_FLAGS_avx512 ${BAYESOPS_FLAGS_avx2} -mavx512f -mavx512bw -mavx512dq -mavx512vl -mprefer-vector-width=512)
 
+# The set avx512_bf16 is avx512 with one more instruction, written by name where it is used: the assembler must know it.
+set(BAYESOPS_INSTRUCTION_SETS ${BAYESOPS_ISAS})
+if("avx512" IN_LIST BAYESOPS_ISAS)
+  include(CheckCXXSourceCompiles)
+  check_cxx_source_compiles("int main() { __asm__(\"vdpbf16ps %zmm0, %zmm1, %zmm2\"); }" BAYESOPS_HAVE_AVX512_BF16)
+  if(BAYESOPS_HAVE_AVX512_BF16)
+    list(APPEND BAYESOPS_INSTRUCTION_SETS avx512_bf16)
+    target_compile_definitions(bayesops_flags INTERFACE BAYESOPS_HAVE_AVX512_BF16=1)
+  endif()
+endif()
+
 add_library(bayesops_common OBJECT ${BAYESOPS_COMMON_SOURCES})
 target_link_libraries(bayesops_common PUBLIC bayesops_flags)
 foreach(isa IN LISTS BAYESOPS_ISAS)

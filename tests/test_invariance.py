@@ -21,7 +21,7 @@ from bayesops.ops._softplus_variance_rules import variance_of
 
 pytestmark = pytest.mark.usefixtures("device")
 SEEDS = torch.tensor([3, -8, 2**62 + 5])
-CAPABILITIES = ("baseline", "avx2", "avx512")
+CAPABILITIES = ("baseline", "avx2", "avx512", "avx512_bf16")
 
 # Draws, outputs and gradients that touch every kernel; run in this process and in others.
 PROGRAM = """

@@ -20,7 +20,7 @@ class Machine:
     cpu : str
         Model and vendor of the processor.
     capability : str
-        The instruction set whose kernels run: baseline, avx2 or avx512.
+        The instruction set whose kernels run: baseline, avx2, avx512 or avx512_bf16.
     threads : int
         torch's threads.
     python, torch : str
@@ -28,8 +28,9 @@ class Machine:
     bernoulli : str
         Which of its two generators `torch.bernoulli` runs here, for the naive loop: "serial", or "MKL" on Intel.
     peak_flops : float or None
-        Fused multiply-adds in registers on all threads, operations per second (a multiply-add is two); on a CUDA device
-        those of a large matrix product in the dtype of the inputs, of float32 in TF32 where convolutions are.
+        Fused multiply-adds in registers on all threads, operations per second (a multiply-add is two), of bfloat16 if
+        the inputs are that; on a CUDA device those of a large matrix product in the dtype of the inputs, of float32 in
+        TF32 where convolutions are.
     copy_bytes : float or None
         Bytes per second, read and written, of copying a large tensor, on the device where there is one.
     device : str or None
@@ -57,7 +58,7 @@ def describe(seconds: float = 0.0, device: torch.device | None = None, dtype: to
         with torch.cuda.device(device):
             peak_flops, copy_bytes = cuda.product_rate(dtype), cuda.copy_bandwidth()
     elif seconds:
-        peak_flops, copy_bytes = multiply_add_peak(seconds), copy_bandwidth(seconds)
+        peak_flops, copy_bytes = multiply_add_peak(seconds, dtype), copy_bandwidth(seconds)
     return Machine(
         cpu=" ".join(filter(None, (processor["model name"], processor.get("vendor_id")))),
         capability=torch.ops.bayesops.cpu_capability(),
@@ -101,9 +102,13 @@ def bernoulli_kind() -> str:
     return "MKL" if after[0] == after[1] else "serial"
 
 
-def multiply_add_peak(seconds: float = 0.05) -> float:
-    """Operations per second of fused multiply-adds in registers, on torch's threads; the best of three."""
-    return max(torch.ops.bayesops.measure_multiply_add_peak(seconds / 3) for _ in range(3))
+def multiply_add_peak(seconds: float = 0.05, dtype: torch.dtype = torch.float32) -> float:
+    """Operations per second of fused multiply-adds in registers, on torch's threads; the best of three.
+
+    Those of float32, which most dtypes are computed in, or of bfloat16: twice as many where the processor has them.
+    """
+    measure = torch.ops.bayesops.measure_multiply_add_peak
+    return max(measure(seconds / 3, dtype == torch.bfloat16) for _ in range(3))
 
 
 def copy_bandwidth(seconds: float = 0.1, size: int = 2**26) -> float:

@@ -21,7 +21,10 @@ const IsaTable& table();
 }
 namespace avx512 {
 const IsaTable& table();
-}
+#if BAYESOPS_HAVE_AVX512_BF16
+const IsaTable& table_with_bf16();
+#endif
+}  // namespace avx512
 #endif
 
 namespace {
@@ -40,6 +43,11 @@ bool has_avx512() {
   return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
          __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
 }
+bool has_avx512_bf16() {
+  unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
+  constexpr unsigned kBit = 1u << 5;
+  return has_avx512() && __get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx) != 0 && (eax & kBit) != 0;
+}
 #endif
 
 const IsaTable& choose() {
@@ -48,12 +56,16 @@ const IsaTable& choose() {
   if (wanted == "baseline") return baseline::table();
   bool known = wanted.empty();
 #if BAYESOPS_HAVE_AVX512
-  known = known || wanted == "avx2" || wanted == "avx512";
+  known = known || wanted == "avx2" || wanted == "avx512" || wanted == "avx512_bf16";
+#if BAYESOPS_HAVE_AVX512_BF16
+  if ((wanted.empty() || wanted == "avx512_bf16") && has_avx512_bf16()) return avx512::table_with_bf16();
+#endif
   if ((wanted.empty() || wanted == "avx512") && has_avx512()) return avx512::table();
   if ((wanted.empty() || wanted == "avx2") && has_avx2()) return avx2::table();
 #endif
   if (!known)
-    throw std::runtime_error("BAYESOPS_CPU_CAPABILITY is '" + wanted + "'; it can be baseline, avx2 or avx512");
+    throw std::runtime_error("BAYESOPS_CPU_CAPABILITY is '" + wanted +
+                             "'; it can be baseline, avx2, avx512 or avx512_bf16");
   if (!wanted.empty())
     throw std::runtime_error("BAYESOPS_CPU_CAPABILITY is '" + wanted + "', which this processor does not have");
   return baseline::table();

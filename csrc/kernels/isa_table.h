@@ -15,8 +15,8 @@ struct IsaTable {
   ProbeKernels probe;
 };
 
-// The best set that this machine has, or the one that BAYESOPS_CPU_CAPABILITY names (baseline, avx2, avx512); chosen
-// once. Throws std::runtime_error when that name is unknown or not available here.
+// The best set that this machine has, or the one that BAYESOPS_CPU_CAPABILITY names (baseline, avx2, avx512,
+// avx512_bf16); chosen once. Throws std::runtime_error when that name is unknown or not available here.
 const IsaTable& kernels();
 
 }  // namespace bayesops

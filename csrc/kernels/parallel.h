@@ -37,6 +37,7 @@ enum ScratchSlot : int {
   kScratchSigns,
   kScratchSampleSum,
   kScratchNoisePanel,
+  kScratchNumbers,
   kScratchSharedBits,  // from here on: owned by the calling thread, read by all
   kScratchSharedPanel,
   kScratchSharedTables,

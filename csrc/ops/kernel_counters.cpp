@@ -21,9 +21,12 @@ void set_kernel_counters(bool enabled) { counters_enabled = enabled; }
 
 std::string cpu_capability() { return kernels().name; }
 
-// Floating-point operations a second of fused multiply-adds in registers, on all of libtorch's threads at once.
-double measure_multiply_add_peak(double seconds) {
+// Floating-point operations a second of fused multiply-adds in registers, of float32 or of bfloat16, on all of
+// libtorch's threads at once.
+double measure_multiply_add_peak(double seconds, bool bfloat16) {
   using Clock = std::chrono::steady_clock;
+  const ProbeKernels& probe = kernels().probe;
+  const auto multiply_add = bfloat16 ? probe.multiply_add_bfloat16 : probe.multiply_add;
   const Parallel threads = pool();
   std::vector<double> rate(static_cast<size_t>(threads.threads), 0.0);
   torch::stable::parallel_for(0, threads.threads, 1, [&](int64_t begin, int64_t end) {
@@ -32,7 +35,7 @@ double measure_multiply_add_peak(double seconds) {
       double operations = 0, elapsed = 0;
       const auto start = Clock::now();
       do {
-        operations += kernels().probe.multiply_add(20000, &sink);
+        operations += multiply_add(20000, &sink);
         elapsed = std::chrono::duration<double>(Clock::now() - start).count();
       } while (elapsed < seconds);
       rate[static_cast<size_t>(t)] = sink == sink ? operations / elapsed : 0.0;
@@ -49,7 +52,7 @@ STABLE_TORCH_LIBRARY_FRAGMENT(bayesops, m) {
   m.def("kernel_counters(bool reset) -> Tensor");
   m.def("set_kernel_counters(bool enabled) -> ()");
   m.def("cpu_capability() -> str");
-  m.def("measure_multiply_add_peak(float seconds) -> float");
+  m.def("measure_multiply_add_peak(float seconds, bool bfloat16) -> float");
 }
 
 STABLE_TORCH_LIBRARY_IMPL(bayesops, CompositeExplicitAutograd, m) {

@@ -124,7 +124,9 @@ py::dict build_info() {
 PYBIND11_MODULE(_native, m) {
   m.doc() = "Native parts of bayesops that need no torch.";
   m.def("build_info", &build_info, "Facts about this build: version, compiler, instruction sets, torch, CUDA.");
-  m.def("cpu_capability", [] { return kernels().name; }, "The instruction set in use: baseline, avx2 or avx512.");
+  m.def(
+      "cpu_capability", [] { return kernels().name; },
+      "The instruction set in use: baseline, avx2, avx512 or avx512_bf16.");
   m.def("philox4x32", &philox, py::arg("counter"), py::arg("key"), "One block of Philox4x32-10: four words.");
   m.def("sample_seeds", &sample_seeds, py::arg("seed"), py::arg("num_samples"),
         "Seeds of samples, int64 [num_samples].");

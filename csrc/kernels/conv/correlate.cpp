@@ -10,6 +10,7 @@
 #include "kernels/conv/entry.h"
 #include "kernels/conv/finish.h"
 #include "kernels/conv/joint_sets.h"
+#include "kernels/conv/pairs.h"
 #include "kernels/conv/panel_source.h"
 #include "kernels/conv/patches.h"
 #include "kernels/conv/single_row.h"
@@ -20,7 +21,8 @@ BAYESOPS_ISA_BEGIN
 
 namespace {
 
-template <class S, class T>
+// Results and storage are of type S, sums of type T, what is multiplied of type M.
+template <class S, class T, class M = T>
 class Correlation {
  public:
   Correlation(const ConvProblem& problem, bool backward, const Images& source, const Images& result,
@@ -52,8 +54,8 @@ class Correlation {
     }
     panels_.set_order(axis_, panel_tables_);
     // A depthwise tile reads whole vectors, which may reach past the end of an image in place.
-    direct_ = !r_.depthwise && readable_in_place<S, T>(source_, axis_, r_.reduced_total);
-    const int64_t pixel_bytes = r_.reduced_total * (int64_t)sizeof(T);
+    direct_ = !r_.depthwise && readable_in_place<S, M>(source_, axis_, r_.reduced_total);
+    const int64_t pixel_bytes = r_.reduced_total / kNumbers<M> * (int64_t)sizeof(M);
     const int64_t together = sets_ / pool_.threads * pool_.threads;
     if (!single_row_) panels_.pack_for(sets_, pool_);
     slabs_ = plan_slabs(axis_, images_per_set_, pixel_bytes, 1);
@@ -74,13 +76,13 @@ class Correlation {
   // What a set has of its own: panels, or where the tiles mask as they load, words for all its tiles; or nothing, where
   // sets share panels or need none.
   struct Panels {
-    T* data;
+    M* data;
     int64_t step;         // between panels
     uint16_t* words;      // `words_step` a tile
     int64_t first;        // number of the first tile among those of the set
     int64_t present = 1;  // at a time: all of them, or so many that are formed together when the first is needed
 
-    T* operator[](int64_t tile) const { return data + tile % present * step; }
+    M* operator[](int64_t tile) const { return data + tile % present * step; }
   };
 
   // Room for them: a few panels if they are used once, all of them if they serve several slabs.
@@ -90,10 +92,10 @@ class Correlation {
     if (single_row_ || panels_.shared(weights, 0) != nullptr) return Panels{nullptr, 0, nullptr, 0};
     const int64_t size = panels_.elements(weights), together = panels_.together(weights);
     const int64_t present = uses > 1 || tile_count < together ? tile_count : together;
-    return Panels{scratch<T>(slot, present * size), size, nullptr, 0, present};
+    return Panels{scratch<M>(slot, present * size), size, nullptr, 0, present};
   }
 
-  const T* shared_panel(const WeightSet& weights, const Panels& own, int64_t tile) const {
+  const M* shared_panel(const WeightSet& weights, const Panels& own, int64_t tile) const {
     return own.data == nullptr ? panels_.shared(weights, own.first + tile) : nullptr;
   }
 
@@ -141,14 +143,14 @@ class Correlation {
     const int64_t first = sample_of(set), columns = r_.columns_total, size = panels_.elements(WeightSet{});
     const int64_t samples = p_.samples - first < joint_ ? p_.samples - first : joint_;
     tile = ColumnTile{0, 0, samples * columns};
-    T *panel = scratch<T>(slot, 2 * size), *own = panel + size;
-    memset(panel, 0, (size_t)size * sizeof(T));
+    M *panel = scratch<M>(slot, 2 * size), *own = panel + size;
+    memset(panel, 0, (size_t)size * sizeof(M));
     for (int64_t i = 0; i < samples; ++i) {
       const WeightSet weights = prepare(first + i, 0, room);
       clock.mark(kPhaseDraw);
       panels_.form(weights, first + i, ColumnTile{0, 0, columns}, 0, own, rows(work));
       for (int64_t at = 0; at < size; at += tile_width_)
-        memcpy(panel + at + i * columns, own + at, (size_t)columns * sizeof(T));
+        memcpy(panel + at + i * columns, own + at, (size_t)columns * sizeof(M));
       clock.mark(kPhasePack);
     }
     return Panels{panel, 0, nullptr, 0};
@@ -158,7 +160,7 @@ class Correlation {
     PhaseClock clock;
     const SetRoom room = SetRoom::make(p_, r_, kScratchBits, kScratchExpand, kScratchTables);
     char* work = scratch<char>(kScratchColumns, work_bytes());
-    Staged<T> staged;
+    Staged<M> staged;
     for (int64_t set = begin; set < end; ++set) {
       ColumnTile* tiles = reinterpret_cast<ColumnTile*>(work);
       if (joint_ > 1) {
@@ -189,7 +191,7 @@ class Correlation {
     parallel_for(pool_, pool_.threads, 1, [&](int64_t begin, int64_t end) {
       PhaseClock clock;
       char* work = scratch<char>(kScratchColumns, work_bytes());
-      Staged<T> staged;
+      Staged<M> staged;
       for (int64_t share = begin; share < end; ++share) {
         const int64_t first = tile_count * share / pool_.threads, last = tile_count * (share + 1) / pool_.threads;
         Panels panels = own_panels(weights, last - first, 1, kScratchPanel);
@@ -239,7 +241,7 @@ class Correlation {
     parallel_for(pool_, slab_count * splits, 1, [&](int64_t begin, int64_t end) {
       PhaseClock clock;
       char* work = scratch<char>(kScratchColumns, work_bytes());
-      Staged<T> staged;
+      Staged<M> staged;
       for (int64_t job = begin; job < end; ++job) {
         const int64_t slab = job / splits, split = job % splits;
         const int64_t first = tile_count * split / splits, last = tile_count * (split + 1) / splits;
@@ -270,7 +272,7 @@ class Correlation {
   int32_t* rows(char* work) const { return reinterpret_cast<int32_t*>(runs(work) + p_.taps()); }
 
   void run_slab(int64_t set, const WeightSet& weights, int64_t slab_index, const ColumnTile* tiles, int64_t tile_count,
-                const Panels& panels, bool pack, Staged<T>& staged, char* work, PhaseClock& clock,
+                const Panels& panels, bool pack, Staged<M>& staged, char* work, PhaseClock& clock,
                 bool fill_skipped = true) const {
     const Slab slab = slabs_[slab_index];
     const int64_t sample = sample_of(set), example = p_.per_example ? example_of(set) : slab.first_image;
@@ -288,10 +290,10 @@ class Correlation {
     }
     const float* source_signs = r_.backward ? flips.outputs : flips.inputs;
     const float* result_signs = r_.backward ? flips.inputs : flips.outputs;
-    const SlabView<T> view =
-        open_slab<S, T>(source_, axis, slabs_, slab, sample, example, channels, direct_ && !skips,
+    const SlabView<M> view =
+        open_slab<S, M>(source_, axis, slabs_, slab, sample, example, channels, direct_ && !skips,
                         StageChange{source_signs, flips.step, false}, tag,
-                        scratch<T>(kScratchStage, slab_elements<T>(axis_, slabs_, r_.reduced_total)), staged, clock);
+                        scratch<M>(kScratchStage, slab_elements<M>(axis_, slabs_, r_.reduced_total)), staged, clock);
 
     S* out = static_cast<S*>(result_.data) + sample * result_.sample_stride + example * result_.example_stride;
     Loop loops[4];
@@ -299,11 +301,12 @@ class Correlation {
     out += slab_offset(axis, slabs_, slab, result_);
     const LoopNest nest = nest_loops(loops, kTilePixels);
 
-    const bool merged = axis[2].adjacent && r_.groups == 1 && !r_.depthwise && view.pixel[2] == channels.count;
+    const bool merged =
+        axis[2].adjacent && r_.groups == 1 && !r_.depthwise && view.pixel[2] == channels.count / kNumbers<M>;
     int64_t* run = runs(work);
     const int64_t run_count = tap_runs(axis, view.pixel, merged, run);
 
-    const RowTaps<T> row_taps = row_taps_of<T>(nest, axis, r_.depthwise, slabs_, slab, source_, run_count);
+    const RowTaps<T, M> row_taps = row_taps_of<T, M>(nest, axis, r_.depthwise, slabs_, slab, source_, run_count);
     const T* bias = bias_of(sample);
     alignas(64) T joint_bias[kTileChannels<T>];
     if (joint_ > 1) {
@@ -315,7 +318,7 @@ class Correlation {
     if (residual != nullptr) residual = beside(residual, p_.epilogue.residual_sample_stride, out, sample);
     const int64_t image_pixels = axis[0].count * axis[1].count * axis[2].count;
 
-    TileArguments<T> a{};
+    TileArguments<T, M> a{};
     a.step = 1;
     a.runs = run;
     a.run_count = run_count;
@@ -326,7 +329,7 @@ class Correlation {
     for (int64_t t = 0; t < tile_count; ++t) {
       const ColumnTile& tile = tiles[t];
       const int64_t index = panels.first + t;
-      const T* shared = shared_panel(weights, panels, t);
+      const M* shared = shared_panel(weights, panels, t);
       const int64_t together = pack ? panels_.together(weights) : 1;
       if (panels.data != nullptr && pack && t % together == 0) {
         clock.start();
@@ -335,8 +338,10 @@ class Correlation {
         clock.mark(kPhasePack);
       }
       const int64_t reduced = r_.depthwise ? 1 : WeightSet::count(weights.reduced, tile.group, r_.reduced);
-      a.x = view.x + (r_.depthwise ? tile.first : WeightSet::first(weights.reduced, tile.group, r_.reduced));
-      a.run_length = merged ? axis[2].taps * reduced : reduced;
+      const int64_t first_reduced =
+          r_.depthwise ? tile.first : WeightSet::first(weights.reduced, tile.group, r_.reduced);
+      a.x = view.x + first_reduced / kNumbers<M>;
+      a.run_length = (merged ? axis[2].taps * reduced : reduced) / kNumbers<M>;
       a.panel = shared != nullptr ? shared : panels[t];
       a.mask = panels.words != nullptr ? panels.words + t * panels_.words_step() : nullptr;
       expect(weights, panels, t + 1 < tile_count ? t + 1 : 0, pack, upcoming);
@@ -347,14 +352,16 @@ class Correlation {
       const int columns = (int)(joint_ > 1 ? r_.columns_total : tile.count);  // of one sample
       const TileEpilogue<S, T> epilogue(p_.epilogue, columns, pixel_step, channel, out, residual);
       const auto run = [&](const T* tile_bias, const auto& finish) {
-        if (!single_row_)
+        if (kNumbers<M> > 1 || !single_row_)
           return run_tile<S, T>(a, r_.depthwise, tile_bias, nest, row_taps, out, finish, upcoming, clock);
-        alignas(64) T sums[kTileChannels<T>];
-        clock.start();
-        multiply_single_row<S, T>(p_, weights, sample, tile, a.x, tile_bias, sums, clock);
-        const int64_t index = 0;
-        finish(sums, 1, &index, out);
-        clock.mark(kPhaseEpilogue);
+        if constexpr (kNumbers<M> == 1) {
+          alignas(64) T sums[kTileChannels<T>];
+          clock.start();
+          multiply_single_row<S, T>(p_, weights, sample, tile, a.x, tile_bias, sums, clock);
+          const int64_t index = 0;
+          finish(sums, 1, &index, out);
+          clock.mark(kPhaseEpilogue);
+        }
       };
       if (joint_ > 1) {
         const JointFinish<S, T> finish{
@@ -388,10 +395,10 @@ class Correlation {
 
   // Names the panel of tile t as the next one to come, unless it is yet to be formed.
   void expect(const WeightSet& weights, const Panels& panels, int64_t t, bool packs, Upcoming& upcoming) const {
-    const T* shared = shared_panel(weights, panels, t);
+    const M* shared = shared_panel(weights, panels, t);
     const bool there = shared != nullptr || (!packs && panels.present > 1);
     upcoming.data = reinterpret_cast<const char*>(shared != nullptr ? shared : panels[t]);
-    upcoming.bytes = there ? panels_.elements(weights) * (int64_t)sizeof(T) : 0;
+    upcoming.bytes = there ? panels_.elements(weights) * (int64_t)sizeof(M) : 0;
   }
 
   const ConvProblem& p_;
@@ -400,7 +407,7 @@ class Correlation {
   const Images& result_;
   const Parallel pool_;
   const int64_t tile_width_;
-  PanelSource<S, T> panels_;
+  PanelSource<S, T, M> panels_;
   int32_t* panel_tables_;
   T* bias_;
   const T* no_bias_;
@@ -413,21 +420,21 @@ class Correlation {
   int64_t joint_;  // samples side by side in a set
 };
 
-template <class S, class T>
+template <class S, class T, class M = T>
 void forward_as(const ConvProblem& p, const Images& input, const Images& output, const Parallel& pool) {
   const int64_t phase[3] = {0, 0, 0};
-  Correlation<S, T>(p, false, input, output, pool).run(phase);
+  Correlation<S, T, M>(p, false, input, output, pool).run(phase);
 }
 
-template <class S, class T>
+template <class S, class T, class M = T>
 void input_grad_as(const ConvProblem& p, const Images& grad_output, const Images& grad_input, const Parallel& pool) {
   int64_t phase[3] = {0, 0, 0};
   if (is_of_patches<T>(p, grad_output, grad_input)) {
     const ConvProblem one = problem_of_patches(p);
     const Images patches = images_of_patches(p, grad_input);
-    return Correlation<S, T>(one, true, grad_output, patches, pool).run(phase);
+    return Correlation<S, T, M>(one, true, grad_output, patches, pool).run(phase);
   }
-  Correlation<S, T> correlation(p, true, grad_output, grad_input, pool);
+  Correlation<S, T, M> correlation(p, true, grad_output, grad_input, pool);
   for (phase[0] = 0; phase[0] < p.stride[0]; ++phase[0])
     for (phase[1] = 0; phase[1] < p.stride[1]; ++phase[1])
       for (phase[2] = 0; phase[2] < p.stride[2]; ++phase[2]) correlation.run(phase);
@@ -447,5 +454,19 @@ void correlate_input_grad(const ConvProblem& p, const Images& grad_output, const
   if (p.dtype == kFloat64) return input_grad_as<double, double>(p, grad_output, grad_input, pool);
   return input_grad_as<BFloat16, float>(p, grad_output, grad_input, pool);
 }
+
+#if defined(BAYESOPS_AVX512_BF16)
+void correlate_forward_in_pairs(const ConvProblem& p, const Images& input, const Images& output, const Parallel& pool) {
+  if (!multiplies_pairs(p, roles_of(p, false), image_pixels(output))) return correlate_forward(p, input, output, pool);
+  forward_as<BFloat16, float, BFloat16Pair>(p, input, output, pool);
+}
+
+void correlate_input_grad_in_pairs(const ConvProblem& p, const Images& grad_output, const Images& grad_input,
+                                   const Parallel& pool) {
+  if (!multiplies_pairs(p, roles_of(p, true), image_pixels(grad_input)))
+    return correlate_input_grad(p, grad_output, grad_input, pool);
+  input_grad_as<BFloat16, float, BFloat16Pair>(p, grad_output, grad_input, pool);
+}
+#endif
 
 BAYESOPS_ISA_END

@@ -15,4 +15,16 @@ void local_reparam_input_grad(const ConvProblem& mean, const ConvProblem& varian
                               const Images& grad_variance, const Images& input, const Images& grad_input,
                               const Parallel&);
 
+#if defined(BAYESOPS_AVX512_BF16)
+// The same, but problems in bfloat16 are multiplied in pairs where that can be (conv/pairs.h).
+void correlate_forward_in_pairs(const ConvProblem&, const Images& input, const Images& output, const Parallel&);
+void correlate_input_grad_in_pairs(const ConvProblem&, const Images& grad_output, const Images& grad_input,
+                                   const Parallel&);
+bool local_reparam_in_pairs(const ConvProblem& mean, const ConvProblem& variance, int64_t draws, int64_t examples,
+                            const Images& input, const Images& output, const Images* std, const Parallel&);
+void local_reparam_input_grad_in_pairs(const ConvProblem& mean, const ConvProblem& variance, const Images& grad_mean,
+                                       const Images& grad_variance, const Images& input, const Images& grad_input,
+                                       const Parallel&);
+#endif
+
 BAYESOPS_ISA_END

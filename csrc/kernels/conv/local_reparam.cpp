@@ -3,6 +3,7 @@
 #include "kernels/conv/draw_finish.h"
 #include "kernels/conv/entry.h"
 #include "kernels/conv/paired.h"
+#include "kernels/conv/pairs.h"
 #include "kernels/conv/patches.h"
 
 BAYESOPS_ISA_BEGIN
@@ -56,7 +57,7 @@ struct MomentsFinish {
   }
 };
 
-template <class S, class T>
+template <class S, class T, class M = T>
 bool forward_as(const ConvProblem& mean, const ConvProblem& variance, int64_t draws, int64_t examples,
                 const Images& input, const Images& output, const Images* std, const Parallel& pool) {
   const int64_t phase[3] = {0, 0, 0};
@@ -65,7 +66,7 @@ bool forward_as(const ConvProblem& mean, const ConvProblem& variance, int64_t dr
   const int64_t sample_step = draws == 1 ? examples * output.example_stride : output.sample_stride;
   const int64_t residual_step = epilogue.residual_sample_stride == 0 ? -sample_step : 0;
   const int64_t noise = draws * mean.examples * image_pixels(output) * mean.out_channels;
-  PairedCorrelation<S, T> correlation(mean, variance, false, input, nullptr, output, noise, pool);
+  PairedCorrelation<S, T, M> correlation(mean, variance, false, input, nullptr, output, noise, pool);
   return correlation.run(phase, true, [&](const SlabResult<S>& at) {
     const S* results = static_cast<const S*>(output.data);
     S* to = std != nullptr ? static_cast<S*>(std->data) + (at.out - results) : nullptr;
@@ -106,7 +107,7 @@ struct InputGradFinish {
   }
 };
 
-template <class S, class T>
+template <class S, class T, class M = T>
 void input_grad_as(const ConvProblem& mean, const ConvProblem& variance, const Images& grad_mean,
                    const Images& grad_variance, const Images& input, const Images& grad_input, const Parallel& pool) {
   const auto finish = [&](const SlabResult<S>& at) {
@@ -117,11 +118,11 @@ void input_grad_as(const ConvProblem& mean, const ConvProblem& variance, const I
   if (is_of_patches<T>(mean, grad_mean, grad_input)) {
     const ConvProblem one[2] = {problem_of_patches(mean), problem_of_patches(variance)};
     const Images patches = images_of_patches(mean, grad_input);
-    PairedCorrelation<S, T>(one[0], one[1], true, grad_mean, &grad_variance, patches, 0, pool)
+    PairedCorrelation<S, T, M>(one[0], one[1], true, grad_mean, &grad_variance, patches, 0, pool)
         .run(phase, false, finish);
     return;
   }
-  PairedCorrelation<S, T> correlation(mean, variance, true, grad_mean, &grad_variance, grad_input, 0, pool);
+  PairedCorrelation<S, T, M> correlation(mean, variance, true, grad_mean, &grad_variance, grad_input, 0, pool);
   for (phase[0] = 0; phase[0] < mean.stride[0]; ++phase[0])
     for (phase[1] = 0; phase[1] < mean.stride[1]; ++phase[1])
       for (phase[2] = 0; phase[2] < mean.stride[2]; ++phase[2]) correlation.run(phase, false, finish);
@@ -150,5 +151,22 @@ void local_reparam_input_grad(const ConvProblem& mean, const ConvProblem& varian
   if (mean.dtype == kFloat64) return as(double{}, double{});
   as(BFloat16{}, float{});
 }
+
+#if defined(BAYESOPS_AVX512_BF16)
+bool local_reparam_in_pairs(const ConvProblem& mean, const ConvProblem& variance, int64_t draws, int64_t examples,
+                            const Images& input, const Images& output, const Images* std, const Parallel& pool) {
+  if (!multiplies_pairs(mean, roles_of(mean, false), image_pixels(output)))
+    return local_reparam(mean, variance, draws, examples, input, output, std, pool);
+  return forward_as<BFloat16, float, BFloat16Pair>(mean, variance, draws, examples, input, output, std, pool);
+}
+
+void local_reparam_input_grad_in_pairs(const ConvProblem& mean, const ConvProblem& variance, const Images& grad_mean,
+                                       const Images& grad_variance, const Images& input, const Images& grad_input,
+                                       const Parallel& pool) {
+  if (!multiplies_pairs(mean, roles_of(mean, true), image_pixels(grad_input)))
+    return local_reparam_input_grad(mean, variance, grad_mean, grad_variance, input, grad_input, pool);
+  input_grad_as<BFloat16, float, BFloat16Pair>(mean, variance, grad_mean, grad_variance, input, grad_input, pool);
+}
+#endif
 
 BAYESOPS_ISA_END

@@ -2,8 +2,9 @@
 //
 // For every step of the reduction: NV vectors of the packed panel against P broadcast inputs, P * NV fused
 // multiply-adds. The reduction runs in one fixed order, whatever the tile, so results do not depend on how work is cut.
+// Sums are of type T; what is multiplied, M, is that or a pair of neighbouring channels in bfloat16.
 #pragma once
-#include "kernels/simd/vector.h"
+#include "kernels/simd/bfloat16_pair.h"
 
 BAYESOPS_ISA_BEGIN
 
@@ -22,29 +23,29 @@ constexpr bool kMaskInTile = false;
 
 // A tile reads input x[runs[r] + i * step + p * pixel_step] for r < run_count, i < run_length, p < P, and a panel row
 // for each (r, i) in turn.
-template <class T>
+template <class T, class M = T>
 struct TileArguments {
-  const T* x;
+  const M* x;
   int64_t pixel_step;
   int64_t step;
   const int64_t* runs;
   int64_t run_count;
   int64_t run_length;
-  const T* panel;
+  const M* panel;
   int64_t panel_step;
-  const uint16_t* mask;  // kTileVectors words a panel row, one bit a channel; null: the panel as it is
+  const uint16_t* mask;  // kTileVectors words for each number of a panel row's operands; null: the panel as it is
   T scale;
   const T* bias;  // one a channel of the tile
   T* out;         // out[p * out_step + channel]
   int64_t out_step;
 };
 
-template <class T>
-using TileFunction = void (*)(const TileArguments<T>&);
+template <class T, class M = T>
+using TileFunction = void (*)(const TileArguments<T, M>&);
 
 // The tile of 1 <= pixels <= kTilePixels and 1 <= vectors <= kTileVectors; defined in conv/tiles.cpp.
-template <class T>
-TileFunction<T> tile_function(int pixels, int vectors, bool masked);
+template <class T, class M = T>
+TileFunction<T, M> tile_function(int pixels, int vectors, bool masked);
 // Depthwise: every channel has its own input, so the input is a vector too, and runs are single taps.
 template <class T>
 TileFunction<T> depthwise_tile_function(int pixels);

@@ -8,6 +8,9 @@
 
 BAYESOPS_ISA_BEGIN
 
+BAYESOPS_INLINE VInt is_negative(VFloat v) { return v < VFloat{}; }
+BAYESOPS_INLINE VLong is_negative(VDouble v) { return v < VDouble{}; }
+
 // Collects the sums of both until there are enough results to work on.
 template <class S, class T, class Finish>
 class PairedStrip {
@@ -50,7 +53,7 @@ struct SlabResult {
   S* out;  // the slab's first result
 };
 
-template <class S, class T>
+template <class S, class T, class M = T>
 class PairedCorrelation {
  public:
   // `second_source` null: the squares of the first one's pixels. Problems differ in weight and bias alone; samples are
@@ -89,13 +92,13 @@ class PairedCorrelation {
     tile_count_ = max_tiles(r_, width_);
     tiles_ = scratch<ColumnTile>(kScratchSum, tile_count_);
     list_tiles(r_, WeightSet{}, width_, tiles_);
-    const int64_t pixel_bytes = 2 * r_.reduced_total * (int64_t)sizeof(T);
+    const int64_t pixel_bytes = 2 * (r_.reduced_total / kNumbers<M>)*(int64_t)sizeof(M);
     slabs_ = plan_slabs(axis_, p_.examples, pixel_bytes, 1);
     if (slabs_.count() == 1 && tile_count_ % pool_.threads == 0) {
       // One small slab: every thread packs the panels of its own tiles and uses them while they are in its cache.
       parallel_for(pool_, pool_.threads, 1, [&](int64_t begin, int64_t end) {
         PhaseClock clock;
-        T* room = scratch<T>(kScratchPanel, panels_[0].together(WeightSet{}) * 2 * step_);
+        M* room = scratch<M>(kScratchPanel, panels_[0].together(WeightSet{}) * 2 * step_);
         for (int64_t share = begin; share < end; ++share)
           run_slab(0, tile_count_ * share / pool_.threads, tile_count_ * (share + 1) / pool_.threads, room, true,
                    make_finish, clock);
@@ -103,7 +106,7 @@ class PairedCorrelation {
       return negative_ == 0;
     }
     slabs_ = plan_slabs(axis_, p_.examples, pixel_bytes, pool_.threads);
-    T* panels = scratch<T>(kScratchSourcePanel, tile_count_ * 2 * step_);
+    M* panels = scratch<M>(kScratchSourcePanel, tile_count_ * 2 * step_);
     parallel_for(pool_, tile_count_, 1, [&](int64_t begin, int64_t end) {
       PhaseClock clock;
       form(begin, end, panels + begin * 2 * step_);
@@ -150,40 +153,40 @@ class PairedCorrelation {
   }
 
   // Both panels of tiles [first, last), of each tile one after the other.
-  void form(int64_t first, int64_t last, T* panel) {
+  void form(int64_t first, int64_t last, M* panel) {
     for (int i = 0; i < 2; ++i)
       panels_[i].form_tiles(WeightSet{}, 0, tiles_ + first, last - first, first, panel + i * step_, 2 * step_, nullptr);
     if (!check_second_) return;
     constexpr int n = kLanes<T>;
     typename VectorOf<T>::I below{};
     for (int64_t t = first; t < last; ++t, panel += 2 * step_)
-      for (const T* row = panel + step_; row < panel + 2 * step_; row += width_)
-        for (int v = 0; v < tile_vectors<T>(tiles_[t]); ++v) below |= load(row + v * n) < Vec<T>{};
+      for (const M* row = panel + step_; row < panel + 2 * step_; row += width_)
+        for (int v = 0; v < tile_vectors<T>(tiles_[t]); ++v) below |= is_negative(load(row + v * n));
     for (int i = 0; i < n; ++i)
       if (below[i] != 0) __atomic_store_n(&negative_, 1, __ATOMIC_RELAXED);
   }
 
   template <class MakeFinish>
-  void run_slab(int64_t slab_index, int64_t first_tile, int64_t last_tile, T* panels, bool pack,
+  void run_slab(int64_t slab_index, int64_t first_tile, int64_t last_tile, M* panels, bool pack,
                 const MakeFinish& make_finish, PhaseClock& clock) {
     if (first_tile == last_tile) return;
     const Slab slab = slabs_[slab_index];
     const int64_t images = slab.last_image - slab.first_image;
     Axis axis[3];
     slab_axes(axis_, slabs_, slab, axis);
-    const int64_t size = slab_elements<T>(axis_, slabs_, r_.reduced_total);
-    T* room = scratch<T>(kScratchStage, 2 * size);
+    const int64_t size = slab_elements<M>(axis_, slabs_, r_.reduced_total);
+    M* room = scratch<M>(kScratchStage, 2 * size);
     const ChannelList channels{nullptr, r_.reduced_total};
-    Staged<T> nothing;
-    const SlabView<T> view = open_slab<S, T>(source_, axis, slabs_, slab, 0, slab.first_image, channels, false,
+    Staged<M> nothing;
+    const SlabView<M> view = open_slab<S, M>(source_, axis, slabs_, slab, 0, slab.first_image, channels, false,
                                              StageChange{nullptr, 0, false}, 0, room, nothing, clock);
     if (second_source_ != nullptr) {
-      nothing = Staged<T>{};
-      open_slab<S, T>(*second_source_, axis, slabs_, slab, 0, slab.first_image, channels, false,
+      nothing = Staged<M>{};
+      open_slab<S, M>(*second_source_, axis, slabs_, slab, 0, slab.first_image, channels, false,
                       StageChange{nullptr, 0, false}, 0, room + size, nothing, clock);
     } else {
       clock.start();
-      for (int64_t i = 0; i < images * view.image; ++i) room[size + i] = room[i] * room[i];
+      square(room, images * view.image, room + size);
       clock.mark(kPhaseStage);
     }
 
@@ -192,20 +195,21 @@ class PairedCorrelation {
     S* out = static_cast<S*>(result_.data) + slab.first_image * result_.example_stride +
              slab_offset(axis, slabs_, slab, result_);
     const LoopNest nest = nest_loops(loops, kTilePixels);
-    const bool merged = axis[2].adjacent && r_.groups == 1 && !r_.depthwise && view.pixel[2] == r_.reduced_total;
+    const bool merged =
+        axis[2].adjacent && r_.groups == 1 && !r_.depthwise && view.pixel[2] == r_.reduced_total / kNumbers<M>;
     int64_t* run = scratch<int64_t>(kScratchColumns, p_.taps());
     const int64_t run_count = tap_runs(axis, view.pixel, merged, run);
-    const RowTaps<T> row_taps = row_taps_of<T>(nest, axis, r_.depthwise, slabs_, slab, source_, run_count);
+    const RowTaps<T, M> row_taps = row_taps_of<T, M>(nest, axis, r_.depthwise, slabs_, slab, source_, run_count);
     // A slab that is cut along an axis holds one image.
     int64_t first_pixel = slab.first_image * axis_[0].count * axis_[1].count * axis_[2].count, row_pixels = 1;
     for (int a = slabs_.axis + 1; a < 3; ++a) row_pixels *= axis_[a].count;
     first_pixel += slab.first * row_pixels;
 
-    TileArguments<T> all{};
+    TileArguments<T, M> all{};
     all.step = 1;
     all.runs = run;
     all.run_count = run_count;
-    all.run_length = merged ? axis[2].taps * r_.reduced : r_.reduced;
+    all.run_length = (merged ? axis[2].taps * r_.reduced : r_.reduced) / kNumbers<M>;
     all.panel_step = width_;
     all.pixel_step = nest.loop[3].in_step;
     all.scale = 1;
@@ -213,7 +217,7 @@ class PairedCorrelation {
     Upcoming upcoming;
     for (int64_t t = first_tile; t < last_tile; ++t) {
       const ColumnTile& tile = tiles_[t];
-      T* panel = panels;
+      M* panel = panels;
       if (pack) {
         const int64_t together = panels_[0].together(WeightSet{}), place = (t - first_tile) % together;
         panel += place * 2 * step_;
@@ -225,10 +229,10 @@ class PairedCorrelation {
       } else {
         panel += t * 2 * step_;
         upcoming.data = reinterpret_cast<const char*>(panel + 2 * step_);
-        upcoming.bytes = t + 1 < last_tile ? 2 * step_ * (int64_t)sizeof(T) : 0;
+        upcoming.bytes = t + 1 < last_tile ? 2 * step_ * (int64_t)sizeof(M) : 0;
       }
       const int64_t first = tile.group * r_.columns + tile.first;
-      all.x = view.x + (r_.depthwise ? tile.first : tile.group * r_.reduced);
+      all.x = view.x + (r_.depthwise ? tile.first : tile.group * r_.reduced) / kNumbers<M>;
       auto finish = make_finish(SlabResult<S>{first_pixel, nest.loop[3].out_step, first, tile.count,
                                               channel_offsets(result_, nullptr, first), out});
       run_tiles(all, panel, size, tile, first, nest, row_taps, out, finish, upcoming, clock);
@@ -236,12 +240,12 @@ class PairedCorrelation {
   }
 
   template <class Finish>
-  void run_tiles(const TileArguments<T>& all, const T* panel, int64_t second_stage, const ColumnTile& tile,
-                 int64_t first, const LoopNest& nest, const RowTaps<T>& row_taps, S* out, Finish& finish,
+  void run_tiles(const TileArguments<T, M>& all, const M* panel, int64_t second_stage, const ColumnTile& tile,
+                 int64_t first, const LoopNest& nest, const RowTaps<T, M>& row_taps, S* out, Finish& finish,
                  Upcoming& upcoming, PhaseClock& clock) const {
     PairedStrip<S, T, Finish> strip(finish);
     const int vectors = tile_vectors<T>(tile);
-    TileArguments<T> whole[2] = {all, all}, a[2];
+    TileArguments<T, M> whole[2] = {all, all}, a[2];
     for (int i = 0; i < 2; ++i) {
       whole[i].x += i * second_stage;
       whole[i].panel = panel + i * step_;
@@ -281,7 +285,7 @@ class PairedCorrelation {
   const Images& result_;
   const Parallel pool_;
   const int64_t width_;
-  PanelSource<S, T> panels_[2];
+  PanelSource<S, T, M> panels_[2];
   int32_t* panel_tables_;
   T* bias_[2];
   int64_t padded_columns_;

@@ -6,7 +6,7 @@
 
 BAYESOPS_ISA_BEGIN
 
-template <class S, class T>
+template <class S, class T, class M = T>
 class PanelSource {
  public:
   PanelSource(const ConvProblem& problem, const Roles& roles, int64_t tile_width)
@@ -40,7 +40,7 @@ class PanelSource {
     const WeightSet all;
     shared_step_ = elements(all);
     const int64_t tile_count = max_tiles(r_, width_);
-    T* panels = scratch<T>(kScratchSourcePanel, tile_count * shared_step_);
+    M* panels = scratch<M>(kScratchSourcePanel, tile_count * shared_step_);
     ColumnTile* tiles = scratch<ColumnTile>(kScratchSum, tile_count);
     list_tiles(r_, all, width_, tiles);
     parallel_for(pool, tile_count, 1, [&](int64_t begin, int64_t end) {
@@ -51,25 +51,25 @@ class PanelSource {
     shared_ = panels;
   }
 
-  // Elements of the largest panel of a set.
+  // Operands of the largest panel of a set.
   int64_t elements(const WeightSet& set) const {
     int64_t reduced = r_.depthwise ? 1 : 0;
     for (int64_t g = 0; g < r_.groups && !r_.depthwise; ++g) {
       const int64_t here = WeightSet::count(set.reduced, g, r_.reduced);
       if (here > reduced) reduced = here;
     }
-    return taps_.count * reduced * width_;
+    return taps_.count * (reduced / kNumbers<M>)*width_;
   }
 
   // The panel that all sets share, for tile number `index`; null where each set has panels of its own. A set without
   // bits uses it as it is, one whose tiles mask as they load uses it with words.
-  const T* shared(const WeightSet& set, int64_t index) const {
+  const M* shared(const WeightSet& set, int64_t index) const {
     return shared_ != nullptr && (!set.has_bits || masks_in_tiles(set)) ? shared_ + index * shared_step_ : nullptr;
   }
   bool masks_in_tiles(const WeightSet& set) const {
     return kMaskInTile && shared_ != nullptr && set.has_bits && !r_.depthwise;
   }
-  int64_t words_step() const { return shared_step_ / width_ * kTileVectors; }
+  int64_t words_step() const { return shared_step_ / width_ * kNumbers<M> * kTileVectors; }
   void form_words(const WeightSet& set, const ColumnTile* tiles, int64_t tile_count, uint16_t* words) const {
     for (int64_t t = 0; t < tile_count; ++t) mask_words<T>(p_, r_, set, tiles[t], rows_, words + t * words_step());
   }
@@ -80,14 +80,14 @@ class PanelSource {
     if (shared_ != nullptr || p_.weight_channels_last || !columns_adjoin(p_, r_, set)) return 1;
     constexpr int64_t kBytes = 512 << 10, kFewest = 4, kMost = 16;
     static_assert(kMost * kTileChannels<T> <= kDrawnTogether, "a row of all is one range");
-    const int64_t bytes = elements(set) * (int64_t)sizeof(T), fitting = bytes > 0 ? kBytes / bytes : kMost;
+    const int64_t bytes = elements(set) * (int64_t)sizeof(M), fitting = bytes > 0 ? kBytes / bytes : kMost;
     return fitting < kFewest ? kFewest : fitting > kMost ? kMost : fitting;
   }
 
-  // The set's own panels for `count` tiles, those from number `index` on, `step` numbers apart; `work` has room for
+  // The set's own panels for `count` tiles, those from number `index` on, `step` operands apart; `work` has room for
   // row_elements().
   void form_tiles(const WeightSet& set, int64_t sample, const ColumnTile* tiles, int64_t count, int64_t index,
-                  T* panels, int64_t step, int32_t* work) const {
+                  M* panels, int64_t step, int32_t* work) const {
     const int64_t most = together(set);
     for (int64_t t = 0, here; t < count; t += here) {
       ColumnTile tile = tiles[t];
@@ -98,13 +98,29 @@ class PanelSource {
   }
 
   // The set's own panel for tile number `index`; the tile may be several, as in pack_panel, if together() says so.
-  void form(const WeightSet& set, int64_t sample, const ColumnTile& tile, int64_t index, T* panel, int32_t* work,
+  void form(const WeightSet& set, int64_t sample, const ColumnTile& tile, int64_t index, M* panel, int32_t* work,
             int64_t between = 0) const {
+    if constexpr (kNumbers<M> == 1) {
+      form_numbers(set, sample, tile, index, panel, work, between);
+    } else {
+      const int64_t size = elements(set), tiles = (tile.count + width_ - 1) / width_;
+      T* numbers = scratch<T>(kScratchNumbers, tiles * size * kNumbers<M>);
+      form_numbers(set, sample, tile, index, numbers, work, size * kNumbers<M>);
+      for (int64_t t = 0; t < tiles; ++t, numbers += size * kNumbers<M>)
+        pair_rows(numbers, size / width_, tile.count - t * width_, panel + t * between);
+    }
+  }
+
+ private:
+  void form_numbers(const WeightSet& set, int64_t sample, const ColumnTile& tile, int64_t index, T* panel,
+                    int32_t* work, int64_t between) const {
     if (p_.noise.drawn)
       return draw_panel<S, T>(p_, r_, DrawnWeights<S, T>{weight_, static_cast<const S*>(p_.noise.sigma)}, sample, tile,
                               rows_, panel, width_, between);
-    if (shared_ != nullptr)
-      return mask_panel<T>(p_, r_, set, shared_ + index * shared_step_, tile, rows_, panel, width_);
+    if constexpr (kNumbers<M> == 1) {
+      if (shared_ != nullptr)
+        return mask_panel<T>(p_, r_, set, shared_ + index * shared_step_, tile, rows_, panel, width_);
+    }
     const int32_t* rows = memory_rows_;
     if (set.reduced.list != nullptr) {
       strip_rows(p_, r_, set, tile.group, taps_, true, work);
@@ -114,7 +130,13 @@ class PanelSource {
     if (set.has_bits) mask_panel<T>(p_, r_, set, panel, tile, rows_, panel, width_, between);
   }
 
- private:
+  // Rows of numbers, two by two, to `rows` rows of pairs: of the first `columns` columns, or of whole panels.
+  void pair_rows(const T* numbers, int64_t rows, int64_t columns, M* pairs) const {
+    for (int64_t row = 0; row < rows; ++row, numbers += 2 * width_, pairs += width_)
+      for (int64_t c = 0; c < width_ && c < columns; c += kLanes<T>)
+        store(pairs + c, pairs_of(load(numbers + c), load(numbers + width_ + c)));
+  }
+
   const ConvProblem& p_;
   const Roles& r_;
   const S* weight_;
@@ -122,7 +144,7 @@ class PanelSource {
   TapOrder taps_{nullptr, 0};
   int32_t* rows_ = nullptr;         // of the strips of a panel, where no channel is left out
   int32_t* memory_rows_ = nullptr;  // the same in the order of the weight in memory
-  const T* shared_ = nullptr;
+  const M* shared_ = nullptr;
   int64_t shared_step_ = 0;
 };
 

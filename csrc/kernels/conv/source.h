@@ -6,27 +6,32 @@
 
 BAYESOPS_ISA_BEGIN
 
-// Pixels of a slab in the computing type, channels last; `x` is the first pixel that the first tap sees.
-template <class T>
+// Pixels of a slab in the type that is multiplied, channels last; `x` is the first pixel that the first tap sees.
+template <class M>
 struct SlabView {
-  const T* x;
+  const M* x;
   int64_t pixel[3];  // from one pixel to the next along an axis
   int64_t image;     // from one image to the next
 };
 
 // What a thread has staged last, so that sets which share an input stage it once.
-template <class T>
+template <class M>
 struct Staged {
-  const T* data = nullptr;
+  const M* data = nullptr;
   int64_t sample = -1, tag = -1;
 };
 
-// An image serves as its own slab when it is channels last, in the computing type, and no tap falls outside.
-template <class S, class T>
+// An image serves as its own slab when it is channels last, its numbers are those of the operands, and no tap falls
+// outside.
+template <class S, class M>
 bool readable_in_place(const Images& source, const Axis* axis, int64_t channels) {
-  bool yes = sizeof(S) == sizeof(T) && (source.channel_stride == 1 || channels == 1);
-  for (int a = 0; a < 3; ++a)
+  bool yes = sizeof(S) * kNumbers<M> == sizeof(M) && (source.channel_stride == 1 || channels == 1);
+  yes = yes && reinterpret_cast<uintptr_t>(source.data) % alignof(M) == 0;
+  yes = yes && source.sample_stride % kNumbers<M> == 0 && source.example_stride % kNumbers<M> == 0;
+  for (int a = 0; a < 3; ++a) {
     yes = yes && axis[a].low() >= 0 && axis[a].low() + axis[a].extent(axis[a].count) <= source.size[a];
+    yes = yes && source.axis_stride[a] % kNumbers<M> == 0;
+  }
   return yes;
 }
 
@@ -36,12 +41,12 @@ static inline void slab_axes(const Axis* whole, const SlabPlan& plan, const Slab
   axis[plan.axis].count = slab.last - slab.first;
 }
 
-// Room that the largest slab needs, in elements.
-template <class T>
+// Room that the largest slab needs, in operands.
+template <class M>
 int64_t slab_elements(const Axis* whole, const SlabPlan& plan, int64_t channels) {
-  int64_t elements = plan.most_images() * channels;
+  int64_t elements = plan.most_images() * (channels / kNumbers<M>);
   for (int a = 0; a < 3; ++a) elements *= whole[a].extent(a == plan.axis ? plan.most_rows() : whole[a].count);
-  return elements + kLanes<T>;
+  return elements + kVectorBytes / (int)sizeof(M);
 }
 
 // What happens to the pixels of a slab on their way: signs that turn the channels of each image (rows of `step`; null:
@@ -52,15 +57,36 @@ struct StageChange {
   bool squared;
 };
 
-template <class T>
-void change_pixels(const StageChange& change, int64_t image, int64_t pixels, int64_t channels, T* pixel) {
-  if (change.squared) {
-    for (int64_t i = 0; i < pixels * channels; ++i) pixel[i] *= pixel[i];
+BAYESOPS_INLINE void turn_signs(BFloat16Pair* pixel, const float* sign, int64_t channels) {
+  for (int64_t c = 0; c < channels; c += 2) {
+    const uint32_t low = sign[c] < 0 ? 0x8000u : 0, high = sign[c + 1] < 0 ? 0x80000000u : 0;
+    pixel[c / 2].bits ^= low | high;
   }
+}
+template <class T>
+BAYESOPS_INLINE void turn_signs(T* pixel, const float* sign, int64_t channels) {
+  for (int64_t c = 0; c < channels; ++c) pixel[c] *= (T)sign[c];
+}
+
+// The squares of `count` operands.
+template <class T>
+BAYESOPS_INLINE void square(const T* from, int64_t count, T* to) {
+  for (int64_t i = 0; i < count; ++i) to[i] = from[i] * from[i];
+}
+BAYESOPS_INLINE void square(const BFloat16Pair* from, int64_t count, BFloat16Pair* to) {
+  constexpr int n = kLanes<float>;  // whole vectors: a slab has room for one more
+  for (int64_t i = 0; i < count; i += n) {
+    const VFloat low = lower(load(from + i)), high = upper(load(from + i));
+    store(to + i, pairs_of(low * low, high * high));
+  }
+}
+
+template <class M>
+void change_pixels(const StageChange& change, int64_t image, int64_t pixels, int64_t channels, M* pixel) {
+  if (change.squared) square(pixel, pixels * channels / kNumbers<M>, pixel);
   if (change.signs == nullptr) return;
   const float* sign = change.signs + image * change.step;
-  for (int64_t i = 0; i < pixels; ++i, pixel += channels)
-    for (int64_t c = 0; c < channels; ++c) pixel[c] *= (T)sign[c];
+  for (int64_t i = 0; i < pixels; ++i, pixel += channels / kNumbers<M>) turn_signs(pixel, sign, channels);
 }
 
 // The signs of a slab's images under Flipout, rows of `step`: those of the input channels, then of the output channels.
@@ -105,28 +131,28 @@ static inline FlipSigns draw_signs(const ConvProblem& p, int64_t sample, int64_t
 }
 
 // Stages a slab into `room` unless it can be read in place or is what `staged` holds already.
-template <class S, class T>
-SlabView<T> open_slab(const Images& source, const Axis* axis, const SlabPlan& plan, const Slab& slab, int64_t sample,
+template <class S, class M>
+SlabView<M> open_slab(const Images& source, const Axis* axis, const SlabPlan& plan, const Slab& slab, int64_t sample,
                       int64_t example, const ChannelList& channels, bool in_place, const StageChange& change,
-                      int64_t tag, T* room, Staged<T>& staged, PhaseClock& clock) {
+                      int64_t tag, M* room, Staged<M>& staged, PhaseClock& clock) {
   Window window;
   for (int a = 0; a < 3; ++a) {
     window.low[a] = axis[a].low() + (a == plan.axis ? slab.first * axis[a].step : 0);
     window.extent[a] = axis[a].extent(axis[a].count);
   }
   const S* image = static_cast<const S*>(source.data) + sample * source.sample_stride + example * source.example_stride;
-  SlabView<T> view;
+  SlabView<M> view;
   const bool changed = change.signs != nullptr || change.squared;
   if (in_place && !changed) {
-    view.x = reinterpret_cast<const T*>(image);
+    view.x = reinterpret_cast<const M*>(image);
     for (int a = 0; a < 3; ++a) {
-      view.pixel[a] = source.axis_stride[a];
+      view.pixel[a] = source.axis_stride[a] / kNumbers<M>;
       view.x += window.low[a] * view.pixel[a];
     }
-    view.image = source.example_stride;
+    view.image = source.example_stride / kNumbers<M>;
     return view;
   }
-  view.pixel[2] = channels.count;
+  view.pixel[2] = channels.count / kNumbers<M>;
   view.pixel[1] = view.pixel[2] * window.extent[2];
   view.pixel[0] = view.pixel[1] * window.extent[1];
   view.image = view.pixel[0] * window.extent[0];
@@ -136,11 +162,11 @@ SlabView<T> open_slab(const Images& source, const Axis* axis, const SlabPlan& pl
     const int64_t images = slab.last_image - slab.first_image;
     clock.start();
     for (int64_t n = 0; n < images; ++n) {
-      stage_image<S, T>(image + n * source.example_stride, source, channels, window, room + n * view.image);
+      stage_image<S, M>(image + n * source.example_stride, source, channels, window, room + n * view.image);
       if (changed) change_pixels(change, n, window.pixels(), channels.count, room + n * view.image);
     }
     clock.mark(kPhaseStage);
-    staged = Staged<T>{room, selected ? -1 : from_sample, tag};
+    staged = Staged<M>{room, selected ? -1 : from_sample, tag};
   }
   view.x = staged.data;
   return view;

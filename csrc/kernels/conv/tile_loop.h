@@ -31,14 +31,14 @@ struct Upcoming {
 };
 
 // Rows of taps that meet only padding are left out: the first and last rows of an image have less to add.
-template <class T>
+template <class T, class M = T>
 struct RowTaps {
   bool use;
   Axis axis;
   int64_t first, size;  // number of the slab's first row; rows of the source
   int64_t runs;         // of a row of taps
 
-  void narrow(int64_t row, const TileArguments<T>& all, TileArguments<T>& a) const {
+  void narrow(int64_t row, const TileArguments<T, M>& all, TileArguments<T, M>& a) const {
     const int64_t at = (first + row) * axis.step;
     int64_t begin = 0, end = axis.taps;
     while (begin < end && at + axis.offset[begin] < 0) ++begin;
@@ -47,7 +47,7 @@ struct RowTaps {
     a.runs = all.runs + begin * runs;
     a.run_count = (end - begin) * runs;
     a.panel = all.panel + skipped * all.panel_step;
-    if (all.mask != nullptr) a.mask = all.mask + skipped * kTileVectors;
+    if (all.mask != nullptr) a.mask = all.mask + skipped * kTileVectors * kNumbers<M>;
   }
 };
 
@@ -55,10 +55,10 @@ static inline bool by_rows_of_taps(const LoopNest& nest, const Axis* axis, bool 
   // With one tap along the depth, the runs of a row of taps stand together.
   return nest.by_rows && axis[0].taps == 1 && !depthwise;
 }
-template <class T>
-RowTaps<T> row_taps_of(const LoopNest& nest, const Axis* axis, bool depthwise, const SlabPlan& plan, const Slab& slab,
-                       const Images& source, int64_t run_count) {
-  RowTaps<T> taps;
+template <class T, class M = T>
+RowTaps<T, M> row_taps_of(const LoopNest& nest, const Axis* axis, bool depthwise, const SlabPlan& plan,
+                          const Slab& slab, const Images& source, int64_t run_count) {
+  RowTaps<T, M> taps;
   taps.use = by_rows_of_taps(nest, axis, depthwise);
   taps.axis = axis[1];
   taps.first = plan.axis == 1 ? slab.first : 0;
@@ -102,27 +102,26 @@ BAYESOPS_INLINE int64_t piece_count(const LoopNest& nest) {
   return nest.loop[0].count * nest.loop[1].count * nest.loop[2].count * Pieces(nest.loop[3].count).count;
 }
 
-template <class T>
-BAYESOPS_INLINE void multiply_tile(const TileArguments<T>& a, bool depthwise, int pixels, int vectors) {
-  if (depthwise) {
-    depthwise_tile_function<T>(pixels)(a);
-  } else {
-    tile_function<T>(pixels, vectors, a.mask != nullptr)(a);
+template <class T, class M>
+BAYESOPS_INLINE void multiply_tile(const TileArguments<T, M>& a, bool depthwise, int pixels, int vectors) {
+  if constexpr (kNumbers<M> == 1) {
+    if (depthwise) return depthwise_tile_function<T>(pixels)(a);
   }
+  tile_function<T, M>(pixels, vectors, a.mask != nullptr)(a);
 }
 
 // All results of one tile of columns over a slab. `all` holds what the tiles share, for the first pixel of the slab;
 // `bias` has one number for each channel of the result.
-template <class S, class T, class Finish>
-void run_tile(const TileArguments<T>& all, bool depthwise, const T* bias, const LoopNest& nest,
-              const RowTaps<T>& row_taps, S* out, const Finish& finish, Upcoming& upcoming, PhaseClock& clock) {
+template <class S, class T, class M, class Finish>
+void run_tile(const TileArguments<T, M>& all, bool depthwise, const T* bias, const LoopNest& nest,
+              const RowTaps<T, M>& row_taps, S* out, const Finish& finish, Upcoming& upcoming, PhaseClock& clock) {
   const int count = finish.channels, vectors = (count + kLanes<T> - 1) / kLanes<T>;
   const ChannelOffsets& channel = finish.channel;
   const bool in_place = Finish::kDirect && stores_directly<S, T>(count, vectors, channel);
   const Loop& along = nest.loop[3];
   Strip<S, T, Finish> strip(finish);
   alignas(64) T listed_bias[kTileChannels<T>];
-  TileArguments<T> a = all;
+  TileArguments<T, M> a = all;
   a.bias = bias + channel.first;
   if (channel.list != nullptr) {
     for (int64_t i = 0; i < kTileChannels<T>; ++i) listed_bias[i] = i < count ? bias[channel.list[i]] : T(0);

@@ -5,8 +5,20 @@ BAYESOPS_ISA_BEGIN
 
 namespace {
 
-template <class T, int P, int NV, bool kMasked>
-void tile(const TileArguments<T>& a) {
+// The weights of a vector of columns, as the tile multiplies them.
+template <bool kMasked, class T>
+BAYESOPS_INLINE Vec<T> load_weights(const T* panel, const uint16_t* mask) {
+  return kMasked ? load_masked<T, false>(panel, *mask) : load(panel);
+}
+#if defined(BAYESOPS_AVX512_BF16)
+template <bool kMasked>
+BAYESOPS_INLINE VUint load_weights(const BFloat16Pair* panel, const uint16_t* mask) {
+  return kMasked ? load_masked(panel, mask[0], mask[kTileVectors]) : load(panel);
+}
+#endif
+
+template <class T, class M, int P, int NV, bool kMasked>
+void tile(const TileArguments<T, M>& a) {
   using V = Vec<T>;
   constexpr int n = kLanes<T>;
   V sum[P][NV];
@@ -14,20 +26,20 @@ void tile(const TileArguments<T>& a) {
   for (int p = 0; p < P; ++p)
 #pragma GCC unroll 2
     for (int v = 0; v < NV; ++v) sum[p][v] = V{};
-  const T* panel = a.panel;
+  const M* panel = a.panel;
   const uint16_t* mask = a.mask;
   const int64_t panel_step = a.panel_step, step = a.step, pixel_step = a.pixel_step;
   for (int64_t r = 0; r < a.run_count; ++r) {
-    const T* x = a.x + a.runs[r];
+    const M* x = a.x + a.runs[r];
     for (int64_t i = 0; i < a.run_length; ++i) {
-      V w[NV];
+      decltype(load(panel)) w[NV];
 #pragma GCC unroll 2
-      for (int v = 0; v < NV; ++v) w[v] = kMasked ? load_masked<T, false>(panel + v * n, mask[v]) : load(panel + v * n);
+      for (int v = 0; v < NV; ++v) w[v] = load_weights<kMasked>(panel + v * n, mask + v);
       panel += panel_step;
-      if (kMasked) mask += kTileVectors;
+      if (kMasked) mask += kTileVectors * kNumbers<M>;
 #pragma GCC unroll 14
       for (int p = 0; p < P; ++p) {
-        const V s = broadcast(x[p * pixel_step]);
+        const auto s = broadcast(x[p * pixel_step]);
 #pragma GCC unroll 2
         for (int v = 0; v < NV; ++v) sum[p][v] = fused_multiply_add(s, w[v], sum[p][v]);
       }
@@ -67,23 +79,23 @@ void depthwise_tile(const TileArguments<T>& a) {
 #define BAYESOPS_FOR_PIXELS(X) X(1), X(2), X(3), X(4), X(5), X(6), X(7), X(8), X(9), X(10), X(11), X(12), X(13), X(14)
 constexpr int fitting(int pixels) { return pixels < kTilePixels ? pixels : kTilePixels; }
 
-template <class T, bool kMasked>
-TileFunction<T> dense_tile(int pixels, int vectors) {
-#define BAYESOPS_TILE(P)                                             \
-  {                                                                  \
-    tile<T, fitting(P), 1, kMasked>, tile<T, fitting(P), 2, kMasked> \
+template <class T, class M, bool kMasked>
+TileFunction<T, M> dense_tile(int pixels, int vectors) {
+#define BAYESOPS_TILE(P)                                                   \
+  {                                                                        \
+    tile<T, M, fitting(P), 1, kMasked>, tile<T, M, fitting(P), 2, kMasked> \
   }
-  static constexpr TileFunction<T> table[][kTileVectors] = {BAYESOPS_FOR_PIXELS(BAYESOPS_TILE)};
+  static constexpr TileFunction<T, M> table[][kTileVectors] = {BAYESOPS_FOR_PIXELS(BAYESOPS_TILE)};
 #undef BAYESOPS_TILE
   return table[pixels - 1][vectors - 1];
 }
 
-template <class T>
-TileFunction<T> tile_function(int pixels, int vectors, bool masked) {
+template <class T, class M>
+TileFunction<T, M> tile_function(int pixels, int vectors, bool masked) {
   if constexpr (kMaskInTile) {
-    if (masked) return dense_tile<T, true>(pixels, vectors);
+    if (masked) return dense_tile<T, M, true>(pixels, vectors);
   }
-  return dense_tile<T, false>(pixels, vectors);
+  return dense_tile<T, M, false>(pixels, vectors);
 }
 
 template <class T>
@@ -96,6 +108,9 @@ TileFunction<T> depthwise_tile_function(int pixels) {
 
 template TileFunction<float> tile_function<float>(int, int, bool);
 template TileFunction<double> tile_function<double>(int, int, bool);
+#if defined(BAYESOPS_AVX512_BF16)
+template TileFunction<float, BFloat16Pair> tile_function<float, BFloat16Pair>(int, int, bool);
+#endif
 template TileFunction<float> depthwise_tile_function<float>(int);
 template TileFunction<double> depthwise_tile_function<double>(int);
 

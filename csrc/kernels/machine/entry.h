@@ -5,5 +5,8 @@
 BAYESOPS_ISA_BEGIN
 
 double probe_multiply_add(int64_t steps, float* sink);
+#if defined(BAYESOPS_AVX512_BF16)
+double probe_multiply_add_in_pairs(int64_t steps, float* sink);
+#endif
 
 BAYESOPS_ISA_END

@@ -35,26 +35,6 @@ BAYESOPS_INLINE VDouble later(VDouble held, VDouble next) {
 #endif
 }
 
-typedef uint16_t VHalf __attribute__((vector_size(kVectorBytes / 2)));
-
-template <class T>
-BAYESOPS_INLINE Vec<T> load_whole(const T* p) {
-  return load(p);
-}
-template <class T>
-BAYESOPS_INLINE Vec<T> load_whole(const BFloat16* p) {
-  VHalf half;
-  memcpy(&half, p, sizeof half);
-  return (Vec<T>)(__builtin_convertvector(half, VUint) << 16);
-}
-
-// As convert<BFloat16>(float).
-BAYESOPS_INLINE void store_whole(BFloat16* p, VFloat v) {
-  const VUint bits = (VUint)v, rounded = bits + 0x7FFFu + (bits >> 16 & 1u);
-  const VHalf half = __builtin_convertvector((v != v ? bits | 0x400000u : rounded) >> 16, VHalf);
-  memcpy(p, &half, sizeof half);
-}
-
 // The elements of even index of two vectors.
 template <class V>
 BAYESOPS_INLINE V even_lanes(V a, V b) {

@@ -33,6 +33,9 @@
 
 #if defined(__AVX512F__) && defined(__AVX512BW__)
 #define BAYESOPS_AVX512 1
+#if BAYESOPS_HAVE_AVX512_BF16
+#define BAYESOPS_AVX512_BF16 1  // its one instruction may be used where the machine was asked (isa_choice.cpp)
+#endif
 #elif defined(__AVX2__)
 #define BAYESOPS_AVX2 1
 #endif

@@ -10,8 +10,15 @@ template <class T, class S>
 BAYESOPS_INLINE void store_as(S* p, Vec<T> v, int count) {
   if constexpr (sizeof(S) == sizeof(T)) {
     store_partial<T>(p, v, count);
+  } else if (count == kLanes<T>) {
+    store_whole(p, v);
   } else {
+#if defined(BAYESOPS_AVX512)
+    _mm256_mask_storeu_epi16(p, (__mmask16)low_bits(count),
+                             (__m256i) __builtin_convertvector(bfloat16_bits(v) >> 16, VHalf));
+#else
     for (int i = 0; i < count; ++i) p[i] = convert<S>((T)v[i]);
+#endif
   }
 }
 

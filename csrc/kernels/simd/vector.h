@@ -24,6 +24,7 @@ typedef float VFloat __attribute__((vector_size(kVectorBytes)));
 typedef double VDouble __attribute__((vector_size(kVectorBytes)));
 typedef int32_t VInt __attribute__((vector_size(kVectorBytes)));
 typedef uint32_t VUint __attribute__((vector_size(kVectorBytes)));
+typedef uint16_t VHalf __attribute__((vector_size(kVectorBytes / 2)));
 typedef int64_t VLong __attribute__((vector_size(kVectorBytes)));
 
 template <class T>
@@ -210,6 +211,29 @@ __attribute__((always_inline)) inline BFloat16 convert<BFloat16, float>(float x)
   return BFloat16{(uint16_t)((bits + 0x7FFFu + (bits >> 16 & 1u)) >> 16)};
 }
 
+// The same of a vector: the bits of a bfloat16 in the upper half of each lane, what is left of rounding in the lower.
+BAYESOPS_INLINE VUint bfloat16_bits(VFloat v) {
+  const VUint bits = (VUint)v, rounded = bits + 0x7FFFu + (bits >> 16 & 1u);
+  return v != v ? bits | 0x400000u : rounded;
+}
+
+// Whole vectors of a storage type.
+template <class T>
+BAYESOPS_INLINE Vec<T> load_whole(const T* p) {
+  return load(p);
+}
+template <class T>
+BAYESOPS_INLINE Vec<T> load_whole(const BFloat16* p) {
+  static_assert(sizeof(T) == 4, "bfloat16 computes in float");
+  VHalf half;
+  memcpy(&half, p, sizeof half);
+  return (Vec<T>)(__builtin_convertvector(half, VUint) << 16);
+}
+BAYESOPS_INLINE void store_whole(BFloat16* p, VFloat v) {
+  const VHalf half = __builtin_convertvector(bfloat16_bits(v) >> 16, VHalf);
+  memcpy(p, &half, sizeof half);
+}
+
 // Loads of a storage type as a vector of the computing type.
 template <class T>
 BAYESOPS_INLINE Vec<T> load_as(const T* p, uint32_t bits) {
@@ -222,6 +246,8 @@ BAYESOPS_INLINE Vec<T> load_as(const BFloat16* p, uint32_t bits) {
   const __m256i half = _mm256_maskz_loadu_epi16((__mmask16)bits, p);
   return (Vec<T>)_mm512_slli_epi32(_mm512_cvtepu16_epi32(half), 16);
 #else
+  constexpr uint32_t kAll = (1u << kLanes<T>)-1;
+  if ((bits & kAll) == kAll) return load_whole<T>(p);
   Vec<T> v{};
   for (int i = 0; i < kLanes<T>; ++i)
     if (bits >> i & 1) v[i] = convert<float>(p[i]);
