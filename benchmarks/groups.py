@@ -211,6 +211,16 @@ MAX_POOL = Group(
     "eager",
 )
 
+BFLOAT16 = Group(
+    "bfloat16 (no bar)",
+    "Convolutions and whole models in bfloat16. *Ours in float32* is the same call in float32; *plain* is what draws "
+    "nothing, by PyTorch in bfloat16: a convolution, T of them, or T passes of the model in channels-last. The limit "
+    "is the time of the multiply-adds at the measured peak of bfloat16: that of float32 where the processor has no "
+    "instruction for pairs of them.",
+    "none set",
+    "ours in float32",
+)
+
 GROUPS = [
     PLAIN,
     SAMPLES,
@@ -228,6 +238,7 @@ GROUPS = [
     ACCELERATED,
     MOMENTS,
     MAX_POOL,
+    BFLOAT16,
     BERNOULLI,
     NORMALS,
     DROPOUT,

@@ -54,8 +54,8 @@ class OnCPU:
         return machine.facts(THREADS)
 
     def multiply_add_rate(self, dtype: torch.dtype = torch.float32) -> float:
-        """Fused multiply-adds of float32 in registers."""
-        return multiply_add_peak()
+        """Fused multiply-adds in registers."""
+        return multiply_add_peak(dtype=dtype)
 
     def word_rate(self) -> float:
         """Philox words, to a block that stays in cache."""

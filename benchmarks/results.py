@@ -84,7 +84,7 @@ def load(path: Path) -> Run:
 def load_all(folder: Path = RESULTS) -> list[Run]:
     """Read the committed runs of all machines: those that the bars are set for first, devices last; then by name."""
     runs = [load(path) for path in sorted(folder.glob("*.json"))]
-    return sorted(runs, key=lambda run: (is_device(run), run["machine"]["capability"] != "avx512"))
+    return sorted(runs, key=lambda run: (is_device(run), not run["machine"]["capability"].startswith("avx512")))
 
 
 def store(run: Run, folder: Path = RESULTS) -> Path:

@@ -12,7 +12,7 @@ from benchmarks.places import Place
 from benchmarks.side_by_side import Measured, Rival, measure
 
 BAR_THREADS = 2  # the bars of the project are set for two threads, unless a case says otherwise
-BAR_CAPABILITY = "avx512"
+BAR_CAPABILITIES = ("avx512", "avx512_bf16")
 QUIET = 0.05  # others' share of the machine above which a run does not count
 DISTURBED = 0.10  # and above which a single row is marked
 
@@ -94,7 +94,7 @@ def _target(case: Case, capability: str) -> Target | None:
     """Return what is to be reached where the case ran."""
     if case.threads is None:
         return case.on_device or case.target
-    judged = case.target is not None and case.target.threads == case.threads and capability == BAR_CAPABILITY
+    judged = case.target is not None and case.target.threads == case.threads and capability in BAR_CAPABILITIES
     return case.target if judged else None
 
 
