@@ -114,6 +114,25 @@ def test_state_dict_keys_mode_and_requires_grad():
     assert bo.convert(network().train())[0].training
 
 
+@pytest.mark.parametrize("posterior", ["bernoulli", "gaussian"])
+def test_what_was_added_to_a_layer_is_kept(posterior):
+    model = network()
+    model[4].label = "a name"
+    model[4].register_buffer("seen", torch.arange(3), persistent=False)
+    model[6].register_buffer("scale", torch.ones(2))
+    model[6].register_parameter("offset", nn.Parameter(torch.zeros(2)))
+    model[6].inner = nn.ReLU()
+    converted = bo.convert(model, posterior)
+    assert converted[4].label == "a name"
+    assert torch.equal(converted[4].seen, model[4].seen)
+    assert isinstance(converted[6].inner, nn.ReLU)
+    keys = {"6.scale", "6.offset"}
+    assert {key for key in converted.state_dict() if key.rpartition(".")[2] in ("seen", "scale", "offset")} == keys
+    converted[6].scale.zero_()
+    assert model[6].scale.all()
+    assert vars(converted[0]).keys() == vars(type(converted[0])(1, 1, 1)).keys()  # of torch's own, nothing is
+
+
 @pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16], ids=str)
 def test_dtype(dtype):
     assert {p.dtype for p in bo.convert(network().to(dtype)).parameters()} == {dtype}

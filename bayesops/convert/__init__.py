@@ -8,7 +8,7 @@ from torch import nn
 from bayesops._arguments import check_choice, wrong_type, wrong_value
 from bayesops._messages import warn_user
 from bayesops.convert._bernoulli import BernoulliPosterior
-from bayesops.convert._copying import copied_with
+from bayesops.convert._copying import carried_over, copied_with
 from bayesops.convert._gaussian import GaussianPosterior
 from bayesops.convert._selection import CONVERTIBLE, Where, held_back, selection
 from bayesops.nn._stochastic import Stochastic
@@ -26,7 +26,8 @@ def convert(model: nn.Module, posterior: str = "bernoulli", *, where: Where = No
     """Copy `model` with its convolutions and linear layers made Bayesian.
 
     Weights, stride, padding, dilation, groups, bias, padding mode, device, dtype, ``requires_grad`` and the training
-    mode are kept; parameters that were shared stay shared. Layers whose type is a subclass of a torch layer (with a
+    mode are kept, and attributes, buffers and modules that were added to a layer; parameters that were shared stay
+    shared. Layers whose type is a subclass of a torch layer (with a
     forward pass of its own), and layers with hooks or parametrisations, are left alone.
 
     Parameters
@@ -118,7 +119,7 @@ def convert(model: nn.Module, posterior: str = "bernoulli", *, where: Where = No
     if left:
         warn_user(f"convert: left as they are, because of their hooks or parametrisations: {', '.join(left)}")
     found = (module for name, module in model.named_modules(remove_duplicate=False) if name in chosen)
-    converted = copied_with(model, make.layer, found)
+    converted = copied_with(model, lambda plain: carried_over(plain, make.layer(plain)), found)
     for module in converted.modules():
         _keep_to_python(module)
     return converted

@@ -4,7 +4,10 @@ import copy
 from collections.abc import Callable, Iterable
 from typing import Any
 
+import torch
 from torch import Tensor, nn
+
+from bayesops.convert._selection import constructor_arguments
 
 
 def copied_with(
@@ -31,3 +34,20 @@ def copied_with(
         if id(layer) in made and name and parent in modules and child in modules[parent]._modules:
             modules[parent]._modules[child] = made[id(layer)]
     return copied
+
+
+def carried_over(plain: Any, layer: nn.Module) -> nn.Module:
+    """Give `layer` what was added to `plain` since it was constructed: attributes, buffers, parameters, modules."""
+    with torch.device("meta"):
+        fresh = type(plain)(*constructor_arguments(plain))
+    for name, value in vars(plain).items():
+        if name not in vars(fresh) and not hasattr(layer, name):
+            setattr(layer, name, value)
+    for name, buffer in plain.named_buffers(recurse=False):
+        layer.register_buffer(name, buffer, persistent=name not in plain._non_persistent_buffers_set)
+    for name, parameter in plain.named_parameters(recurse=False):
+        if not hasattr(fresh, name):
+            layer.register_parameter(name, parameter)
+    for name, module in plain.named_children():
+        layer.add_module(name, module)
+    return layer
