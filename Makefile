@@ -23,7 +23,7 @@ help:
 	@echo "make pictures       train small networks and draw the pictures of docs/pictures.md"
 	@echo "make studies        run the five studies on real data (BAYESOPS_DATA), an hour or two; into results/"
 	@echo "make wheel          build dist/*.whl and the source archive, in isolation"
-	@echo "make asan           run the operator tests under the address and undefined-behaviour sanitizers"
+	@echo "make asan           run the tests of operators and of CUDA's functors under the address and undefined-behaviour sanitizers"
 	@echo "make cuda-compile   compile and link the CUDA library (needs nvcc, but no GPU)"
 	@echo "make cuda-on-host   run the tests of operators with what CUDA runs, on the host (needs no nvcc, no GPU)"
 	@echo "make cuda-pretended run the CUDA tests on a device that is only pretended (no GPU)"
@@ -88,14 +88,18 @@ wheel: venv
 	$(RUN) python -m build
 
 # A second copy of the package, in build/asan, so that the ordinary build stays as it is.
+# Tests ask for more memory than there is, and want an error.
 SANITIZERS := address,undefined
+ASAN_RULES := detect_leaks=0:allocator_may_return_null=1
 ASAN_SITE := build/asan/site
 asan: venv
 	rm -rf build/asan
 	$(RUN) BAYESOPS_CUDA=0 BAYESOPS_SANITIZE=$(SANITIZERS) python setup.py --quiet build --build-base build/asan --build-lib $(ASAN_SITE)
-	$(RUN) PYTHONPATH="$(CURDIR)/$(ASAN_SITE)" ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 \
+	$(RUN) BAYESOPS_SANITIZE=$(SANITIZERS) PYTHONPATH="$(CURDIR)/$(ASAN_SITE)" ASAN_OPTIONS=$(ASAN_RULES) \
+	  UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 \
 	  LD_PRELOAD="$(foreach library,libasan.so libubsan.so libstdc++.so.6,$$($${CXX:-c++} -print-file-name=$(library)))" \
-	  pytest -p no:cacheprovider --capture=sys tests/ops -m "not slow and not cuda" $(PYTEST_ARGS)
+	  pytest -p no:cacheprovider --capture=sys tests/ops $(wildcard tests/cuda/test_*_functors.py) -m "not slow and not cuda" \
+	  $(PYTEST_ARGS)
 
 cuda-compile: venv
 	$(RUN) BAYESOPS_CUDA=1 python setup.py --quiet build --build-base build/cuda

@@ -25,6 +25,9 @@ FLAGS = [
     "-std=c++17", "-O2", "-fPIC", "-shared", "-Wall", "-Wextra", "-fno-math-errno", "-ffp-contract=off",
     "-DBAYESOPS_CHECK_ALIGNMENT",
 ]  # fmt: skip
+SANITIZERS = os.environ.get("BAYESOPS_SANITIZE")  # as for the build: `make asan`
+if SANITIZERS:
+    FLAGS += [f"-fsanitize={SANITIZERS}", "-fno-omit-frame-pointer", "-g1"]
 
 
 def compiler():

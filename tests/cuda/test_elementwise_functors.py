@@ -73,4 +73,5 @@ def test_max_pooling(functors, channels, activation, dtype):
             run(ctypes.addressof(numbers), activation, length, input.data_ptr(), ours.data_ptr())
             assert ours.is_contiguous(memory_format=torch.channels_last)
             torch.testing.assert_close(ours, expected, rtol=0, atol=0, equal_nan=True)
-            assert torch.equal(ours.signbit(), expected.signbit())
+            number = ~expected.isnan()  # what is not has a sign that compilers choose
+            assert torch.equal(ours.signbit() & number, expected.signbit() & number)
