@@ -75,10 +75,11 @@ def test_the_page_of_prediction_runs(blocks, monkeypatch):
     finally:
         if torch.distributed.is_initialized():
             torch.distributed.destroy_process_group()
-    hundred, enough, shared = predictions
+    hundred, enough, narrow, shared = predictions
     assert len(enough.num_samples) == 6
     assert enough.standard_error.max() <= 0.005
-    assert hundred.num_samples == 100
+    assert hundred.num_samples == narrow.num_samples == 100
+    torch.testing.assert_close(narrow.mean, hundred.mean, rtol=0, atol=0.02)
     assert shared.num_samples == 1000
 
 
