@@ -1,6 +1,6 @@
-// Staging: a slab of images, in any memory format and storage type, becomes channels-last in the type that is
-// multiplied with its zero halo in place. It is the only place that knows about padding, memory formats and storage
-// types of the input.
+// Staging: a slab of images, in any memory format and storage type, becomes channels-last, in the type that is
+// multiplied, and with its zero halo in place. It is the only place that knows about padding, memory formats and
+// storage types of the input.
 #pragma once
 #include "kernels/conv/problem.h"
 #include "kernels/simd/bfloat16_pair.h"
@@ -22,7 +22,8 @@ struct ChannelList {
   int64_t operator[](int64_t i) const { return list != nullptr ? list[i] : i; }
 };
 
-// The channels of a pixel become operands M: of one channel each, or of two that are neighbours.
+// The channels of a pixel become operands of type M, each of one channel or of two neighbours.
+
 // `count` operands of one or more pixels whose channels stand together.
 template <class S, class M>
 BAYESOPS_INLINE void copy_run(const S* from, M* to, int64_t count) {

@@ -1,5 +1,6 @@
 // Two neighbouring numbers in bfloat16, the lower first: what newer processors multiply and add in one instruction, at
-// twice the rate of floats. Products are exact and sums are floats; the upper product is added first.
+// twice the rate of floats. Products are exact and sums are floats; the upper product is added first. Subnormal numbers
+// count as zero there.
 #pragma once
 #include "kernels/simd/vector.h"
 
