@@ -178,13 +178,23 @@ def test_shared_layers_and_tied_weights_stay_so():
     assert converted["a"].weight is converted["c"].weight
 
 
+def test_a_layer_whose_forward_was_replaced_is_left_alone():
+    model = nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 2))
+    model[0].forward = lambda x: torch.ones(len(x), 4)
+    with pytest.warns(UserWarning, match="because of .* or replaced forward: 0$"):
+        converted = bo.convert(model, p=0.0)
+    torch.testing.assert_close(converted(torch.randn(5, 3)), model(torch.randn(5, 3)))
+    with pytest.raises(ValueError, match="replaced forward"):
+        bo.convert(model[0])
+
+
 def test_layers_that_are_more_than_a_convolution_are_left():
     normed = nn.utils.parametrizations.weight_norm(nn.Linear(5, 5))
     hooked = nn.Linear(5, 5)
     hooked.register_forward_hook(lambda *_: None)
     attention = nn.MultiheadAttention(4, 2)
     model = nn.Sequential(normed, hooked, attention, nn.Linear(5, 5))
-    with pytest.warns(UserWarning, match="convert: left as they are, because of their hooks .*: 0, 1$"):
+    with pytest.warns(UserWarning, match="convert: left as they are, because of their hooks, .*: 0, 1$"):
         assert converted_names(bo.convert(model)) == {"3"}
 
 

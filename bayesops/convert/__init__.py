@@ -27,8 +27,8 @@ def convert(model: nn.Module, posterior: str = "bernoulli", *, where: Where = No
 
     Weights, stride, padding, dilation, groups, bias, padding mode, device, dtype, ``requires_grad`` and the training
     mode are kept, and attributes, buffers and modules that were added to a layer; parameters that were shared stay
-    shared. Layers whose type is a subclass of a torch layer (with a
-    forward pass of its own), and layers with hooks or parametrisations, are left alone.
+    shared. Layers whose type is a subclass of a torch layer (with a forward pass of its own), whose ``forward`` was
+    replaced, or that have hooks or parametrisations, are left alone.
 
     Parameters
     ----------
@@ -82,7 +82,8 @@ def convert(model: nn.Module, posterior: str = "bernoulli", *, where: Where = No
     Warns
     -----
     UserWarning
-        Without `where`, of layers that are left alone because of hooks or parametrisations, with their names.
+        Without `where`, of layers that are left alone because of hooks, parametrisations or a replaced ``forward``,
+        with their names.
 
     Notes
     -----
@@ -113,11 +114,12 @@ def convert(model: nn.Module, posterior: str = "bernoulli", *, where: Where = No
     draws = any(isinstance(module, Stochastic) for module in model.modules())
     if not chosen and not draws and where != []:
         layers = ", ".join(kind.__name__ for kind in CONVERTIBLE)
-        limits = "no subclasses, none with hooks" + ("" if where is None else ", chosen by 'where'")
+        limits = "no subclasses, no hooks, no replaced forward" + ("" if where is None else ", chosen by 'where'")
         wrong_value("convert", "model", f"one with layers to convert: {layers} ({limits})", type(model).__name__)
     left = held_back(model) if where is None and chosen else []
     if left:
-        warn_user(f"convert: left as they are, because of their hooks or parametrisations: {', '.join(left)}")
+        why = "their hooks, parametrisations or replaced forward"
+        warn_user(f"convert: left as they are, because of {why}: {', '.join(left)}")
     found = (module for name, module in model.named_modules(remove_duplicate=False) if name in chosen)
     converted = copied_with(model, lambda plain: carried_over(plain, make.layer(plain)), found)
     for module in converted.modules():

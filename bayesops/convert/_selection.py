@@ -7,7 +7,7 @@ from torch import nn
 from torch.nn.utils import parametrize
 
 from bayesops._arguments import wrong_type, wrong_value
-from bayesops.engine.state import has_hooks
+from bayesops.engine.state import has_hooks, is_patched
 
 Where = Callable[[str, nn.Module], bool] | str | type[nn.Module] | Iterable[str | type[nn.Module]] | None
 
@@ -19,7 +19,7 @@ def selection(
 ) -> set[str]:
     """Names of the modules to replace, which are of one of `kinds` (of no subclass); `function` is for errors."""
     modules = dict(model.named_modules(remove_duplicate=False))
-    convertible = {name for name, module in modules.items() if type(module) in kinds and not has_hooks(module)}
+    convertible = {name for name, module in modules.items() if type(module) in kinds and not _runs_more(module)}
     if where is None:
         return convertible
     if where == "last" and "last" not in modules:
@@ -55,8 +55,13 @@ def held_back(model: nn.Module) -> list[str]:
         name
         for name, module in model.named_modules()
         if isinstance(module, CONVERTIBLE)
-        and (parametrize.is_parametrized(module) or (type(module) in CONVERTIBLE and has_hooks(module)))
+        and (parametrize.is_parametrized(module) or (type(module) in CONVERTIBLE and _runs_more(module)))
     ]
+
+
+def _runs_more(module: nn.Module) -> bool:
+    """Whether code of the user's runs when `module` is called, which another layer would not run."""
+    return has_hooks(module) or is_patched(module)
 
 
 def constructor_arguments(layer: Any) -> tuple[Any, ...]:

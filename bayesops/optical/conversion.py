@@ -81,7 +81,7 @@ def convert(
     free = (stream for stream in range(_LAST_STREAM, -1, -1) if stream not in taken)
     convolutions = [module for name, module in model.named_modules(remove_duplicate=False) if name in chosen]
     if not convolutions and where != []:
-        wanted = "one with Conv2d or BernoulliConv2d, without hooks, that 'where' does not leave out"
+        wanted = "one with Conv2d or BernoulliConv2d (no hooks, no replaced forward) that 'where' does not leave out"
         wrong_value("optical.convert", "model", wanted, type(model).__name__)
 
     def make(convolution: Any) -> FourierConv2d:

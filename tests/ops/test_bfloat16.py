@@ -78,9 +78,9 @@ def test_masks(problem, sharing, granularity, layout):
 @pytest.mark.cpu_only
 @pytest.mark.parametrize("seed", [SEEDS[0], SEEDS], ids=["one", "several"])
 def test_local_reparameterisation(problem, seed, layout):
-    """The squares of these inputs, and sums of their variances, are exact, too; what is drawn from them is the same.
+    """Squares of these inputs and sums of these variances are exact, too, and so what is drawn from them is the same.
 
-    The gradient of the variance is not: that of the input is left out.
+    Gradients are not: they divide by a standard deviation, which is rounded.
     """
     image, shape, options = problem
     mu, variance = whole(*shape), whole(*shape, low=0)

@@ -7,10 +7,10 @@
 //   few sets, many slabs: all threads draw and pack together, then share the slabs.
 // Weights that are drawn for a single row of input are not packed (single_row.h); sets of few columns that read the
 // same images go side by side into one panel and count as one (joint_sets.h).
+#include "kernels/conv/bfloat16_pairs.h"
 #include "kernels/conv/entry.h"
 #include "kernels/conv/finish.h"
 #include "kernels/conv/joint_sets.h"
-#include "kernels/conv/pairs.h"
 #include "kernels/conv/panel_source.h"
 #include "kernels/conv/patches.h"
 #include "kernels/conv/single_row.h"
@@ -21,7 +21,7 @@ BAYESOPS_ISA_BEGIN
 
 namespace {
 
-// Results and storage are of type S, sums of type T, what is multiplied of type M.
+// Tensors are of type S, sums of type T, what is multiplied of type M.
 template <class S, class T, class M = T>
 class Correlation {
  public:
@@ -55,7 +55,7 @@ class Correlation {
     panels_.set_order(axis_, panel_tables_);
     // A depthwise tile reads whole vectors, which may reach past the end of an image in place.
     direct_ = !r_.depthwise && readable_in_place<S, M>(source_, axis_, r_.reduced_total);
-    const int64_t pixel_bytes = r_.reduced_total / kNumbers<M> * (int64_t)sizeof(M);
+    const int64_t pixel_bytes = (int64_t)sizeof(M) * r_.reduced_total / kNumbers<M>;
     const int64_t together = sets_ / pool_.threads * pool_.threads;
     if (!single_row_) panels_.pack_for(sets_, pool_);
     slabs_ = plan_slabs(axis_, images_per_set_, pixel_bytes, 1);
@@ -352,7 +352,7 @@ class Correlation {
       const int columns = (int)(joint_ > 1 ? r_.columns_total : tile.count);  // of one sample
       const TileEpilogue<S, T> epilogue(p_.epilogue, columns, pixel_step, channel, out, residual);
       const auto run = [&](const T* tile_bias, const auto& finish) {
-        if (kNumbers<M> > 1 || !single_row_)
+        if (!single_row_)
           return run_tile<S, T>(a, r_.depthwise, tile_bias, nest, row_taps, out, finish, upcoming, clock);
         if constexpr (kNumbers<M> == 1) {
           alignas(64) T sums[kTileChannels<T>];

@@ -16,7 +16,7 @@ void local_reparam_input_grad(const ConvProblem& mean, const ConvProblem& varian
                               const Parallel&);
 
 #if defined(BAYESOPS_AVX512_BF16)
-// The same, but problems in bfloat16 are multiplied in pairs where that can be (conv/pairs.h).
+// The same, but problems in bfloat16 are multiplied in pairs where that can be (conv/bfloat16_pairs.h).
 void correlate_forward_in_pairs(const ConvProblem&, const Images& input, const Images& output, const Parallel&);
 void correlate_input_grad_in_pairs(const ConvProblem&, const Images& grad_output, const Images& grad_input,
                                    const Parallel&);

@@ -1,9 +1,9 @@
 // Local reparameterisation (Kingma, Salimans and Welling, 2015): the convolution of means and that of variances over
 // one reading of the input, and noise that is drawn where their sums are.
+#include "kernels/conv/bfloat16_pairs.h"
 #include "kernels/conv/draw_finish.h"
 #include "kernels/conv/entry.h"
 #include "kernels/conv/paired.h"
-#include "kernels/conv/pairs.h"
 #include "kernels/conv/patches.h"
 
 BAYESOPS_ISA_BEGIN

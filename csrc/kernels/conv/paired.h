@@ -92,7 +92,7 @@ class PairedCorrelation {
     tile_count_ = max_tiles(r_, width_);
     tiles_ = scratch<ColumnTile>(kScratchSum, tile_count_);
     list_tiles(r_, WeightSet{}, width_, tiles_);
-    const int64_t pixel_bytes = 2 * (r_.reduced_total / kNumbers<M>)*(int64_t)sizeof(M);
+    const int64_t pixel_bytes = 2 * (int64_t)sizeof(M) * r_.reduced_total / kNumbers<M>;
     slabs_ = plan_slabs(axis_, p_.examples, pixel_bytes, 1);
     if (slabs_.count() == 1 && tile_count_ % pool_.threads == 0) {
       // One small slab: every thread packs the panels of its own tiles and uses them while they are in its cache.

@@ -58,7 +58,7 @@ class PanelSource {
       const int64_t here = WeightSet::count(set.reduced, g, r_.reduced);
       if (here > reduced) reduced = here;
     }
-    return taps_.count * (reduced / kNumbers<M>)*width_;
+    return taps_.count * width_ * reduced / kNumbers<M>;
   }
 
   // The panel that all sets share, for tile number `index`; null where each set has panels of its own. A set without
